@@ -1,0 +1,49 @@
+"""Neural style transfer in JAX: a photograph, painted in the manner of a painting."""
+
+from jaxstyle.errors import InputError
+from jaxstyle.files import load_image, save_image
+from jaxstyle.objective import (
+    LossTerms,
+    LossWeights,
+    Objective,
+    Targets,
+    energy,
+    loss,
+    loss_terms,
+    make_targets,
+)
+from jaxstyle.pretrained import load_encoder
+from jaxstyle.solvers import adam, lbfgs
+from jaxstyle.stats import Stats, statistics
+from jaxstyle.stylize import Progress, Result, Schedule, stylize
+from jaxstyle.vgg import VGG, VGG16, VGG19, Encoder, encode
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "VGG",
+    "VGG16",
+    "VGG19",
+    "Encoder",
+    "InputError",
+    "LossTerms",
+    "LossWeights",
+    "Objective",
+    "Progress",
+    "Result",
+    "Schedule",
+    "Stats",
+    "Targets",
+    "adam",
+    "encode",
+    "energy",
+    "lbfgs",
+    "load_encoder",
+    "load_image",
+    "loss",
+    "loss_terms",
+    "make_targets",
+    "save_image",
+    "statistics",
+    "stylize",
+]

@@ -1,0 +1,22 @@
+"""Images on disk: all that comes in is sRGB in [0, 1], all that goes out is whole or not there.
+
+``pixels`` decodes a file of any common format and depth, ``profiles`` turns its colours into sRGB,
+``picture`` hands over the image together with its transparency, and ``output`` writes results with
+their colour profile and with the settings that made them.
+"""
+
+from jaxstyle.files.output import SUFFIXES, check_output, read_metadata, save_image
+from jaxstyle.files.picture import Picture, load_image, load_picture
+from jaxstyle.files.pixels import MAX_PIXELS, MIN_SIDE
+
+__all__ = [
+    "MAX_PIXELS",
+    "MIN_SIDE",
+    "SUFFIXES",
+    "Picture",
+    "check_output",
+    "load_image",
+    "load_picture",
+    "read_metadata",
+    "save_image",
+]

@@ -1,0 +1,229 @@
+"""Saving: checked before the long computation, written beside the target, renamed at the end.
+
+All formats carry the sRGB profile and one JSON document, ``{"jaxstyle": {key: value}}``, in the
+field that each has for a description: a text chunk in PNG, ImageDescription in the others. Nothing
+in a file depends on the time, so the same result gives the same bytes.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from jaxtyping import Array, Float
+from PIL import ExifTags, PngImagePlugin
+from PIL import Image as PillowImage
+
+from jaxstyle.arrays import Image
+from jaxstyle.errors import InputError
+from jaxstyle.files.picture import reading
+from jaxstyle.files.pixels import FORMATS
+from jaxstyle.files.profiles import srgb_profile
+
+_TEXT_CHUNK = "Description"
+_JPEG_LARGEST = 65_500
+
+
+def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+    """Refuses a path that an image could not be saved to; meant for before the work begins.
+
+    Args:
+        path: Where the image is to go.
+        overwrite: Whether a file may be there already.
+
+    Raises:
+        InputError: The suffix is none of ``SUFFIXES``, the folder is missing or cannot be written
+            to, the path is a folder, or the file exists and must not be overwritten.
+
+    Examples:
+        >>> check_output("result.gif", overwrite=False)
+        Traceback (most recent call last):
+        jaxstyle.errors.InputError: result.gif: unknown suffix; use .jpeg, .jpg, .png, .tif, \
+.tiff, .webp
+    """
+    path = Path(path)
+    folder = path.parent
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name a file in it")
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: unknown suffix; use {', '.join(SUFFIXES)}")
+    if not folder.exists():
+        raise InputError(f"{path}: its folder does not exist; create {folder} first")
+    if not folder.is_dir():
+        raise InputError(f"{path}: {folder} is not a folder; choose another path")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: no permission to write into {folder}; choose another folder")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path}: exists already; choose another name or allow overwriting")
+
+
+def save_image(
+    path: str | os.PathLike[str],
+    image: Image,
+    *,
+    alpha: Float[Array, "_ _"] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Saves an image in the format of its suffix: the whole file, or on any failure nothing.
+
+    PNG has 8 bits and TIFF 16 bits per channel, without loss. JPEG (quality 95, no chroma
+    subsampling) has no transparency: the image is laid over white. WebP is lossy, of quality 95.
+
+    Args:
+        path: Ends in one of ``SUFFIXES``.
+        image: ``f32[h, w, 3]``, sRGB; values outside [0, 1] are clipped, then rounded to nearest.
+        alpha: Opacity, ``f32[h, w]`` in [0, 1], as :func:`jaxstyle.files.load_picture` gives it.
+        metadata: What to record with the image, such as settings and versions.
+        overwrite: Whether a file of that name may be replaced.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: As :func:`check_output`; or the image holds NaN or infinite values, the opacity
+            has another size, or the format cannot hold an image so large.
+        OSError: Writing failed, for instance on a full disk.
+
+    Examples:
+        >>> import jax.numpy as jnp, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = save_image(f"{folder}/a.png", jnp.ones((16, 16, 3)), metadata={"seed": "7"})
+        ...     read_metadata(path)
+        {'seed': '7'}
+    """
+    path = Path(path)
+    check_output(path, overwrite=overwrite)
+    pixels = _checked(path, "image", image)
+    opacity = None if alpha is None else _checked(path, "alpha", alpha)
+    if opacity is not None and opacity.shape != pixels.shape[:2]:
+        sizes = " and ".join(f"{x.shape[1]}×{x.shape[0]}" for x in (pixels, opacity))
+        raise InputError(f"{path}: image and alpha differ in size, {sizes} px; resize one of them")
+    text = json.dumps({"jaxstyle": dict(metadata)}) if metadata else ""
+    with _replacing(path) as file:
+        try:
+            _WRITERS[path.suffix.lower()](file, pixels, opacity, text)
+        except ValueError as error:  # A format's limits are exceeded.
+            raise InputError(f"{path}: {error}; use .png or .tif") from error
+    return path
+
+
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
+    """Reads back what :func:`save_image` recorded.
+
+    Args:
+        path: An image file.
+
+    Returns:
+        The metadata; empty if the file has none, or none of ours.
+
+    Raises:
+        InputError: The file cannot be read, as in :func:`jaxstyle.files.load_picture`.
+
+    Examples:
+        >>> import jax.numpy as jnp, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     read_metadata(save_image(f"{folder}/a.tif", jnp.ones((16, 16, 3))))
+        {}
+    """
+    with reading(Path(path)) as file, PillowImage.open(file, formats=FORMATS) as image:
+        text = image.info.get(_TEXT_CHUNK)
+        if text is None:
+            text = image.getexif().get(ExifTags.Base.ImageDescription, "")
+    try:
+        return {str(key): str(value) for key, value in json.loads(text)["jaxstyle"].items()}
+    except (ValueError, TypeError, KeyError, AttributeError):  # Somebody else's description.
+        return {}
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """Yields a file that takes the path's place once it is complete, and vanishes otherwise."""
+    # Opened plainly: tempfile's files would be nobody else's to read.
+    temporary = path.with_name(f".jaxstyle-{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "x+b") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())  # A full disk may show only here.
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _checked(path: Path, name: str, values: Array) -> np.ndarray:
+    array = np.asarray(values, np.float32)
+    if not np.isfinite(array).all():
+        raise InputError(f"{path}: {name} holds NaN or infinite values; nothing was written")
+    return np.clip(array, 0, 1)
+
+
+def _quantised(pixels: np.ndarray, opacity: np.ndarray | None, dtype: type) -> np.ndarray:
+    if opacity is not None:
+        pixels = np.concatenate([pixels, opacity[..., None]], -1)
+    return np.rint(pixels * np.iinfo(dtype).max).astype(dtype)
+
+
+def _exif(text: str) -> PillowImage.Exif:
+    exif = PillowImage.Exif()
+    if text:
+        exif[ExifTags.Base.ImageDescription] = text
+    return exif
+
+
+def _write_png(file: BinaryIO, pixels: np.ndarray, opacity: Any, text: str) -> None:
+    chunks = PngImagePlugin.PngInfo()
+    if text:
+        chunks.add_text(_TEXT_CHUNK, text)
+    image = PillowImage.fromarray(_quantised(pixels, opacity, np.uint8))
+    image.save(file, "PNG", pnginfo=chunks, icc_profile=srgb_profile())
+
+
+def _write_jpeg(file: BinaryIO, pixels: np.ndarray, opacity: Any, text: str) -> None:
+    if max(pixels.shape) > _JPEG_LARGEST:
+        raise ValueError(f"JPEG holds at most {_JPEG_LARGEST} px on each side")
+    if opacity is not None:
+        pixels = 1 - opacity[..., None] * (1 - pixels)
+    image = PillowImage.fromarray(_quantised(pixels, None, np.uint8))
+    options = {"quality": 95, "subsampling": "4:4:4", "optimize": True}
+    image.save(file, "JPEG", exif=_exif(text), icc_profile=srgb_profile(), **options)
+
+
+def _write_webp(file: BinaryIO, pixels: np.ndarray, opacity: Any, text: str) -> None:
+    image = PillowImage.fromarray(_quantised(pixels, opacity, np.uint8))
+    image.save(file, "WEBP", exif=_exif(text), icc_profile=srgb_profile(), quality=95)
+
+
+def _write_tiff(file: BinaryIO, pixels: np.ndarray, opacity: Any, text: str) -> None:
+    import tifffile  # Here, because Pillow writes no 16-bit colour and no other format needs it.
+
+    tifffile.imwrite(
+        file,
+        _quantised(pixels, opacity, np.uint16),
+        photometric="rgb",
+        extrasamples=None if opacity is None else ["unassalpha"],
+        compression="zlib",
+        predictor=True,
+        iccprofile=srgb_profile(),
+        description=text or None,
+        metadata=None,
+        software="jaxstyle",
+    )
+
+
+_WRITERS = {
+    ".jpeg": _write_jpeg,
+    ".jpg": _write_jpeg,
+    ".png": _write_png,
+    ".tif": _write_tiff,
+    ".tiff": _write_tiff,
+    ".webp": _write_webp,
+}
+
+SUFFIXES = tuple(_WRITERS)
+"""What a file to be saved may end in."""

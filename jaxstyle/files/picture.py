@@ -1,0 +1,181 @@
+"""Loading: a file's image and its transparency, or one line that says why it cannot be used."""
+
+import contextlib
+import logging
+import os
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
+
+from jaxstyle.arrays import Image
+from jaxstyle.errors import InputError
+from jaxstyle.files.pixels import MAX_PIXELS, decode
+
+Opacity = Float[np.ndarray, "h w"]
+
+# From a sixteenth of opacity on colours count in full; below, many programs store rounding errors.
+_TRUSTED = 16
+
+
+class Picture(NamedTuple):
+    """An image and its transparency.
+
+    Attributes:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1], with something plausible where nothing is visible.
+        alpha: Opacity, ``f32[h, w]`` in [0, 1], for :func:`jaxstyle.files.save_image`; None if the
+            whole picture is opaque.
+    """
+
+    image: Image
+    alpha: Float[Array, "h w"] | None
+
+
+def load_picture(path: str | os.PathLike[str]) -> Picture:
+    """Loads an image of any common format, upright, in sRGB, together with its transparency.
+
+    Reads 8 bits per channel in all formats, 16 bits in PNG and TIFF, and floating-point TIFF (in
+    [0, 1], gamma-encoded unless its profile says otherwise); greyscale, palettes and printing inks;
+    the first frame of several. EXIF orientation and an embedded ICC profile are applied.
+
+    Where anything is visible, the image has the file's own colours, not blended with a backdrop;
+    into transparent regions they are spread from around (pull-push, Gortler et al. 1996, The
+    Lumigraph). Any fixed backdrop would be a contour that the encoder sees, stylises and lets bleed
+    into the rim, where it stays when the opacity is put back.
+
+    Args:
+        path: A JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP, PSD, … file.
+
+    Returns:
+        Image and opacity.
+
+    Raises:
+        InputError: The file is missing, unreadable, empty, damaged, no image, or of a size outside
+            ``MIN_SIDE`` and ``MAX_PIXELS``.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("RGBA", (32, 16), (255, 0, 51, 128)).save(f"{folder}/logo.png")
+        ...     picture = load_picture(f"{folder}/logo.png")
+        >>> picture.image.shape, picture.alpha.shape
+        ((16, 32, 3), (16, 32))
+        >>> [round(float(value), 3) for value in picture.image[0, 0]]
+        [1.0, 0.0, 0.2]
+    """
+    with reading(Path(path)) as file:
+        colours, opacity = decode(file)
+    if opacity is None or opacity.min() == 1:
+        return Picture(jnp.asarray(colours, jnp.float32), None)
+    trust = np.minimum(opacity * _TRUSTED, 1)
+    filled = np.clip(_pull_push(colours * trust[..., None], trust), 0, 1)
+    return Picture(jnp.asarray(filled, jnp.float32), jnp.asarray(opacity, jnp.float32))
+
+
+def load_image(path: str | os.PathLike[str]) -> Image:
+    """Loads the image of :func:`load_picture` without its transparency.
+
+    Args:
+        path: An image file.
+
+    Returns:
+        ``f32[h, w, 3]``, sRGB in [0, 1].
+
+    Raises:
+        InputError: As :func:`load_picture`.
+
+    Examples:
+        >>> import tempfile
+        >>> from PIL import Image
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Image.new("L", (32, 16), 51).save(f"{folder}/grey.png")
+        ...     image = load_image(f"{folder}/grey.png")
+        >>> image.shape, round(float(image.max()), 3)
+        ((16, 32, 3), 0.2)
+    """
+    return load_picture(path).image
+
+
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[BinaryIO]:
+    """Opens an image file; whatever goes wrong with it becomes an :class:`InputError` of one line.
+
+    What Pillow warns of and tifffile logs is silenced: the user can do nothing about it.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; name an image file")
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the name") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
+    with file, _silence(logging.getLogger("tifffile")), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not os.fstat(file.fileno()).st_size:
+            raise InputError(f"{path}: is empty; choose another file")
+        try:
+            yield file
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        except PillowImage.DecompressionBombError as error:
+            limit = MAX_PIXELS // 1_000_000
+            problem = f"has more than the {limit} megapixels that can be read; reduce it first"
+            raise InputError(f"{path}: {problem}") from error
+        except UnidentifiedImageError as error:
+            problem = "is no image of a known format; use JPEG, PNG, WebP or TIFF"
+            raise InputError(f"{path}: {problem}") from error
+        except MemoryError:
+            raise
+        except Exception as error:  # A decoder may raise anything on a damaged file.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            problem = f"is damaged, or an uncommon variant of its format ({reason}); save it again"
+            raise InputError(f"{path}: {problem}") from error
+
+
+@contextlib.contextmanager
+def _silence(logger: logging.Logger) -> Iterator[None]:
+    def drop(_: logging.LogRecord) -> bool:
+        return False
+
+    logger.addFilter(drop)
+    try:
+        yield
+    finally:
+        logger.removeFilter(drop)
+
+
+def _pull_push(colours: np.ndarray, weight: Opacity) -> np.ndarray:
+    """Fills in what the weights leave open, from ever coarser averages of the surroundings.
+
+    Args:
+        colours: ``f32[h, w, 3]``, already multiplied by the weights.
+        weight: ``f32[h, w]`` in [0, 1].
+
+    Returns:
+        ``colours + (1 − weight)·coarser``, ``f32[h, w, 3]``.
+    """
+    h, w = weight.shape
+    if h == w == 1:
+        return colours / weight if weight > 0 else np.full_like(colours, 0.5)
+    layers = np.concatenate([colours, weight[..., None]], -1)
+    layers = np.pad(layers, ((0, h % 2), (0, w % 2), (0, 0)))
+    blocks = layers[::2, ::2] + layers[1::2, ::2] + layers[::2, 1::2] + layers[1::2, 1::2]
+    # Half a block of visible pixels is as good as a whole one: the weight saturates.
+    blocks /= np.maximum(blocks[..., 3:], 1)
+    coarser = _double(_double(_pull_push(blocks[..., :3], blocks[..., 3])).swapaxes(0, 1))
+    return colours + (1 - weight[..., None]) * coarser.swapaxes(0, 1)[:h, :w]
+
+
+def _double(x: np.ndarray) -> np.ndarray:
+    """Doubles the number of rows, linearly between the centres of the old ones."""
+    padded = np.pad(x, ((1, 1), (0, 0), (0, 0)), mode="edge")
+    pairs = np.stack([0.75 * x + 0.25 * padded[:-2], 0.75 * x + 0.25 * padded[2:]], 1)
+    return pairs.reshape(-1, *x.shape[1:])

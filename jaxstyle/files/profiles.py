@@ -1,0 +1,156 @@
+"""Embedded ICC colour profiles, read as colours in sRGB.
+
+A camera's or a screen's profile is three tone curves and a 3×3 matrix. Those are applied here, in
+floating point, so that 16-bit images keep their depth; littlecms, which Pillow offers at 8 bits
+only, does the rest: printing inks and tables of colours. A profile that cannot be read is ignored,
+as browsers do.
+"""
+
+import functools
+import io
+import struct
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image, ImageCms
+
+Colours = Float[np.ndarray, "h w 3"]
+
+# sRGB's primaries as columns of XYZ, adapted to the white D50 that profiles refer to; in the digits
+# of the sRGB profiles in use, because near black the last of them is a visible step.
+_SRGB_TO_XYZ = np.array(
+    [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.7141]]
+)
+_TABLES = {b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B2"}
+_PARAMETERS = {0: "g", 1: "gab", 2: "gabc", 3: "gabcd", 4: "gabcdef"}
+_BAND = 256
+
+
+class _Shaper(NamedTuple):
+    """Tone curves sampled evenly over [0, 1], and the matrix from linear colours to linear sRGB."""
+
+    curves: tuple[np.ndarray, ...]
+    matrix: np.ndarray
+
+    def __call__(self, colours: Colours) -> Colours:
+        channels = [
+            np.interp(colours[..., i], np.linspace(0, 1, len(curve)), curve)
+            for i, curve in enumerate(self.curves)
+        ]
+        linear = np.clip(np.stack(channels, -1) @ self.matrix.T, 0, 1)
+        low = linear * 12.92
+        return np.where(linear <= 0.0031308, low, 1.055 * linear ** (1 / 2.4) - 0.055)
+
+
+def to_srgb(colours: Colours, profile: bytes | None) -> Colours:
+    """Turns RGB values that a profile describes into sRGB (relative colorimetric intent).
+
+    Args:
+        colours: In [0, 1]; grey images with their value in all three channels.
+        profile: An ICC profile, or None for sRGB.
+
+    Returns:
+        sRGB in [0, 1]. The very same values where the profile is sRGB under another name, that is
+        where it moves no colour by as much as one 8-bit step.
+    """
+    if profile is None:
+        return colours
+    grey = profile[16:20] == b"GRAY"
+    if grey and (colours != colours[..., :1]).any():
+        return colours  # The profile belongs to another image.
+    shaper = _parse(profile)
+    if shaper is None:
+        eight_bit = Image.fromarray(np.rint(colours * 255).astype(np.uint8))
+        eight_bit = eight_bit.convert("L") if grey else eight_bit
+        converted = through_littlecms(eight_bit, profile)
+        return colours if converted is None else np.asarray(converted, np.float32) / 255
+    probe = np.stack(np.meshgrid(*[np.linspace(0, 1, 17)] * 3), -1).reshape(1, -1, 3)
+    if np.abs(shaper(probe) - probe).max() < 1 / 255:
+        return colours
+    converted = np.empty_like(colours)
+    for top in range(0, len(colours), _BAND):  # In bands: the temporaries are float64.
+        converted[top : top + _BAND] = shaper(colours[top : top + _BAND])
+    return converted
+
+
+def through_littlecms(image: Image.Image, profile: bytes) -> Image.Image | None:
+    """Converts to sRGB at 8 bits; returns None where the profile is unreadable or does not fit."""
+    try:
+        return ImageCms.profileToProfile(
+            image,
+            ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+            ImageCms.createProfile("sRGB"),
+            renderingIntent=ImageCms.Intent.RELATIVE_COLORIMETRIC,
+            outputMode="RGB",
+            flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
+        )
+    except (ImageCms.PyCMSError, OSError, ValueError):
+        return None
+
+
+def lab_to_srgb(image: Image.Image) -> Image.Image | None:
+    """Converts an image of Pillow's mode ``LAB`` to sRGB at 8 bits."""
+    lab = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
+    return through_littlecms(image, lab)
+
+
+@functools.cache
+def srgb_profile() -> bytes:
+    """Returns the sRGB profile to embed, free of the date, so that outputs can be reproduced."""
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
+    return bytes(profile)
+
+
+def _parse(profile: bytes) -> _Shaper | None:
+    """Reads tone curves and matrix; returns None where the profile is of another kind."""
+    try:
+        tags = {}
+        for i in range(struct.unpack_from(">I", profile, 128)[0]):
+            name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * i)
+            tags[name] = profile[offset : offset + size]
+        if profile[20:24] != b"XYZ " or _TABLES & tags.keys():
+            return None
+        if profile[16:20] == b"GRAY":
+            return _Shaper((_curve(tags[b"kTRC"]),) * 3, np.eye(3))
+        if profile[16:20] != b"RGB ":
+            return None
+        to_xyz = np.stack([_xyz(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")], -1)
+        curves = tuple(_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC"))
+        matrix = np.linalg.solve(_SRGB_TO_XYZ, to_xyz)
+        white = matrix.sum(1, keepdims=True)
+        if np.abs(white - 1).max() > 0.02:
+            return None
+        # Profiles differ in the last digits of D50; white must stay white to the last digit.
+        return _Shaper(curves, matrix / white)
+    except (struct.error, KeyError, ValueError):
+        return None
+
+
+def _fixed(data: bytes, offset: int, count: int) -> np.ndarray:
+    return np.array(struct.unpack_from(f">{count}i", data, offset)) / 65536
+
+
+def _xyz(tag: bytes) -> np.ndarray:
+    return _fixed(tag, 8, 3)
+
+
+def _curve(tag: bytes) -> np.ndarray:
+    """Samples a tone curve (ICC.1:2010, 10.5 ``curv`` and 10.15 ``para``)."""
+    x = np.linspace(0, 1, 4096)
+    if tag[:4] == b"curv":
+        (count,) = struct.unpack_from(">I", tag, 8)
+        if count == 0:
+            return x
+        values = np.array(struct.unpack_from(f">{count}H", tag, 12))
+        return x ** (values[0] / 256) if count == 1 else values / 65535
+    if tag[:4] != b"para":
+        raise ValueError("neither of the two kinds of tone curve")
+    names = _PARAMETERS[struct.unpack_from(">H", tag, 8)[0]]
+    p = dict(zip("gabcdef", (1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0), strict=True))
+    p |= dict(zip(names, _fixed(tag, 12, len(names)), strict=True))
+    if names in ("gab", "gabc"):  # These two name the lower part's level, not its slope.
+        p |= {"c": 0.0, "d": -p["b"] / p["a"], "e": p["c"], "f": p["c"]}
+    power = np.maximum(p["a"] * x + p["b"], 0) ** p["g"] + p["e"]
+    return np.where(x >= p["d"], power, p["c"] * x + p["f"])

@@ -1,0 +1,147 @@
+"""Parameters out of a PyTorch ``state_dict``: safetensors, or pickles that are never let run.
+
+The names are torchvision's, ``features.0.weight``, whose numbers tell where the pooling stands:
+convolution and ReLU count two, a pooling between two blocks one more. A batch normalisation counts
+one more, too, and is folded into the convolution before it. Or the names are the layers', as in
+the file ``vgg_conv.pth`` of Gatys' PyTorch notebook. Kernels come as OIHW.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import safetensors
+
+from jaxstyle.errors import InputError
+from jaxstyle.pretrained.store import Arrays
+
+Names = Literal["numbered", "named"]
+
+_NUMBERED = re.compile(r"(?:module\.)?(?:features\.)?(\d+)\.(\w+)")
+_NAMED = re.compile(r"(?:module\.)?(conv\d_\d+)\.(weight|bias)")
+_NORM_EPSILON = 1e-5
+
+# Before 2.10 a prepared file could get past `weights_only` (CVE-2025-32434, CVE-2026-24747).
+_SAFE_TORCH = (2, 10)
+
+
+def _name_layers(indices: list[int], step: int, where: str) -> list[str]:
+    """Returns the layers' names, given the places of the convolutions in the sequence."""
+    block, i, names = 1, 0, []
+    for previous, index in zip([i - step for i in indices[:1]] + indices, indices):
+        gap = index - previous
+        if gap not in (step, step + 1):
+            raise InputError(f"{where}: layers {previous} and {index} do not follow as in a VGG")
+        block, i = (block, i + 1) if gap == step else (block + 1, 1)
+        names.append(f"conv{block}_{i}")
+    return names
+
+
+def _fold(conv: dict[str, np.ndarray], norm: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Folds ``γ·(x − μ)/√(σ² + ε) + β`` into the convolution that makes ``x``."""
+    scale = norm["weight"] / np.sqrt(norm["running_var"] + _NORM_EPSILON)
+    return {
+        "weight": conv["weight"] * scale[:, None, None, None],
+        "bias": (conv["bias"] - norm["running_mean"]) * scale + norm["bias"],
+    }
+
+
+def _read_names(
+    names: Iterable[str], get: Callable[[str], np.ndarray], where: str
+) -> tuple[Arrays, Names]:
+    """Returns the parameters and how their layers were called."""
+    numbered: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
+    named: Arrays = defaultdict(dict)
+    for name in names:
+        if match := _NUMBERED.fullmatch(name):
+            numbered[int(match[1])][match[2]] = get(name)
+        elif match := _NAMED.fullmatch(name):
+            named[match[1]][match[2]] = get(name)
+    style: Names = "named" if named else "numbered"
+    parts = named or _name_numbered(numbered, where)
+    if not parts:
+        raise InputError(f"{where}: holds no VGG network: no features.0.weight, no conv1_1.weight")
+    return {name: _to_hwio(layer) for name, layer in parts.items()}, style
+
+
+def _name_numbered(numbered: dict[int, dict[str, np.ndarray]], where: str) -> Arrays:
+    indices = sorted(i for i, p in numbered.items() if "weight" in p and p["weight"].ndim == 4)
+    normalised = any("running_mean" in p for p in numbered.values())
+    names = _name_layers(indices, 3 if normalised else 2, where)
+    try:
+        return {
+            name: _fold(numbered[i], numbered[i + 1]) if normalised else numbered[i]
+            for name, i in zip(names, indices)
+        }
+    except KeyError as error:
+        raise InputError(f"{where}: a layer lacks its {error.args[0]}; get it again") from error
+
+
+def _to_hwio(layer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    # Whatever is missing or misshapen is told where all networks are checked.
+    parts = {"bias": layer["bias"]} if "bias" in layer else {}
+    if "weight" in layer:
+        weight = layer["weight"]
+        parts["kernel"] = weight.transpose(2, 3, 1, 0) if weight.ndim == 4 else weight
+    return parts
+
+
+def read_safetensors(path: Path) -> tuple[Arrays, Names]:
+    """Reads the convolution layers of a VGG network from a safetensors file.
+
+    Returns:
+        ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``, shapes not yet checked, and how
+        the layers were called: ``numbered`` or ``named``.
+
+    Raises:
+        InputError: The file is damaged, or its layers are not those of a VGG network.
+    """
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return _read_names(
+                file.keys(), lambda name: file.get_tensor(name).astype(np.float32), str(path)
+            )
+    except safetensors.SafetensorError as error:
+        raise InputError(f"{path}: is damaged; get it again ({error})") from error
+
+
+def read_pickle(path: Path) -> tuple[Arrays, Names]:
+    """Reads the convolution layers of a VGG network from a file of ``torch.save``.
+
+    Nothing but tensors is unpickled (``weights_only``); that takes PyTorch itself, which no other
+    part of this library needs.
+
+    Returns:
+        As :func:`read_safetensors`.
+
+    Raises:
+        InputError: PyTorch is missing or too old, the file is damaged or holds more than tensors,
+            or its layers are not those of a VGG network.
+    """
+    try:
+        import torch
+    except ImportError as error:
+        raise InputError(
+            f"{path}: reading it takes PyTorch; install torch, or get the safetensors file instead"
+        ) from error
+    if tuple(int(n) for n in torch.__version__.split(".")[:2]) < _SAFE_TORCH:
+        needed = ".".join(map(str, _SAFE_TORCH))
+        raise InputError(
+            f"{path}: torch {torch.__version__} cannot read it safely; install torch {needed} or "
+            "newer, or get the safetensors file instead"
+        )
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    # A damaged or hostile file makes the unpickler raise anything at all.
+    except Exception as error:
+        raise InputError(
+            f"{path}: is damaged or holds more than tensors, and was not loaded "
+            f"({type(error).__name__})"
+        ) from error
+    if not isinstance(state, dict):
+        raise InputError(f"{path}: holds a {type(state).__name__}, not a state_dict")
+    tensors = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)}
+    return _read_names(tensors, lambda name: tensors[name].detach().float().numpy(), str(path))

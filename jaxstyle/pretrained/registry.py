@@ -1,0 +1,88 @@
+"""Which encoders there are, and where the files of the folder ``weights/`` lie.
+
+The facts about the encoders that can be downloaded stand once, in ``weights/registry.toml``. That
+folder is packed into the wheel as ``jaxstyle/weights``; in a clone it stands beside the package.
+"""
+
+import dataclasses
+import importlib.resources
+import tomllib
+from functools import cache
+from pathlib import Path
+
+from jaxstyle.errors import InputError
+from jaxstyle.vgg import VGG, VGG16, VGG19
+
+_NETWORKS = {"vgg16": VGG16, "vgg19": VGG19}
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file with pretrained parameters that can be downloaded.
+
+    Attributes:
+        name: What the encoder is called by.
+        url: Of the original file.
+        checksum: Of the original file, ``md5:…`` or ``sha256:…``.
+        size: Of the original file in bytes, None where it is not known.
+        licence: Of the parameters, and whose they are.
+        vgg: The network that the file must turn out to hold.
+        preprocessing: A key of ``jaxstyle.vgg.PREPROCESSINGS``.
+        layout: How the original file is laid out: ``keras`` or ``safetensors``.
+    """
+
+    name: str
+    url: str
+    checksum: str
+    size: int | None
+    licence: str
+    vgg: VGG
+    preprocessing: str
+    layout: str
+
+
+def weights_folder() -> Path:
+    """Returns the folder ``weights/`` of this installation or clone."""
+    package = Path(str(importlib.resources.files("jaxstyle")))
+    packed = package / "weights"
+    return packed if packed.is_dir() else package.parent / "weights"
+
+
+def bundled_file() -> Path | None:
+    """Returns the encoder that came with this installation or clone, None if none did."""
+    path = weights_folder() / "bundled.h5"
+    return path if path.is_file() else None
+
+
+@cache
+def _read(path: Path) -> dict[str, Source]:
+    with path.open("rb") as file:
+        entries = tomllib.load(file)["encoder"]
+    return {
+        e["name"]: Source(size=e.pop("size", None), vgg=_NETWORKS[e.pop("network")], **e)
+        for e in entries
+    }
+
+
+def sources() -> dict[str, Source]:
+    """Returns the encoders that can be downloaded, by name.
+
+    Examples:
+        >>> list(sources())
+        ['vgg19', 'vgg16', 'vgg19-torch', 'vgg16-torch']
+        >>> sources()["vgg16"].preprocessing
+        'caffe'
+    """
+    return dict(_read(weights_folder() / "registry.toml"))
+
+
+def find_source(name: str) -> Source:
+    """Returns the entry of an encoder that can be downloaded.
+
+    Raises:
+        InputError: There is none of this name.
+    """
+    known = sources()
+    if name not in known:
+        raise InputError(f"encoder {name!r}: not to be downloaded; choose {', '.join(known)}")
+    return known[name]

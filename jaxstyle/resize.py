@@ -1,0 +1,62 @@
+"""Sizes and resampling. Pure; a size is the longer side in pixels."""
+
+import jax
+import jax.numpy as jnp
+
+from jaxstyle.arrays import Image
+
+
+def shape_of(image: Image) -> tuple[int, int]:
+    """Returns the height and width of an image in pixels."""
+    height, width, _ = image.shape
+    return height, width
+
+
+def fit(shape: tuple[int, int], size: int) -> tuple[int, int]:
+    """Returns the height and width of the same aspect ratio whose longer side is ``size``.
+
+    Args:
+        shape: Height and width in pixels.
+        size: The longer side wanted, in pixels.
+
+    Examples:
+        >>> fit((768, 1024), 512)
+        (384, 512)
+    """
+    longer = max(shape)
+    return max(1, round(shape[0] * size / longer)), max(1, round(shape[1] * size / longer))
+
+
+def resize(image: Image, shape: tuple[int, int]) -> Image:
+    """Resamples an image with a Lanczos filter of three lobes, antialiased when it shrinks.
+
+    Args:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        shape: Height and width wanted, in pixels.
+
+    Returns:
+        ``f32[*shape, 3]``, clipped to [0, 1], because the filter rings at edges.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> resize(jnp.ones((40, 60, 3)), (20, 30)).shape
+        (20, 30, 3)
+    """
+    if image.shape[:2] == shape:
+        return image
+    return jnp.clip(jax.image.resize(image, (*shape, 3), "lanczos3"), 0.0, 1.0)
+
+
+def scale_to(image: Image, size: int) -> Image:
+    """Resamples an image so that its longer side is ``size``, keeping its aspect ratio.
+
+    Args:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        size: Longer side wanted, in pixels.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> scale_to(jnp.ones((40, 60, 3)), 30).shape
+        (20, 30, 3)
+    """
+    return resize(image, fit(shape_of(image), size))

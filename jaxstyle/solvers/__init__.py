@@ -1,0 +1,13 @@
+"""Solvers: how an image goes downhill, as pairs of pure functions.
+
+A :class:`Solver` is static and hashable, so that it is part of the compiled program. Its ``init``
+evaluates the objective once, at the image it starts from; each ``update`` takes one step and leaves
+the evaluation at the new image in the state, so that what a state tells always belongs together.
+One family a module; nothing outside this room imports jaxopt or optax.
+"""
+
+from jaxstyle.solvers.adam import adam
+from jaxstyle.solvers.base import Solver, SolverState
+from jaxstyle.solvers.lbfgs import lbfgs
+
+__all__ = ["Solver", "SolverState", "adam", "lbfgs"]

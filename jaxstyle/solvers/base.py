@@ -1,0 +1,50 @@
+"""What every solver is."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int
+
+from jaxstyle.arrays import Image, Scalar
+
+Function = Callable[..., tuple[Scalar, Any]]
+"""``(image, *data) -> (loss, aux)``, differentiable in the image."""
+
+
+class SolverState(NamedTuple):
+    """Where a solver stands.
+
+    Attributes:
+        image: The current image.
+        loss: The loss there.
+        aux: What the objective returned beside the loss there.
+        finite: Whether the loss and every element of its gradient there are finite.
+        evaluations: Evaluations of loss and gradient so far.
+        inner: What the algorithm remembers.
+    """
+
+    image: Image
+    loss: Scalar
+    aux: Any
+    finite: Bool[Array, ""]
+    evaluations: Int[Array, ""]
+    inner: Any
+
+
+@runtime_checkable
+class Solver(Protocol):
+    """Two pure functions that go downhill; implementations are frozen dataclasses."""
+
+    def init(self, fun: Function, image: Image, *data: Any) -> SolverState:
+        """Returns the state at the image to start from."""
+        ...
+
+    def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
+        """Returns the state one step further."""
+        ...
+
+
+def is_finite(loss: Scalar, gradient: Image) -> Bool[Array, ""]:
+    """Returns whether a loss and every element of its gradient are finite."""
+    return jnp.isfinite(loss) & jnp.all(jnp.isfinite(gradient))

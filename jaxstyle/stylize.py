@@ -1,0 +1,296 @@
+"""The verb: paint a content image in the manner of a style image.
+
+The loop runs compiled, several iterations per round trip to the host; between two round trips the
+caller hears of the progress and may stop. Scales run from coarse to fine: large structures settle
+where an iteration is cheap, and the image is then enlarged as the next scale's start.
+
+Everything that changes from run to run, pictures, loss weights, parameters, is an argument of the
+compiled functions; they recompile for another size, network, objective or solver only.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float
+
+from jaxstyle import resize, vgg
+from jaxstyle.arrays import Image
+from jaxstyle.errors import InputError
+from jaxstyle.objective import LossTerms, LossWeights, Objective, Targets, loss_terms, make_targets
+from jaxstyle.solvers import Solver, SolverState, lbfgs
+from jaxstyle.vgg import Encoder
+
+_Sizes: TypeAlias = list[tuple[tuple[int, int], int]]
+Init = Literal["content", "style", "noise"]
+Status = Literal["finished", "stopped", "non-finite"]
+
+MIN_SIDE = 16
+"""The smallest side of a picture in pixels: below it the fifth block has no position left."""
+
+_CHUNK, _CHUNK_LIMIT, _CHUNK_SECONDS = 4, 64, 1.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Sizes and iterations, from coarse to fine.
+
+    Attributes:
+        iterations: Solver iterations at the finest scale, ≥ 0.
+        scales: How many scales, ≥ 1; each has half the side of the next.
+        coarse_iterations: Solver iterations at each coarser scale, ≥ 0.
+    """
+
+    iterations: int = 100
+    scales: int = 3
+    coarse_iterations: int = 100
+
+    def sizes(self, shape: tuple[int, int]) -> _Sizes:
+        """Returns height, width and iterations of every scale, leaving out those too small.
+
+        Examples:
+            >>> Schedule(iterations=50, scales=2, coarse_iterations=200).sizes((300, 400))
+            [((150, 200), 200), ((300, 400), 50)]
+        """
+        coarse = [resize.fit(shape, max(shape) >> i) for i in range(self.scales - 1, 0, -1)]
+        usable = [(s, self.coarse_iterations) for s in coarse if min(s) >= MIN_SIDE]
+        return [*usable, (shape, self.iterations)]
+
+
+class Progress(NamedTuple):
+    """What a callback hears after every chunk.
+
+    Attributes:
+        step: Solver iterations done, over all scales.
+        steps: Solver iterations planned, over all scales.
+        fraction: Part of the work that is done, in [0, 1]: pixels × iterations.
+        shape: Height and width of the present scale.
+        terms: The weighted loss terms at the present image.
+        image: The present image, not clipped.
+    """
+
+    step: int
+    steps: int
+    fraction: float
+    shape: tuple[int, int]
+    terms: LossTerms
+    image: Image
+
+
+Callback = Callable[[Progress], bool | None]
+"""Hears of the progress; returns True to stop the run."""
+
+
+class Result(NamedTuple):
+    """What :func:`stylize` returns.
+
+    Attributes:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        terms: The weighted loss terms after every solver iteration, each ``f32[steps]``.
+        evaluations: Evaluations of loss and gradient.
+        status: ``finished``; ``stopped`` by the callback; or ``non-finite``, when the loss or its
+            gradient overflowed and ``image`` is the last good one.
+    """
+
+    image: Image
+    terms: LossTerms
+    evaluations: int
+    status: Status
+
+
+def _objective(
+    objective: Objective,
+    image: Image,
+    targets: Targets,
+    loss_weights: LossWeights,
+    encoder: Encoder,
+) -> tuple[Array, LossTerms]:
+    terms = loss_terms(image, targets, loss_weights, encoder, objective)
+    return jnp.sum(jnp.stack(terms)), terms
+
+
+_make_targets = jax.jit(make_targets)
+_prepare = jax.jit(vgg.prepare)
+
+
+@partial(jax.jit, static_argnames=("objective", "solver"))
+def _start(image: Image, data: Any, objective: Objective, solver: Solver) -> SolverState:
+    return solver.init(partial(_objective, objective), image, *data)
+
+
+class _Chunk(NamedTuple):
+    step: Array
+    state: SolverState
+    good: Image
+    terms: Float[Array, "chunk 3"]
+
+
+@partial(jax.jit, static_argnames=("objective", "solver"), donate_argnames=("state",))
+def _advance(
+    state: SolverState, steps: Array, data: Any, objective: Objective, solver: Solver
+) -> _Chunk:
+    """Runs up to ``steps`` iterations and stops behind the first that is not finite."""
+
+    def unfinished(chunk: _Chunk) -> Bool[Array, ""]:
+        return (chunk.step < steps) & chunk.state.finite
+
+    def iterate(chunk: _Chunk) -> _Chunk:
+        state = solver.update(partial(_objective, objective), chunk.state, *data)
+        good = jnp.where(state.finite, state.image, chunk.good)
+        terms = chunk.terms.at[chunk.step].set(jnp.stack(state.aux))
+        return _Chunk(chunk.step + state.finite, state, good, terms)
+
+    empty = jnp.zeros((_CHUNK_LIMIT, len(LossTerms._fields)))
+    return jax.lax.while_loop(unfinished, iterate, _Chunk(jnp.int32(0), state, state.image, empty))
+
+
+def _chunks(
+    image: Image, iterations: int, data: Any, objective: Objective, solver: Solver
+) -> Iterator[_Chunk]:
+    """Yields chunks of iterations, long enough to hide the round trip and short enough to watch."""
+    state = _start(image, data, objective, solver)
+    if not state.finite:
+        yield _Chunk(jnp.int32(0), state, image, jnp.zeros((0, len(LossTerms._fields))))
+        return
+    size, done = _CHUNK, 0
+    while done < iterations:
+        started = time.monotonic()
+        chunk = _advance(state, jnp.int32(min(size, iterations - done)), data, objective, solver)
+        state, done = chunk.state, done + int(chunk.step)
+        yield chunk
+        if not state.finite:
+            return
+        if time.monotonic() - started < _CHUNK_SECONDS:
+            size = min(2 * size, _CHUNK_LIMIT)
+
+
+def initial_image(
+    init: Init | Image, content: Image, style: Image, shape: tuple[int, int], seed: int
+) -> Image:
+    """Returns the image to start from.
+
+    Args:
+        init: ``content`` or ``style`` for that picture, ``noise`` for uniform noise, or an image.
+        content: ``f32[h, w, 3]``.
+        style: ``f32[h', w', 3]``.
+        shape: Height and width wanted.
+        seed: Of the noise.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> grey = jnp.full((16, 16, 3), 0.5)
+        >>> initial_image("noise", grey, grey, (20, 30), seed=0).shape
+        (20, 30, 3)
+    """
+    if not isinstance(init, str):
+        return resize.resize(init, shape)
+    if init == "noise":
+        return jax.random.uniform(jax.random.key(seed), (*shape, 3))
+    return resize.resize({"content": content, "style": style}[init], shape)
+
+
+def _scaled(image: Image, factor: float) -> Image:
+    """Resizes a style along with its scale, but never below what the encoder can take."""
+    shape = resize.shape_of(image)
+    smallest = MIN_SIDE * max(shape) / min(shape)
+    return resize.scale_to(image, round(max(max(shape) * factor, smallest)))
+
+
+def _progress(sizes: _Sizes, step: int, chunk: _Chunk) -> Progress:
+    """Counts the work of an iteration by its pixels, so that a time left can be told from it."""
+    left, done, total = step, 0, 0
+    for (h, w), iterations in sizes:
+        done += h * w * min(left, iterations)
+        total += h * w * iterations
+        left = max(0, left - iterations)
+    shape = resize.shape_of(chunk.good)
+    steps = sum(iterations for _, iterations in sizes)
+    # The state's own copy of the terms goes into the next chunk and is gone by then.
+    terms = LossTerms(*chunk.terms[int(chunk.step) - 1])
+    return Progress(step, steps, done / total, shape, terms, chunk.good)
+
+
+def stylize(
+    encoder: Encoder,
+    content: Image,
+    style: Image,
+    *,
+    objective: Objective | None = None,
+    loss_weights: LossWeights | None = None,
+    solver: Solver | None = None,
+    schedule: Schedule | None = None,
+    init: Init | Image = "content",
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> Result:
+    """Paints a content image in the manner of a style image.
+
+    Minimises ``loss(image)`` over the image (Gatys, Ecker & Bethge 2016, "Image Style Transfer
+    Using Convolutional Neural Networks"), coarse to fine (Gatys et al. 2017, arXiv:1611.07865).
+
+    Args:
+        encoder: Network and pretrained parameters.
+        content: ``f32[h, w, 3]``, sRGB in [0, 1], of the size that the result shall have.
+        style: ``f32[h', w', 3]``, sRGB in [0, 1]; its size sets the size of the strokes.
+        objective: Which layers; ``Objective()`` if None.
+        loss_weights: How much each term counts; ``LossWeights()`` if None.
+        solver: ``lbfgs()`` if None.
+        schedule: Sizes and iterations; ``Schedule()`` if None.
+        init: ``content``, ``style`` or ``noise``, or the image to start from.
+        seed: Of the noise.
+        callback: Hears of the progress after every chunk of iterations; returns True to stop.
+
+    Returns:
+        The image, the loss terms per iteration, the number of evaluations, and how it ended.
+
+    Raises:
+        InputError: A layer is none of the encoder's, or a picture is under 16 px.
+
+    Examples:
+        >>> import jax, jaxstyle as js
+        >>> content, style = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
+        >>> objective = js.Objective(content_layers=("conv2_1",), style_layers=("conv1_1",))
+        >>> schedule = js.Schedule(iterations=5, scales=1)
+        >>> encoder = js.load_encoder("random")
+        >>> result = js.stylize(encoder, content, style, objective=objective, schedule=schedule)
+        >>> result.image.shape, result.status
+        ((32, 32, 3), 'finished')
+    """
+    for name, picture in (("content", content), ("style", style)):
+        if min(picture.shape[:2]) < MIN_SIDE:
+            raise InputError(f"{name}: a side under {MIN_SIDE} px; give a larger picture")
+    objective, solver = objective or Objective(), solver or lbfgs()
+    loss_weights = jax.tree.map(jnp.float32, loss_weights or LossWeights())
+    shape = resize.shape_of(content)
+    sizes = (schedule or Schedule()).sizes(shape)
+    layers = (*objective.content_layers, *objective.style_layers)
+    encoder = _prepare(vgg.truncate(encoder, layers))
+
+    image = initial_image(init, content, style, sizes[0][0], seed)
+    terms, evaluations, status = [], 0, "finished"
+    for scale, iterations in sizes:
+        image = resize.resize(image, scale)
+        scaled_style = _scaled(style, max(scale) / max(shape))
+        targets = _make_targets(resize.resize(content, scale), scaled_style, encoder, objective)
+        spent = 0
+        for chunk in _chunks(
+            image, iterations, (targets, loss_weights, encoder), objective, solver
+        ):
+            terms.append(np.asarray(chunk.terms[: int(chunk.step)]))
+            image, spent = chunk.good, int(chunk.state.evaluations)
+            if not chunk.state.finite:
+                status = "non-finite"
+            elif callback and callback(_progress(sizes, sum(map(len, terms)), chunk)):
+                status = "stopped"
+            if status != "finished":
+                break
+        evaluations += spent
+        if status != "finished":
+            break
+    trace = LossTerms(*np.concatenate([np.zeros((0, 3), np.float32), *terms]).T)
+    return Result(jnp.clip(resize.resize(image, shape), 0.0, 1.0), trace, evaluations, status)

@@ -1,0 +1,284 @@
+"""VGG16, VGG19 and their narrower kin, as pure functions of pretrained parameters.
+
+A network is static (:class:`VGG`, hashable), its parameters are a pytree, and :class:`Encoder`
+holds both together with the preprocessing that the parameters were trained with; so an encoder is
+passed through ``jax.jit`` like any array, and other parameters of the same network never recompile.
+Layers carry the papers' names, ``conv1_1`` to ``conv5_4``, and mean the activation after the ReLU.
+Layout is HWC, kernels are HWIO.
+
+The 3×3 convolution brings its own adjoint. XLA's CPU backend has a fast path for plain ``SAME``
+convolutions only; the one that autodiff emits misses it, inside loops by a factor of five and more.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from functools import partial
+from typing import Any, Literal
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jaxtyping import Array, Float
+
+from jaxstyle.arrays import Feature, Features, Image, Params
+from jaxstyle.errors import InputError
+
+Pooling = Literal["max", "average"]
+Padding = Literal["zeros", "replicate"]
+
+IMAGE = "image"
+"""The pseudo-layer whose features are the normalised pixels and a constant 1."""
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+_IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """What an encoder does to an sRGB image in [0, 1] first: ``(scale·image − mean) / std``.
+
+    Attributes:
+        bgr: Whether the channels are then put in the order blue, green, red.
+        scale: The brightest value of the range that the network was trained on.
+        mean: Per channel, in the order red, green, blue, on that range.
+        std: Likewise.
+    """
+
+    bgr: bool
+    scale: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def __call__(self, image: Image) -> Image:
+        """Turns an sRGB image into the network's input."""
+        x = (image * self.scale - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+        return x[..., ::-1] if self.bgr else x
+
+
+PREPROCESSINGS = {
+    "caffe": Preprocessing(True, 255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
+    "torch": Preprocessing(False, 1.0, _IMAGENET_MEAN, _IMAGENET_STD),
+}
+
+
+def adjoint_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "3 3 o i"]:
+    """Returns the kernel of the adjoint convolution: flipped in space, its channels transposed."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
+
+
+def _convolve(x: Array, kernel: Array, pad: int) -> Array:
+    return jax.lax.conv_general_dilated(
+        x[None],
+        kernel,
+        window_strides=(1, 1),
+        padding=((pad, pad), (pad, pad)),
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )[0]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4,))
+def conv_relu(x: Array, kernel: Array, bias: Array, adjoint: Array, pad: int) -> Array:
+    """Convolves, adds the bias and rectifies: ``y = max(0, K * x + b)``.
+
+    Args:
+        x: Input, ``f32[h, w, i]``.
+        kernel: ``f32[3, 3, i, o]``.
+        bias: ``f32[o]``.
+        adjoint: ``adjoint_kernel(kernel)``, handed in so that a loop computes it once.
+        pad: Rows and columns of zeros around ``x``: 1 keeps the size, 0 shrinks it by 2.
+
+    Returns:
+        ``f32[h + 2·pad − 2, w + 2·pad − 2, o]``.
+    """
+    del adjoint
+    return nn.relu(_convolve(x, kernel, pad) + bias)
+
+
+def _conv_relu_forward(x: Any, kernel: Any, bias: Any, adjoint: Any, pad: int) -> Any:
+    y = conv_relu(x.value, kernel.value, bias.value, adjoint.value, pad)
+    # The rectifier's mask is read off the output, so that no other activation is kept; the input
+    # is needed for the kernel's gradient alone, which nobody asks of frozen parameters.
+    frozen = not (kernel.perturbed or bias.perturbed)
+    return y, (y, adjoint.value, None if frozen else (x.value, kernel.value))
+
+
+def _conv_relu_backward(pad: int, residuals: Any, dy: Any) -> Any:
+    y, adjoint, trained = residuals
+    if isinstance(dy, jax.custom_derivatives.SymbolicZero):
+        return None, None, None, None
+    dz = jnp.where(y > 0, dy, 0)
+    dx = _convolve(dz, adjoint, 2 - pad)
+    if trained is None:
+        return dx, None, None, None
+    x, kernel = trained
+    (dkernel,) = jax.vjp(lambda k: _convolve(x, k, pad), kernel)[1](dz)
+    return dx, dkernel, dz.sum((0, 1)), None
+
+
+conv_relu.defvjp(_conv_relu_forward, _conv_relu_backward, symbolic_zeros=True)
+
+
+class _Conv(nn.Module):
+    """A 3×3 convolution with bias and ReLU that keeps the size of its input."""
+
+    width: int
+    padding: Padding
+
+    @nn.compact
+    def __call__(self, x: Feature) -> Feature:
+        shape = (3, 3, x.shape[-1], self.width)
+        kernel = self.param("kernel", nn.initializers.orthogonal(), shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        prepared = self.has_variable("adjoint", "kernel")
+        adjoint = self.get_variable("adjoint", "kernel") if prepared else adjoint_kernel(kernel)
+        if self.padding == "zeros":
+            return conv_relu(x, kernel, bias, adjoint, 1)
+        x = jnp.pad(x, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        return conv_relu(x, kernel, bias, adjoint, 0)
+
+
+def pool(x: Feature, pooling: Pooling) -> Feature:
+    """Halves a feature map in blocks of 2×2; an odd last row or column is dropped.
+
+    Args:
+        x: ``f32[h, w, c]``.
+        pooling: ``max`` or ``average`` of each block.
+
+    Returns:
+        ``f32[h // 2, w // 2, c]``.
+    """
+    h, w = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
+    corners = [x[i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)]
+    if pooling == "average":
+        return sum(corners[1:], corners[0]) * 0.25
+    # Strided maxima: XLA's reduce-window has a slow gradient (select-and-scatter) on every backend.
+    return jnp.maximum(jnp.maximum(*corners[:2]), jnp.maximum(*corners[2:]))
+
+
+class VGG(nn.Module):
+    """The convolutional part of a VGG network (Simonyan & Zisserman 2015, arXiv:1409.1556).
+
+    Attributes:
+        depths: Convolutions per block; VGG19 has (2, 2, 4, 4, 4), VGG16 has (2, 2, 3, 3, 3).
+        widths: Channels per block.
+        pooling: What stands between two blocks.
+        padding: What surrounds every convolution's input.
+    """
+
+    depths: tuple[int, ...]
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512)
+    pooling: Pooling = "max"
+    padding: Padding = "zeros"
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of all convolution layers, from shallow to deep."""
+        return tuple(
+            f"conv{block}_{i}"
+            for block, depth in enumerate(self.depths, 1)
+            for i in range(1, depth + 1)
+        )
+
+    @nn.compact
+    def __call__(self, x: Feature, layers: tuple[str, ...]) -> Features:
+        """Returns the activations of the named layers and computes nothing beyond the deepest."""
+        wanted, features = set(layers), {}
+        for name in self.layers:
+            if wanted <= features.keys():
+                break
+            block = int(name[4])
+            if block > 1 and name.endswith("_1"):
+                x = pool(x, self.pooling)
+            x = _Conv(self.widths[block - 1], self.padding, name=name)(x)
+            if name in wanted:
+                features[name] = x
+        return features
+
+
+VGG16 = VGG(depths=(2, 2, 3, 3, 3))
+VGG19 = VGG(depths=(2, 2, 4, 4, 4))
+
+
+@struct.dataclass
+class Encoder:
+    """A network, its pretrained parameters and the preprocessing that belongs to them.
+
+    Attributes:
+        params: ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``.
+        vgg: The network, static.
+        preprocessing: A key of ``PREPROCESSINGS``, static.
+        adjoints: ``{layer: {"kernel": f32[3, 3, o, i]}}`` once :func:`prepare` has run, else None.
+    """
+
+    params: Params
+    vgg: VGG = struct.field(pytree_node=False)
+    preprocessing: str = struct.field(pytree_node=False)
+    adjoints: Params | None = None
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of the layers that this encoder can be asked for."""
+        return (IMAGE, *(name for name in self.vgg.layers if name in self.params))
+
+
+def prepare(encoder: Encoder) -> Encoder:
+    """Returns the encoder with its adjoint kernels computed, once instead of in every step."""
+    adjoints = {k: {"kernel": adjoint_kernel(p["kernel"])} for k, p in encoder.params.items()}
+    return dataclasses.replace(encoder, adjoints=adjoints)
+
+
+def truncate(encoder: Encoder, layers: Iterable[str]) -> Encoder:
+    """Returns the encoder cut after the deepest of ``layers``.
+
+    Raises:
+        InputError: A layer is none of the encoder's.
+    """
+    names = encoder.layers
+    positions = [0]
+    for layer in layers:
+        if layer not in names:
+            raise InputError(f"layer {layer!r}: unknown; this encoder has {', '.join(names)}")
+        positions.append(names.index(layer))
+    kept = names[1 : max(positions) + 1]
+    return dataclasses.replace(encoder, params={name: encoder.params[name] for name in kept})
+
+
+def encode(encoder: Encoder, image: Image, layers: tuple[str, ...]) -> Features:
+    """Returns the features of an image: the activations after the ReLU of the named layers.
+
+    Args:
+        encoder: Network and pretrained parameters.
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        layers: Layer names such as ``conv4_2``, and ``image`` for the normalised pixels with a
+            constant 1, whose Gram matrix carries the palette's mean and covariance.
+
+    Returns:
+        ``{layer: f32[h', w', c]}``; ``h' = h // 2**(block − 1)``.
+
+    Raises:
+        InputError: A layer is unknown, or the image is too small to reach it.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> from jaxstyle.pretrained import load_encoder
+        >>> features = encode(load_encoder("random"), jnp.zeros((32, 48, 3)), ("conv2_1",))
+        >>> features["conv2_1"].shape
+        (16, 24, 128)
+    """
+    encoder = truncate(encoder, layers)
+    smallest = 2 ** (max([int(name[4]) for name in encoder.params], default=1) - 1)
+    if min(image.shape[:2]) < smallest:
+        size = f"{image.shape[1]}×{image.shape[0]}"
+        raise InputError(f"image of {size} px: too small for {layers[-1]}; at least {smallest} px")
+    convolutions = tuple(name for name in layers if name != IMAGE)
+    variables = {"params": encoder.params}
+    if encoder.adjoints is not None:
+        variables["adjoint"] = encoder.adjoints
+    x = PREPROCESSINGS[encoder.preprocessing](image)
+    features: Any = encoder.vgg.apply(variables, x, convolutions) if convolutions else {}
+    if IMAGE in layers:
+        # The same pixels whichever encoder runs, so that this layer's weight keeps its meaning.
+        pixels = PREPROCESSINGS["torch"](image)
+        features[IMAGE] = jnp.concatenate([pixels, jnp.ones_like(pixels[..., :1])], -1)
+    return features

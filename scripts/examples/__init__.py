@@ -1,0 +1,1 @@
+"""The three example pictures, computed from fixed seeds with NumPy and Pillow."""

@@ -1,0 +1,36 @@
+"""What all tests share. Shapes and types of the whole library are checked while they run."""
+
+import jaxtyping
+
+jaxtyping.install_import_hook("jaxstyle", "beartype.beartype")
+
+import jax  # noqa: E402
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+
+from jaxstyle.pretrained import random_encoder  # noqa: E402
+from jaxstyle.vgg import VGG  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def encoder():
+    """A narrow network of three blocks: everything that a wide one has, in milliseconds."""
+    return random_encoder(VGG(depths=(2, 2, 1), widths=(6, 8, 10), pooling="average"))
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def pictures(rng):
+    """A content image and a style image of different sizes: smooth, with an edge."""
+
+    def picture(h, w):
+        y, x = np.mgrid[:h, :w]
+        phase, k = rng.uniform(0, 6, 3), rng.uniform(0.1, 0.5, (2, 3))
+        waves = 0.5 + 0.4 * np.sin(y[..., None] * k[0] + x[..., None] * k[1] + phase)
+        return jax.numpy.asarray(np.where((x > w // 2)[..., None], waves, 1 - waves), "float32")
+
+    return picture(36, 44), picture(40, 32)

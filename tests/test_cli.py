@@ -1,0 +1,333 @@
+"""The command, end to end: what it writes, what it says, every bad input it must survive."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+import jaxstyle as js
+from jaxstyle import cli, files, pretrained, report
+from jaxstyle.resize import scale_to
+
+LAYERS = ["--content-layers", "conv2_2", "--style-layers", "image", "conv1_1", "conv3_1"]
+QUICK = [*LAYERS, "--size", "40", "--scales", "1", "--iterations", "4"]
+
+
+@pytest.fixture
+def folder(tmp_path, encoder, pictures, monkeypatch):
+    """A folder with two pictures and the parameters of a narrow encoder; the cache is empty."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAXSTYLE_CACHE", str(tmp_path / "cache"))
+    for name, picture in zip(("photo.png", "painting.png"), pictures, strict=True):
+        files.save_image(name, picture)
+    pretrained.save_encoder("narrow.h5", encoder, {})
+    return tmp_path
+
+
+def stylize(*options, out="out.png", quick=QUICK):
+    return cli.main(
+        [
+            "stylize",
+            "photo.png",
+            "painting.png",
+            "-o",
+            out,
+            "--encoder",
+            "narrow.h5",
+            *quick,
+            *options,
+        ]
+    )
+
+
+def test_writes_what_the_library_computes(folder, capsys, encoder):
+    assert stylize() == 0
+    assert capsys.readouterr().out == "out.png\n"
+    content, style = (js.load_image(name) for name in ("photo.png", "painting.png"))
+    result = js.stylize(
+        encoder,
+        scale_to(content, 40),
+        scale_to(style, 40),
+        objective=js.Objective(("conv2_2",), ("image", "conv1_1", "conv3_1")),
+        schedule=js.Schedule(iterations=4, scales=1),
+    )
+    np.testing.assert_allclose(js.load_image("out.png"), result.image, atol=0.51 / 255)
+    assert not np.allclose(result.image, content[:33, :40], atol=0.05)
+
+
+def test_says_device_encoder_and_size(folder, capsys):
+    stylize()
+    told = capsys.readouterr().err
+    assert "device cpu" in told
+    assert "encoder narrow.h5" in told
+    assert "40×33" in told
+
+
+def test_quiet_prints_the_path_only(folder, capsys):
+    assert stylize("--quiet") == 0
+    assert capsys.readouterr() == ("out.png\n", "")
+
+
+def test_settings_are_in_the_file(folder, encoder):
+    stylize("--style-weight", "77", "--seed", "5")
+    settings = json.loads(files.read_metadata("out.png")["jaxstyle"])
+    assert settings["style_weight"] == 77
+    assert settings["seed"] == 5
+    assert settings["content"] == "photo.png"
+    assert settings["version"] == js.__version__
+    assert settings["encoder_sha256"] == pretrained.fingerprint(encoder)
+
+
+@pytest.mark.parametrize("options", [
+    ("--style-weight", "3"), ("--content-weight", "90"), ("--tv-weight", "900"),
+    ("--solver", "adam"), ("--init", "noise"), ("--init", "style"), ("--init", "painting.png"), ("--pooling", "max"),
+    ("--padding", "replicate"), ("--style-size", "24"), ("--scales", "2"), ("--iterations", "9"),
+    ("--content-layers", "conv1_1"), ("--style-layers", "conv1_1"),
+], ids=" ".join)  # fmt: skip
+def test_every_option_changes_the_picture(folder, options):
+    stylize(out="plain.png")
+    stylize(*options)
+    plain, other = (np.asarray(js.load_image(name)) for name in ("plain.png", "out.png"))
+    assert plain.shape == other.shape
+    assert not np.array_equal(plain, other)
+
+
+def test_alpha_is_put_back(folder, pictures):
+    alpha = np.linspace(0, 1, 44)[None].repeat(36, 0)
+    files.save_image(
+        "photo.png", pictures[0], alpha=jnp.asarray(alpha, jnp.float32), overwrite=True
+    )
+    assert stylize("--size", "44") == 0
+    written = np.asarray(PillowImage.open("out.png"))
+    assert written.shape == (36, 44, 4)
+    np.testing.assert_allclose(written[..., 3] / 255, alpha, atol=0.01)
+
+
+@pytest.mark.parametrize("out", ["out.jpg", "out.webp", "out.tif", "out.tiff", "out.jpeg"])
+def test_other_formats(folder, out):
+    assert stylize(out=out) == 0
+    assert js.load_image(out).shape == (33, 40, 3)
+
+
+def test_first_ctrl_c_saves_what_there_is(folder, monkeypatch, capsys):
+    plain = report.RunBar.update
+
+    def interrupted(self, progress):
+        plain(self, progress)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(report.RunBar, "update", interrupted)
+    assert stylize("--iterations", "1000") == 130
+    settings = json.loads(files.read_metadata("out.png")["jaxstyle"])
+    assert settings["status"] == "stopped"
+    assert settings["evaluations"] < 100
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_second_ctrl_c_gives_up(folder, monkeypatch):
+    def twice(self, progress):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(report.RunBar, "update", twice)
+    assert stylize("--iterations", "1000") == 130
+    assert not (folder / "out.png").exists()
+
+
+def test_overflow_is_told_and_the_picture_saved(folder, capsys):
+    assert stylize("--style-weight", "1e38") == 0
+    assert "not finite" in capsys.readouterr().err
+    assert js.load_image("out.png").shape == (33, 40, 3)
+
+
+def put(name, data):
+    Path(name).write_bytes(data)
+
+
+BAD_PICTURES = {
+    "missing file": (lambda: None, "no such file"),
+    "folder": (lambda: Path("bad.png").mkdir(), "folder"),
+    "empty file": (lambda: put("bad.png", b""), "empty"),
+    "truncated": (lambda: put("bad.png", Path("photo.png").read_bytes()[:700]), ""),
+    "text": (lambda: put("bad.png", b"Dear all, the photo is attached.\n" * 9), ""),
+    "tiny": (lambda: PillowImage.new("RGB", (200, 15)).save("bad.png"), "16"),
+    "bomb": (lambda: PillowImage.new("1", (20000, 20000)).save("bad.png"), ""),
+}
+
+
+def check_refused(capsys, folder, code, *needles):
+    """Exit code 2, one line on stderr that names what is wrong, nothing written."""
+    told = capsys.readouterr()
+    assert code == 2
+    assert told.out == ""
+    assert told.err.count("\n") == 1, told.err
+    assert told.err.startswith("jaxstyle: ")
+    for needle in needles:
+        assert needle in told.err
+    assert not (folder / "out.png").exists()
+    assert not list(folder.glob("*tmp*"))
+
+
+@pytest.mark.parametrize("kind", BAD_PICTURES)
+@pytest.mark.parametrize("place", [0, 1], ids=["content", "style"])
+def test_bad_picture(folder, capsys, kind, place):
+    make, needle = BAD_PICTURES[kind]
+    make()
+    names = ["photo.png", "photo.png"]
+    names[place] = "bad.png"
+    code = cli.main(["stylize", *names, "-o", "out.png", "--encoder", "narrow.h5", *QUICK])
+    check_refused(capsys, folder, code, "bad.png", needle)
+
+
+@pytest.mark.parametrize(("options", "needles"), [
+    (["--style-weight", "-1"], ["--style-weight", "-1"]),
+    (["--content-weight", "nan"], ["--content-weight", "nan"]),
+    (["--tv-weight", "inf"], ["--tv-weight", "inf"]),
+    (["--style-weight", "much"], ["--style-weight", "much"]),
+    (["--content-layers", "conv9_1"], ["conv9_1"]),
+    (["--style-layers", "fc6"], ["fc6"]),
+    (["--encoder", "vgg91"], ["vgg91"]),
+    (["--encoder", "missing.h5"], ["missing.h5"]),
+    (["--size", "15"], ["--size", "15"]),
+    (["--size", "0"], ["--size"]),
+    (["--scales", "0"], ["--scales"]),
+    (["--iterations", "-5"], ["--iterations"]),
+    (["--init", "nothing"], ["--init", "nothing"]),
+    (["--solver", "newton"], ["newton"]),
+    (["--pooling", "min"], ["min"]),
+    (["--frobnicate"], ["--frobnicate"]),
+    (["--seed"], ["--seed"]),
+], ids=lambda value: " ".join(value))  # fmt: skip
+def test_bad_option(folder, capsys, options, needles):
+    check_refused(capsys, folder, stylize(*options), *needles)
+
+
+def test_missing_arguments(folder, capsys):
+    check_refused(capsys, folder, cli.main(["stylize"]))
+    check_refused(capsys, folder, cli.main(["stylize", "photo.png", "painting.png"]), "--output")
+    check_refused(capsys, folder, cli.main(["paint"]), "paint")
+
+
+@pytest.mark.parametrize(("out", "needle"), [
+    ("nowhere/out.png", "nowhere"), ("out.xyz", ".xyz"), ("photo.png", "exists already"), (".", ""),
+])  # fmt: skip
+def test_bad_output(folder, capsys, out, needle):
+    before = (folder / "photo.png").read_bytes()
+    check_refused(capsys, folder, stylize(out=out), needle)
+    assert (folder / "photo.png").read_bytes() == before
+
+
+def test_output_folder_that_cannot_be_written(folder, capsys, monkeypatch):
+    # Permissions do not bind the superuser, under whom tests may run.
+    monkeypatch.setattr("os.access", lambda *arguments, **options: False)
+    check_refused(capsys, folder, stylize(), "out.png")
+
+
+def test_overwrite(folder):
+    put("out.png", b"old")
+    assert stylize("--overwrite") == 0
+    assert js.load_image("out.png").shape == (33, 40, 3)
+
+
+def test_failed_write_leaves_the_old_file(folder, monkeypatch, capsys):
+    put("out.png", b"old")
+    monkeypatch.setattr(
+        "os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
+    )
+    assert stylize("--overwrite") in (1, 2)
+    assert (folder / "out.png").read_bytes() == b"old"
+    assert "No space left" in capsys.readouterr().err
+    assert {p.name for p in folder.iterdir()} <= {
+        "out.png",
+        "photo.png",
+        "painting.png",
+        "narrow.h5",
+        "cache",
+    }
+
+
+def test_corrupt_parameter_file(folder, capsys):
+    put("narrow.h5", (folder / "narrow.h5").read_bytes()[:3000])
+    check_refused(capsys, folder, stylize(), "narrow.h5")
+
+
+def test_debug_shows_the_traceback(folder):
+    with pytest.raises(js.InputError):
+        stylize("--encoder", "missing.h5", "--debug")
+
+
+def test_a_fault_of_ours_is_one_line(folder, capsys, monkeypatch):
+    def fault(*arguments, **options):
+        raise RuntimeError("a wheel came off\nand more")
+
+    monkeypatch.setattr(js, "stylize", fault)
+    assert stylize("--quiet") == 1
+    assert (
+        capsys.readouterr().err
+        == "jaxstyle: RuntimeError: a wheel came off (--debug shows where)\n"
+    )
+
+
+def test_out_of_memory_says_what_to_do(folder, capsys, monkeypatch):
+    def exhausted(*arguments, **options):
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+
+    monkeypatch.setattr(js, "stylize", exhausted)
+    assert stylize("--quiet") == 1
+    assert "smaller --size" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"jaxstyle {js.__version__}\n"
+
+
+def test_module_and_command_are_the_same(tmp_path):
+    run = subprocess.run(
+        [sys.executable, "-m", "jaxstyle", "--version"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
+    assert (run.returncode, run.stdout) == (0, f"jaxstyle {js.__version__}\n")
+
+
+def test_weights_list(folder, capsys):
+    assert cli.main(["weights", "list"]) == 0
+    told = capsys.readouterr().out
+    for name in ("vgg19", "vgg16", "vgg19-torch", "vgg16-torch", "random"):
+        assert name in told
+    assert "253f8cb515780f3b799900260a226db6" in told
+
+
+def test_weights_verify(folder, capsys, encoder):
+    assert cli.main(["weights", "verify", "narrow.h5"]) == 0
+    told = capsys.readouterr().out
+    assert "conv3_1" in told
+    assert pretrained.fingerprint(encoder) in told
+
+
+def test_weights_convert(folder, capsys, encoder, rng):
+    with h5py.File("keras.h5", "w") as file:
+        for block, depth in enumerate((2, 2, 3, 3, 3), 1):
+            for i in range(1, depth + 1):
+                name = f"block{block}_conv{i}"
+                group = file.create_group(f"{name}/{name}")
+                width = 3 if (block, i) == (1, 1) else 4
+                group["kernel:0"] = rng.normal(size=(3, 3, width, 4)).astype("float32")
+                group["bias:0"] = np.zeros(4, "float32")
+    assert cli.main(["weights", "convert", "keras.h5", "ours.h5"]) == 0
+    assert capsys.readouterr().out == "ours.h5\n"
+    assert stylize("--encoder", "ours.h5") == 0
+
+
+def test_weights_convert_refuses_what_it_does_not_know(folder, capsys):
+    code = cli.main(["weights", "convert", "photo.png", "out.png"])
+    check_refused(capsys, folder, code, "photo.png")

@@ -1,0 +1,335 @@
+"""Files written by the real libraries, or in the layouts that these were seen to write."""
+
+import os
+import pickle
+import sys
+import types
+
+import h5py
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import safetensors.flax
+import safetensors.numpy
+
+import oracles
+from jaxstyle.errors import InputError
+from jaxstyle.pretrained import convert, read_attributes, read_encoder, save_encoder
+from jaxstyle.vgg import VGG, VGG16, VGG19, encode
+
+WIDTHS = (3, 4, 5, 6, 6)
+NETWORKS = {"VGG16": VGG(VGG16.depths, WIDTHS), "VGG19": VGG(VGG19.depths, WIDTHS)}
+TORCH_MISSING = "the oracle extra (PyTorch) is not installed"
+
+
+def make_params(vgg, seed=0):
+    """Kernels in HWIO, drawn by NumPy, wide enough for the signal to reach the last layer."""
+    rng, width, params = np.random.default_rng(seed), 3, {}
+    for name in vgg.layers:
+        out = vgg.widths[int(name[4]) - 1]
+        kernel = rng.normal(0, (2 / (9 * width)) ** 0.5, (3, 3, width, out))
+        params[name] = {"kernel": kernel.astype("f4"), "bias": rng.normal(0, 0.1, out).astype("f4")}
+        width = out
+    return params
+
+
+def block_name(layer):
+    return f"block{layer[4]}_conv{layer[6]}"
+
+
+def torch_names(vgg, normalised=False):
+    """Layer to its place in torchvision's `features`, by walking through the sequence."""
+    places, place = {}, 0
+    for name in vgg.layers:
+        if name.endswith("_1") and name != "conv1_1":
+            place += 1
+        places[name] = place
+        place += 3 if normalised else 2
+    return places
+
+
+def state_dict(vgg, params):
+    state = {}
+    for name, place in torch_names(vgg).items():
+        weight = params[name]["kernel"].transpose(3, 2, 0, 1)
+        state[f"features.{place}.weight"] = np.ascontiguousarray(weight)
+        state[f"features.{place}.bias"] = params[name]["bias"]
+    return state | {
+        "classifier.0.weight": np.ones((4, 6), "f4"),
+        "pre_logits.fc1.weight": np.ones((4, 6, 7, 7), "f4"),
+    }
+
+
+def write_keras(path, params, pattern):
+    """Keras 2 and whole models: the patterns that files of several versions show."""
+    with h5py.File(path, "w") as file:
+        root = file.create_group("model_weights") if pattern == "whole model" else file
+        names = [block_name(layer) for layer in params]
+        root.attrs["layer_names"] = np.array(["input_1", *names, "block1_pool"], "S")
+        root.create_group("block1_pool").attrs["weight_names"] = np.array([], "S")
+        for layer, name in zip(params, names):
+            inner = {
+                "keras 1": (f"{name}_W_1:0", f"{name}_b_1:0"),
+                "keras 2": (f"{name}/kernel:0", f"{name}/bias:0"),
+                "whole model": (f"{name}/kernel", f"{name}/bias"),
+            }[pattern]
+            root[f"{name}/{inner[0]}"] = params[layer]["kernel"]
+            root[f"{name}/{inner[1]}"] = params[layer]["bias"]
+            # The optimiser's slots of a compiled model, by Keras 3 and by Keras 2: the same shapes,
+            # and nearly the same names.
+            if pattern == "whole model":
+                slots = (f"adam/{name}_kernel_momentum", f"Adam/{name}/kernel/m:0")
+                for slot in slots:
+                    file[f"optimizer_weights/{slot}"] = np.zeros_like(params[layer]["kernel"])
+
+
+def write_keras3(path, params, folder="layers", noted=True):
+    """`save_weights("x.weights.h5")`: 3.15 notes the layer's name at `vars`, 3.5 did not yet."""
+    with h5py.File(path, "w") as file:
+        file.create_group("vars")
+        for i, layer in enumerate(params):
+            group = file.create_group(f"{folder}/conv2d{f'_{i}' if i else ''}/vars")
+            group["0"], group["1"] = params[layer]["kernel"], params[layer]["bias"]
+            if noted:
+                group.attrs["name"] = block_name(layer)
+        file.create_group(f"{folder}/max_pooling2d/vars")
+        file[f"{folder}/dense/vars/0"] = np.ones((6, 4), "f4")
+        file[f"{folder}/dense/vars/1"] = np.ones(4, "f4")
+        file["optimizer/vars/0"] = np.ones((3, 3, 3, 3), "f4")
+
+
+def write_torch(path, params, vgg, **options):
+    torch = pytest.importorskip("torch", reason=TORCH_MISSING)
+    torch.save(
+        {k: torch.from_numpy(v) for k, v in state_dict(vgg, params).items()}, path, **options
+    )
+
+
+def write_vgg_conv(path, params, _):
+    torch = pytest.importorskip("torch", reason=TORCH_MISSING)
+    state = {}
+    for name, parts in params.items():
+        state[f"{name}.weight"] = torch.from_numpy(parts["kernel"]).permute(3, 2, 0, 1)
+        state[f"{name}.bias"] = torch.from_numpy(parts["bias"])
+    torch.save(state, path)
+
+
+WRITERS = {
+    "keras 1": (lambda p, a, v: write_keras(p, a, "keras 1"), "caffe"),
+    "keras 2": (lambda p, a, v: write_keras(p, a, "keras 2"), "caffe"),
+    "keras whole model": (lambda p, a, v: write_keras(p, a, "whole model"), "caffe"),
+    "keras 3.15": (lambda p, a, v: write_keras3(p, a), "caffe"),
+    "keras 3.5": (lambda p, a, v: write_keras3(p, a, noted=False), "caffe"),
+    "keras 2.15": (
+        lambda p, a, v: write_keras3(p, a, "_layer_checkpoint_dependencies", noted=False),
+        "caffe",
+    ),
+    "safetensors": (lambda p, a, v: safetensors.numpy.save_file(state_dict(v, a), p), "torch"),
+    "torch zip": (write_torch, "torch"),
+    "torch legacy": (
+        lambda p, a, v: write_torch(p, a, v, _use_new_zipfile_serialization=False),
+        "torch",
+    ),
+    "vgg_conv.pth": (write_vgg_conv, "caffe"),
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("layout", WRITERS)
+def test_parameters_survive(tmp_path, layout, network):
+    write, preprocessing = WRITERS[layout]
+    vgg = NETWORKS[network]
+    params = make_params(vgg)
+    # The name says nothing: content alone must tell what the file is.
+    write(tmp_path / "source.bin", params, vgg)
+    written = convert(tmp_path / "source.bin", tmp_path / "ours.h5")
+    read = read_encoder(tmp_path / "ours.h5")
+    for encoder in (written, read):
+        assert encoder.vgg == vgg
+        assert encoder.preprocessing == preprocessing
+        assert encoder.params.keys() == params.keys()
+        for name, parts in params.items():
+            np.testing.assert_array_equal(encoder.params[name]["kernel"], parts["kernel"])
+            np.testing.assert_array_equal(encoder.params[name]["bias"], parts["bias"])
+
+
+@pytest.mark.parametrize("layout", ["keras 2", "safetensors", "torch zip"])
+def test_features_survive(tmp_path, layout, pictures):
+    vgg = NETWORKS["VGG16"]
+    params = make_params(vgg)
+    WRITERS[layout][0](tmp_path / "source", params, vgg)
+    encoder = convert(tmp_path / "source", tmp_path / "ours.h5", preprocessing="torch")
+    layers = ("conv1_2", "conv3_1", "conv5_3")
+    features = encode(encoder, pictures[0], layers)
+    original = types.SimpleNamespace(params=params, vgg=vgg)
+    expected = oracles.encode(original, pictures[0], layers)
+    for layer in layers:
+        np.testing.assert_allclose(features[layer], expected[layer], rtol=1e-4, atol=1e-5)
+
+
+def test_backslashes_in_keras_paths(tmp_path):
+    params = make_params(NETWORKS["VGG16"])
+    write_keras3(tmp_path / "source", params, "_layer_checkpoint_dependencies\\nested", noted=False)
+    assert convert(tmp_path / "source", tmp_path / "ours.h5").vgg == NETWORKS["VGG16"]
+
+
+def test_a_network_cut_short_keeps_its_depths(tmp_path):
+    params = make_params(VGG((2, 1, 3), (4, 4, 4)))
+    safetensors.numpy.save_file(state_dict(VGG((2, 1, 3)), params), tmp_path / "source")
+    assert convert(tmp_path / "source", tmp_path / "ours.h5").vgg == VGG((2, 1, 3), (4, 4, 4))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_short_number_formats(tmp_path, dtype):
+    params = make_params(VGG((1,), (4,)))
+    state = {k: jnp.asarray(v, dtype) for k, v in state_dict(VGG((1,)), params).items()}
+    safetensors.flax.save_file(state, tmp_path / "source")
+    encoder = convert(tmp_path / "source", tmp_path / "ours.h5")
+    rounded = params["conv1_1"]["kernel"].astype(dtype).astype("f4")
+    np.testing.assert_array_equal(encoder.params["conv1_1"]["kernel"], rounded)
+
+
+def test_batch_normalisation_is_folded(tmp_path, pictures):
+    torch = pytest.importorskip("torch", reason=TORCH_MISSING)
+    vgg = VGG((2, 1), (4, 5))
+    torch.manual_seed(0)
+    steps, width = [], 3
+    for name in vgg.layers:
+        out = vgg.widths[int(name[4]) - 1]
+        if name == "conv2_1":
+            steps.append(torch.nn.MaxPool2d(2))
+        steps += [
+            torch.nn.Conv2d(width, out, 3, padding=1),
+            torch.nn.BatchNorm2d(out),
+            torch.nn.ReLU(),
+        ]
+        width = out
+    model = torch.nn.Module()
+    model.features = torch.nn.Sequential(*steps)
+    x = torch.rand(2, 3, 16, 16)
+    model.features(x)  # so that the running statistics are no longer 0 and 1
+    model.eval()
+    torch.save(model.state_dict(), tmp_path / "source")
+    encoder = convert(tmp_path / "source", tmp_path / "ours.h5")
+    image = (x[0].permute(1, 2, 0).numpy() * oracles.STD + oracles.MEAN).astype("f4")
+    with torch.no_grad():
+        expected = model.features(x[:1])[0].permute(1, 2, 0).numpy()
+    features = encode(encoder, jnp.asarray(image), ("conv2_1",))["conv2_1"]
+    np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_provenance_is_recorded(tmp_path):
+    vgg = NETWORKS["VGG16"]
+    safetensors.numpy.save_file(state_dict(vgg, make_params(vgg)), tmp_path / "source.bin")
+    convert(tmp_path / "source.bin", tmp_path / "ours.h5", attributes={"licence": "mine"})
+    says = read_attributes(tmp_path / "ours.h5")
+    assert says["source_file"] == "source.bin"
+    assert says["source_layout"] == "safetensors"
+    assert says["licence"] == "mine"
+    assert len(says["source_sha256"]) == 64
+
+
+class Bomb:
+    """Unpickling it freely would create a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.mark.parametrize("how", ["plain pickle", "torch zip", "torch legacy"])
+def test_a_pickle_is_never_let_run(tmp_path, how):
+    torch = pytest.importorskip("torch", reason=TORCH_MISSING)
+    source, crater = tmp_path / "source", tmp_path / "crater"
+    if how == "plain pickle":
+        source.write_bytes(pickle.dumps(Bomb(crater)))
+    else:
+        torch.save(Bomb(crater), source, _use_new_zipfile_serialization=how == "torch zip")
+    with pytest.raises(InputError, match="holds more than tensors"):
+        convert(source, tmp_path / "ours.h5")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+    # The bomb is live: let run, it would have gone off.
+    pickle.loads(pickle.dumps(Bomb(crater)))
+    assert crater.exists()
+
+
+@pytest.mark.parametrize("version", ["missing", "2.9.1+cpu"])
+def test_torch_missing_or_unsafe(tmp_path, monkeypatch, version):
+    fake = None if version == "missing" else types.SimpleNamespace(__version__=version)
+    monkeypatch.setitem(sys.modules, "torch", fake)
+    (tmp_path / "x.pth").write_bytes(pickle.dumps({}))
+    with pytest.raises(InputError, match=r"x\.pth.*install torch.*safetensors"):
+        convert(tmp_path / "x.pth", tmp_path / "ours.h5")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: s.pop("features.5.bias"), "conv2_1 has no bias"),
+        (lambda s: s.pop("features.5.weight"), "do not follow"),
+        (lambda s: s.update({"features.5.weight": np.ones((4, 3, 1, 1), "f4")}), "shape"),
+        (lambda s: s.update({"features.2.bias": np.full(3, np.inf, "f4")}), "not finite"),
+        (lambda s: [s.pop(k) for k in list(s) if k.startswith("features")], "no VGG network"),
+    ],
+)
+def test_networks_that_are_no_vgg(tmp_path, change, message):
+    vgg = NETWORKS["VGG19"]
+    state = state_dict(vgg, make_params(vgg))
+    change(state)
+    safetensors.numpy.save_file(state, tmp_path / "source")
+    with pytest.raises(InputError, match=message):
+        convert(tmp_path / "source", tmp_path / "ours.h5")
+    assert not (tmp_path / "ours.h5").exists()
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"short", b"just text, long enough to hold a header", b"\x00" * 64]
+)
+def test_unknown_files(tmp_path, content):
+    (tmp_path / "source").write_bytes(content)
+    with pytest.raises(InputError, match="source: is neither"):
+        convert(tmp_path / "source", tmp_path / "ours.h5")
+
+
+@pytest.mark.parametrize("layout", ["keras 2", "safetensors", "torch zip", "torch legacy"])
+@pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
+def test_files_cut_off(tmp_path, layout, kept):
+    vgg = NETWORKS["VGG16"]
+    source = tmp_path / "source"
+    WRITERS[layout][0](source, make_params(vgg), vgg)
+    source.write_bytes(source.read_bytes()[: int(source.stat().st_size * kept)])
+    with pytest.raises(InputError) as error:
+        convert(source, tmp_path / "ours.h5")
+    assert str(error.value).startswith(f"{source}: ")
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
+def test_a_keras_network_of_unknown_depth(tmp_path):
+    write_keras3(tmp_path / "source", make_params(VGG((2, 2), (4, 4))), noted=False)
+    with pytest.raises(InputError, match="holds 4 convolutions"):
+        convert(tmp_path / "source", tmp_path / "ours.h5")
+
+
+def test_two_keras_networks_in_one_file(tmp_path):
+    params = make_params(VGG((1,), (4,)))
+    with h5py.File(tmp_path / "source", "w") as file:
+        for model in ("teacher", "student"):
+            file[f"{model}/block1_conv1/kernel:0"] = params["conv1_1"]["kernel"]
+    with pytest.raises(InputError, match="block1_conv1 twice"):
+        convert(tmp_path / "source", tmp_path / "ours.h5")
+
+
+def test_refusals(tmp_path, encoder):
+    ours = tmp_path / "ours.h5"
+    save_encoder(ours, encoder)
+    with pytest.raises(InputError, match=r"missing: cannot be read \(No such file"):
+        convert(tmp_path / "missing", tmp_path / "new.h5")
+    with pytest.raises(InputError, match="already"):
+        convert(ours, tmp_path / "new.h5")
+    with pytest.raises(InputError, match="exists"):
+        convert(ours, ours)
+    with pytest.raises(InputError, match=r"'vgg'.*caffe or torch"):
+        convert(ours, tmp_path / "new.h5", preprocessing="vgg")

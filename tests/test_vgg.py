@@ -1,0 +1,131 @@
+"""Features against PyTorch, the convolution's own adjoint against autodiff."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import oracles
+from jaxstyle import vgg
+from jaxstyle.errors import InputError
+from jaxstyle.pretrained import random_encoder
+
+
+def relative_error(a, b):
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+def torch_features(encoder, x):
+    """Runs the same parameters through PyTorch; `x` is preprocessed, `[h, w, 3]`."""
+    torch = pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")
+    functional = torch.nn.functional
+    pools = {"max": functional.max_pool2d, "average": functional.avg_pool2d}
+    features, x = {}, torch.from_numpy(np.array(x)).permute(2, 0, 1)[None]
+    for name in encoder.vgg.layers:
+        if name.endswith("_1") and name != "conv1_1":
+            x = pools[encoder.vgg.pooling](x, 2)
+        kernel, bias = (np.array(encoder.params[name][k]) for k in ("kernel", "bias"))
+        mode = {"zeros": "constant", "replicate": "replicate"}[encoder.vgg.padding]
+        padded = functional.pad(x, (1, 1, 1, 1), mode=mode)
+        kernel = torch.from_numpy(kernel).permute(3, 2, 0, 1)
+        x = functional.relu(functional.conv2d(padded, kernel, torch.from_numpy(bias)))
+        features[name] = x[0].permute(1, 2, 0).numpy()
+    return features
+
+
+@pytest.mark.parametrize("network", [vgg.VGG16, vgg.VGG19], ids=["VGG16", "VGG19"])
+@pytest.mark.parametrize("pooling", ["max", "average"])
+@pytest.mark.parametrize(("padding", "preprocessing"), [("zeros", "caffe"), ("replicate", "torch")])
+def test_every_layer_agrees_with_pytorch(network, pooling, padding, preprocessing, rng):
+    encoder = random_encoder(network.clone(pooling=pooling, padding=padding))
+    # Random biases: with the zeros of an untrained network a lost bias would go unseen.
+    params = jax.tree.map(
+        lambda a: a if a.ndim > 1 else jnp.asarray(rng.normal(0, 0.3, a.shape), jnp.float32),
+        encoder.params,
+    )
+    encoder = encoder.replace(params=params, preprocessing=preprocessing)
+    image = jnp.asarray(rng.uniform(0, 1, (50, 67, 3)), jnp.float32)
+    rgb = np.asarray(image, np.float64)
+    if preprocessing == "caffe":
+        x = rgb[..., ::-1] * 255 - [103.939, 116.779, 123.68]
+    else:
+        x = (rgb - oracles.MEAN) / oracles.STD
+    expected = torch_features(encoder, x.astype(np.float32))
+    features = vgg.encode(encoder, image, network.layers)
+    assert features.keys() == expected.keys()
+    errors = {name: relative_error(features[name], expected[name]) for name in expected}
+    assert max(errors.values()) <= 1e-5, errors
+
+
+@pytest.mark.parametrize("pooling", ["max", "average"])
+def test_narrow_network_agrees_with_numpy(encoder, pooling, pictures):
+    encoder = encoder.replace(vgg=encoder.vgg.clone(pooling=pooling))
+    layers = ("image", *encoder.vgg.layers)
+    expected = oracles.encode(encoder, pictures[0], layers)
+    for name, feature in vgg.encode(encoder, pictures[0], layers).items():
+        assert relative_error(feature, expected[name]) <= 1e-5, name
+
+
+def plain_conv_relu(x, kernel, bias, pad):
+    y = jax.lax.conv_general_dilated(
+        x[None], kernel, (1, 1), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    return jax.nn.relu(y[0] + bias)
+
+
+@pytest.mark.parametrize("pad", [0, 1])
+def test_adjoint_agrees_with_autodiff(pad, rng):
+    x, kernel, bias, dy = (
+        jnp.asarray(rng.normal(size=shape), jnp.float32)
+        for shape in [(7, 9, 4), (3, 3, 4, 5), (5,), (5 + 2 * pad, 7 + 2 * pad, 5)]
+    )
+    expected = jax.vjp(lambda *a: plain_conv_relu(*a, pad), x, kernel, bias)[1](dy)
+    adjoint = vgg.adjoint_kernel(kernel)
+    actual = jax.vjp(lambda *a: vgg.conv_relu(*a, adjoint, pad), x, kernel, bias)[1](dy)
+    for a, b in zip(actual, expected, strict=True):
+        assert relative_error(a, b) <= 1e-5
+    # The input alone, parameters frozen: the branch that every optimisation takes.
+    (frozen,) = jax.vjp(lambda x: vgg.conv_relu(x, kernel, bias, adjoint, pad), x)[1](dy)
+    assert relative_error(frozen, expected[0]) <= 1e-5
+
+
+def test_prepared_encoder_gives_the_same_gradient(encoder, pictures):
+    def energy(image, encoder):
+        return jnp.square(vgg.encode(encoder, image, ("conv3_1",))["conv3_1"]).sum()
+
+    plain = jax.grad(energy)(pictures[0], encoder)
+    prepared = jax.grad(energy)(pictures[0], vgg.prepare(encoder))
+    np.testing.assert_array_equal(plain, prepared)
+
+
+def test_encode_under_vmap(encoder, pictures):
+    images = jnp.stack([pictures[0], pictures[0][::-1]])
+    batch = jax.vmap(lambda image: vgg.encode(encoder, image, ("conv2_2",))["conv2_2"])(images)
+    for i, image in enumerate(images):
+        single = vgg.encode(encoder, image, ("conv2_2",))["conv2_2"]
+        assert relative_error(batch[i], single) <= 1e-6
+
+
+def test_nothing_is_computed_beyond_the_deepest_layer(encoder, pictures):
+    jaxpr = jax.make_jaxpr(lambda i: vgg.encode(encoder, i, ("conv2_1", "conv1_2")))(pictures[0])
+    assert str(jaxpr).count("conv_general_dilated[") == 3
+
+
+def test_replicated_padding_keeps_a_flat_image_flat(encoder):
+    encoder = encoder.replace(vgg=encoder.vgg.clone(padding="replicate"))
+    grey = jnp.full((24, 24, 3), 0.3)
+    feature = vgg.encode(encoder, grey, ("conv3_1",))["conv3_1"]
+    assert float(jnp.ptp(feature, axis=(0, 1)).max()) <= 1e-5
+
+
+def test_unknown_layer_is_named(encoder):
+    with pytest.raises(
+        InputError, match=r"layer 'conv9_1': unknown; this encoder has image, conv1"
+    ):
+        vgg.encode(encoder, jnp.zeros((32, 32, 3)), ("conv9_1",))
+
+
+def test_image_too_small_for_the_layer(encoder):
+    with pytest.raises(InputError, match="32×3 px: too small for conv3_1; at least 4 px"):
+        vgg.encode(encoder, jnp.zeros((3, 32, 3)), ("conv3_1",))
