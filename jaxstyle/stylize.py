@@ -21,13 +21,14 @@ from jaxtyping import Array, Bool, Float
 
 from jaxstyle import resize, vgg
 from jaxstyle.arrays import Image
+from jaxstyle.colour import match_colour
 from jaxstyle.errors import InputError
 from jaxstyle.objective import LossTerms, LossWeights, Objective, Targets, loss_terms, make_targets
 from jaxstyle.solvers import Solver, SolverState, lbfgs
 from jaxstyle.vgg import Encoder
 
 _Sizes: TypeAlias = list[tuple[tuple[int, int], int]]
-Init = Literal["content", "style", "noise"]
+Init = Literal["content", "matched", "style", "noise"]
 Status = Literal["finished", "stopped", "non-finite"]
 
 MIN_SIDE = 16
@@ -175,7 +176,8 @@ def initial_image(
     """Returns the image to start from.
 
     Args:
-        init: ``content`` or ``style`` for that picture, ``noise`` for uniform noise, or an image.
+        init: ``content`` or ``style`` for that picture, ``matched`` for the content in the colours
+            of the style, ``noise`` for uniform noise, or an image.
         content: ``f32[h, w, 3]``.
         style: ``f32[h', w', 3]``.
         shape: Height and width wanted.
@@ -191,6 +193,8 @@ def initial_image(
         return resize.resize(init, shape)
     if init == "noise":
         return jax.random.uniform(jax.random.key(seed), (*shape, 3))
+    if init == "matched":
+        return jnp.clip(match_colour(resize.resize(content, shape), style), 0.0, 1.0)
     return resize.resize({"content": content, "style": style}[init], shape)
 
 
@@ -241,7 +245,8 @@ def stylize(
         loss_weights: How much each term counts; ``LossWeights()`` if None.
         solver: ``lbfgs()`` if None.
         schedule: Sizes and iterations; ``Schedule()`` if None.
-        init: ``content``, ``style`` or ``noise``, or the image to start from.
+        init: ``content``, ``matched`` (the content in the style's colours), ``style`` or ``noise``,
+            or the image to start from.
         seed: Of the noise.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
 

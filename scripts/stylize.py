@@ -3,16 +3,15 @@
 import sys
 
 import jaxstyle as js
-from jaxstyle.resize import scale_to
 
 
 def main(content_file: str, style_file: str, out_file: str, size: str = "512") -> None:
     encoder = js.load_encoder()
-    content, style = js.load_image(content_file), js.load_image(style_file)
-    content, style = scale_to(content, int(size)), scale_to(style, int(size))
+    content = js.load_image(content_file, size=int(size))
+    style = js.load_image(style_file, size=int(size))
 
     def show(progress: js.Progress) -> None:
-        print(f"{progress.step}/{progress.steps}  loss {sum(progress.terms):.4f}")
+        print(f"{progress.step}/{progress.steps}  loss {sum(progress.terms):.4f}", file=sys.stderr)
 
     result = js.stylize(encoder, content, style, callback=show)
     print(js.save_image(out_file, result.image, overwrite=True))

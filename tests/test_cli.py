@@ -87,7 +87,8 @@ def test_settings_are_in_the_file(folder, encoder):
 
 @pytest.mark.parametrize("options", [
     ("--style-weight", "3"), ("--content-weight", "90"), ("--tv-weight", "900"),
-    ("--solver", "adam"), ("--init", "noise"), ("--init", "style"), ("--init", "painting.png"), ("--pooling", "max"),
+    ("--solver", "adam"), ("--init", "noise"), ("--init", "matched"), ("--init", "style"),
+    ("--init", "painting.png"), ("--pooling", "max"),
     ("--padding", "replicate"), ("--style-size", "24"), ("--scales", "2"), ("--iterations", "9"),
     ("--content-layers", "conv1_1"), ("--style-layers", "conv1_1"),
 ], ids=" ".join)  # fmt: skip

@@ -12,7 +12,7 @@ import jaxstyle
 PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = [
     {"errors", "arrays"},
-    {"vgg", "resize", "solvers"},
+    {"vgg", "colour", "resize", "solvers"},
     {"stats"},
     {"objective"},
     {"stylize"},

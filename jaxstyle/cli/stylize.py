@@ -63,7 +63,7 @@ class Stylize:
     solver: Literal["lbfgs", "adam"] = "lbfgs"
     """How the image goes downhill."""
     init: str = "content"
-    """content, style, noise, or a picture to start from."""
+    """content, matched (in the style's colours), style, noise, or a picture to start from."""
     seed: int = 0
     """Of everything random."""
     cache: Cache = None

@@ -17,6 +17,7 @@ from PIL import UnidentifiedImageError
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
 from jaxstyle.files.pixels import MAX_PIXELS, decode
+from jaxstyle.resize import scale_to
 
 Opacity = Float[np.ndarray, "h w"]
 
@@ -79,11 +80,12 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
     return Picture(jnp.asarray(filled, jnp.float32), jnp.asarray(opacity, jnp.float32))
 
 
-def load_image(path: str | os.PathLike[str]) -> Image:
+def load_image(path: str | os.PathLike[str], size: int | None = None) -> Image:
     """Loads the image of :func:`load_picture` without its transparency.
 
     Args:
         path: An image file.
+        size: The longer side wanted, in pixels; None is the file's own.
 
     Returns:
         ``f32[h, w, 3]``, sRGB in [0, 1].
@@ -96,11 +98,12 @@ def load_image(path: str | os.PathLike[str]) -> Image:
         >>> from PIL import Image
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     Image.new("L", (32, 16), 51).save(f"{folder}/grey.png")
-        ...     image = load_image(f"{folder}/grey.png")
+        ...     image = load_image(f"{folder}/grey.png", size=20)
         >>> image.shape, round(float(image.max()), 3)
-        ((16, 32, 3), 0.2)
+        ((10, 20, 3), 0.2)
     """
-    return load_picture(path).image
+    image = load_picture(path).image
+    return image if size is None else scale_to(image, size)
 
 
 @contextlib.contextmanager

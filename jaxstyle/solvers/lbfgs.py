@@ -40,7 +40,7 @@ class _LineSearch(jaxopt.ZoomLineSearch):
             lambda image: self.value_and_grad(image, *fun_args),  # pyright: ignore[reportCallIssue]
             params, value, grad, descent_direction, init_stepsize,
         )  # fmt: skip
-        return LineSearchStep(found.step, found)
+        return LineSearchStep(cast(float, found.step), found)
 
 
 @dataclasses.dataclass(frozen=True)
