@@ -24,6 +24,10 @@ from jaxstyle.stats import Stats, statistics
 from jaxstyle.vgg import Encoder, encode
 
 
+# The least energy per element that a term is divided by: a flat picture may have none at all.
+_FLOOR = 1e-6
+
+
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Objective:
@@ -84,6 +88,11 @@ class LossTerms(NamedTuple):
     style: Scalar
     tv: Scalar
 
+    @property
+    def loss(self) -> Scalar:
+        """The sum of the terms."""
+        return self.content + self.style + self.tv
+
 
 def make_targets(content: Image, style: Image, encoder: Encoder, objective: Objective) -> Targets:
     """Returns the targets that a content image and a style image set.
@@ -137,15 +146,14 @@ def energy(stats: Stats, targets: Targets, loss_weights: LossWeights) -> LossTer
     """
     content = style = jnp.float32(0.0)
     for name, distance in stats.distance.items():
-        # A flat picture may have no energy in a layer; then the distance counts as it is.
-        scale = jnp.where(targets.content_energy[name] > 0, targets.content_energy[name], 1.0)
+        scale = jnp.maximum(targets.content_energy[name], _FLOOR * targets.content[name].size)
         content += loss_weights.content_layers.get(name, 1.0) * distance / scale
     for name, total in stats.gram.items():
         target = targets.gram[name]
-        scale = jnp.square(target).sum()
+        scale = jnp.maximum(jnp.square(target).sum(), _FLOOR * target.size)
         distance = jnp.square(total / stats.positions[name] - target).sum()
         weight = loss_weights.style_layers.get(name, 1.0)
-        style += weight * distance / jnp.where(scale > 0, scale, 1.0)
+        style += weight * distance / scale
     return LossTerms(loss_weights.content * content, loss_weights.style * style, jnp.float32(0.0))
 
 
@@ -194,4 +202,4 @@ def loss(
         >>> gradient.shape
         (32, 32, 3)
     """
-    return jnp.sum(jnp.stack(loss_terms(image, targets, loss_weights, encoder, objective)))
+    return loss_terms(image, targets, loss_weights, encoder, objective).loss

@@ -2,8 +2,12 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image
+
+MIN_SIDE = 16
+"""The smallest side of a picture in pixels: below it the fifth block has no position left."""
 
 
 def shape_of(image: Image) -> tuple[int, int]:
@@ -27,15 +31,15 @@ def fit(shape: tuple[int, int], size: int) -> tuple[int, int]:
     return max(1, round(shape[0] * size / longer)), max(1, round(shape[1] * size / longer))
 
 
-def resize(image: Image, shape: tuple[int, int]) -> Image:
+def resize(image: Float[Array, "_ _ c"], shape: tuple[int, int]) -> Float[Array, "_ _ c"]:
     """Resamples an image with a Lanczos filter of three lobes, antialiased when it shrinks.
 
     Args:
-        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        image: ``f32[h, w, c]`` in [0, 1].
         shape: Height and width wanted, in pixels.
 
     Returns:
-        ``f32[*shape, 3]``, clipped to [0, 1], because the filter rings at edges.
+        ``f32[*shape, c]``, clipped to [0, 1], because the filter rings at edges.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -44,7 +48,7 @@ def resize(image: Image, shape: tuple[int, int]) -> Image:
     """
     if image.shape[:2] == shape:
         return image
-    return jnp.clip(jax.image.resize(image, (*shape, 3), "lanczos3"), 0.0, 1.0)
+    return jnp.clip(jax.image.resize(image, (*shape, image.shape[2]), "lanczos3"), 0.0, 1.0)
 
 
 def scale_to(image: Image, size: int) -> Image:

@@ -41,7 +41,8 @@ def gram(feature: Float[Array, "h w c"]) -> Float[Array, "c c"]:
         >>> gram(jnp.ones((2, 3, 1))).item()
         6.0
     """
-    return jnp.einsum("hwi,hwj->ij", feature, feature)
+    # In full float32: style is in small differences of these sums, which shortened products lose.
+    return jnp.einsum("hwi,hwj->ij", feature, feature, precision="highest")
 
 
 def statistics(

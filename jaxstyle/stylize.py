@@ -12,7 +12,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -29,10 +29,7 @@ from jaxstyle.vgg import Encoder
 
 _Sizes: TypeAlias = list[tuple[tuple[int, int], int]]
 Init = Literal["content", "matched", "style", "noise"]
-Status = Literal["finished", "stopped", "non-finite"]
-
-MIN_SIDE = 16
-"""The smallest side of a picture in pixels: below it the fifth block has no position left."""
+Status = Literal["finished", "converged", "stopped", "non-finite"]
 
 _CHUNK, _CHUNK_LIMIT, _CHUNK_SECONDS = 4, 64, 1.0
 
@@ -51,6 +48,12 @@ class Schedule:
     scales: int = 3
     coarse_iterations: int = 100
 
+    def __post_init__(self) -> None:
+        least = {"iterations": 0, "scales": 1, "coarse_iterations": 0}
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise InputError(f"{name} {getattr(self, name)}: too small; at least {minimum}")
+
     def sizes(self, shape: tuple[int, int]) -> _Sizes:
         """Returns height, width and iterations of every scale, leaving out those too small.
 
@@ -58,9 +61,10 @@ class Schedule:
             >>> Schedule(iterations=50, scales=2, coarse_iterations=200).sizes((300, 400))
             [((150, 200), 200), ((300, 400), 50)]
         """
-        coarse = [resize.fit(shape, max(shape) >> i) for i in range(self.scales - 1, 0, -1)]
-        usable = [(s, self.coarse_iterations) for s in coarse if min(s) >= MIN_SIDE]
-        return [*usable, (shape, self.iterations)]
+        scales = min(self.scales, min(shape).bit_length())
+        coarse = [resize.fit(shape, max(shape) >> i) for i in range(scales - 1, 0, -1)]
+        planned = [(s, self.coarse_iterations) for s in coarse if min(s) >= resize.MIN_SIDE]
+        return [(s, n) for s, n in [*planned, (shape, self.iterations)] if n]
 
 
 class Progress(NamedTuple):
@@ -94,8 +98,9 @@ class Result(NamedTuple):
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
         terms: The weighted loss terms after every solver iteration, each ``f32[steps]``.
         evaluations: Evaluations of loss and gradient.
-        status: ``finished``; ``stopped`` by the callback; or ``non-finite``, when the loss or its
-            gradient overflowed and ``image`` is the last good one.
+        status: ``finished``; ``converged`` before, when no step lowered the loss any further;
+            ``stopped`` by the callback; or ``non-finite``, when the loss or its gradient overflowed
+            and ``image`` is the last good one.
     """
 
     image: Image
@@ -112,7 +117,7 @@ def _objective(
     encoder: Encoder,
 ) -> tuple[Array, LossTerms]:
     terms = loss_terms(image, targets, loss_weights, encoder, objective)
-    return jnp.sum(jnp.stack(terms)), terms
+    return terms.loss, terms
 
 
 _make_targets = jax.jit(make_targets)
@@ -122,6 +127,23 @@ _prepare = jax.jit(vgg.prepare)
 @partial(jax.jit, static_argnames=("objective", "solver"))
 def _start(image: Image, data: Any, objective: Objective, solver: Solver) -> SolverState:
     return solver.init(partial(_objective, objective), image, *data)
+
+
+def _check_picture(name: str, picture: Image) -> None:
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != jnp.float32:
+        kind = f"{picture.dtype}{list(picture.shape)}"
+        raise InputError(f"{name}: {kind} is no image; give float32[h, w, 3] in [0, 1]")
+    if min(picture.shape[:2]) < resize.MIN_SIDE:
+        least = resize.MIN_SIDE
+        raise InputError(f"{name}: a side under {least} px; give a larger picture")
+
+
+def _status(state: SolverState) -> Status:
+    return (
+        "finished"
+        if state.finite and not state.stuck
+        else ("converged" if state.finite else "non-finite")
+    )
 
 
 class _Chunk(NamedTuple):
@@ -135,10 +157,10 @@ class _Chunk(NamedTuple):
 def _advance(
     state: SolverState, steps: Array, data: Any, objective: Objective, solver: Solver
 ) -> _Chunk:
-    """Runs up to ``steps`` iterations and stops behind the first that is not finite."""
+    """Runs up to ``steps`` iterations; stops behind one that is not finite or leads nowhere."""
 
     def unfinished(chunk: _Chunk) -> Bool[Array, ""]:
-        return (chunk.step < steps) & chunk.state.finite
+        return (chunk.step < steps) & chunk.state.finite & ~chunk.state.stuck
 
     def iterate(chunk: _Chunk) -> _Chunk:
         state = solver.update(partial(_objective, objective), chunk.state, *data)
@@ -146,7 +168,7 @@ def _advance(
         terms = chunk.terms.at[chunk.step].set(jnp.stack(state.aux))
         return _Chunk(chunk.step + state.finite, state, good, terms)
 
-    empty = jnp.zeros((_CHUNK_LIMIT, len(LossTerms._fields)))
+    empty = jnp.zeros((_CHUNK_LIMIT, len(LossTerms._fields)), jnp.float32)
     return jax.lax.while_loop(unfinished, iterate, _Chunk(jnp.int32(0), state, state.image, empty))
 
 
@@ -157,17 +179,14 @@ def _chunks(
     state = _start(image, data, objective, solver)
     if not state.finite:
         yield _Chunk(jnp.int32(0), state, image, jnp.zeros((0, len(LossTerms._fields))))
-        return
     size, done = _CHUNK, 0
-    while done < iterations:
+    while done < iterations and state.finite and not state.stuck:
         started = time.monotonic()
         chunk = _advance(state, jnp.int32(min(size, iterations - done)), data, objective, solver)
         state, done = chunk.state, done + int(chunk.step)
-        yield chunk
-        if not state.finite:
-            return
         if time.monotonic() - started < _CHUNK_SECONDS:
             size = min(2 * size, _CHUNK_LIMIT)
+        yield chunk
 
 
 def initial_image(
@@ -191,8 +210,10 @@ def initial_image(
     """
     if not isinstance(init, str):
         return resize.resize(init, shape)
+    if init not in get_args(Init):
+        raise InputError(f"init {init!r}: unknown; choose {', '.join(get_args(Init))}, or an image")
     if init == "noise":
-        return jax.random.uniform(jax.random.key(seed), (*shape, 3))
+        return jax.random.uniform(jax.random.key(seed), (*shape, 3), jnp.float32)
     if init == "matched":
         return jnp.clip(match_colour(resize.resize(content, shape), style), 0.0, 1.0)
     return resize.resize({"content": content, "style": style}[init], shape)
@@ -201,7 +222,7 @@ def initial_image(
 def _scaled(image: Image, factor: float) -> Image:
     """Resizes a style along with its scale, but never below what the encoder can take."""
     shape = resize.shape_of(image)
-    smallest = MIN_SIDE * max(shape) / min(shape)
+    smallest = resize.MIN_SIDE * max(shape) / min(shape)
     return resize.scale_to(image, round(max(max(shape) * factor, smallest)))
 
 
@@ -266,9 +287,8 @@ def stylize(
         >>> result.image.shape, result.status
         ((32, 32, 3), 'finished')
     """
-    for name, picture in (("content", content), ("style", style)):
-        if min(picture.shape[:2]) < MIN_SIDE:
-            raise InputError(f"{name}: a side under {MIN_SIDE} px; give a larger picture")
+    _check_picture("content", content)
+    _check_picture("style", style)
     objective, solver = objective or Objective(), solver or lbfgs()
     loss_weights = jax.tree.map(jnp.float32, loss_weights or LossWeights())
     shape = resize.shape_of(content)
@@ -276,26 +296,25 @@ def stylize(
     layers = (*objective.content_layers, *objective.style_layers)
     encoder = _prepare(vgg.truncate(encoder, layers))
 
-    image = initial_image(init, content, style, sizes[0][0], seed)
+    image = initial_image(init, content, style, sizes[0][0] if sizes else shape, seed)
     terms, evaluations, status = [], 0, "finished"
     for scale, iterations in sizes:
         image = resize.resize(image, scale)
         scaled_style = _scaled(style, max(scale) / max(shape))
         targets = _make_targets(resize.resize(content, scale), scaled_style, encoder, objective)
-        spent = 0
+        state = None
         for chunk in _chunks(
             image, iterations, (targets, loss_weights, encoder), objective, solver
         ):
+            state, image = chunk.state, chunk.good
             terms.append(np.asarray(chunk.terms[: int(chunk.step)]))
-            image, spent = chunk.good, int(chunk.state.evaluations)
-            if not chunk.state.finite:
-                status = "non-finite"
-            elif callback and callback(_progress(sizes, sum(map(len, terms)), chunk)):
+            status = _status(state)
+            steps = sum(map(len, terms))
+            if state.finite and callback and callback(_progress(sizes, steps, chunk)):
                 status = "stopped"
-            if status != "finished":
                 break
-        evaluations += spent
-        if status != "finished":
+        evaluations += int(state.evaluations) if state else 0
+        if status in ("stopped", "non-finite"):
             break
     trace = LossTerms(*np.concatenate([np.zeros((0, 3), np.float32), *terms]).T)
     return Result(jnp.clip(resize.resize(image, shape), 0.0, 1.0), trace, evaluations, status)

@@ -52,7 +52,8 @@ class Preprocessing:
 
     def __call__(self, image: Image) -> Image:
         """Turns an sRGB image into the network's input."""
-        x = (image * self.scale - jnp.asarray(self.mean)) / jnp.asarray(self.std)
+        mean, std = (jnp.asarray(x, image.dtype) for x in (self.mean, self.std))
+        x = (image * self.scale - mean) / std
         return x[..., ::-1] if self.bgr else x
 
 
@@ -96,7 +97,7 @@ def conv_relu(x: Array, kernel: Array, bias: Array, adjoint: Array, pad: int) ->
 
 
 def _conv_relu_forward(x: Any, kernel: Any, bias: Any, adjoint: Any, pad: int) -> Any:
-    y = conv_relu(x.value, kernel.value, bias.value, adjoint.value, pad)
+    y = nn.relu(_convolve(x.value, kernel.value, pad) + bias.value)
     # The rectifier's mask is read off the output, so that no other activation is kept; the input
     # is needed for the kernel's gradient alone, which nobody asks of frozen parameters.
     frozen = not (kernel.perturbed or bias.perturbed)
@@ -208,7 +209,8 @@ class Encoder:
         params: ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``.
         vgg: The network, static.
         preprocessing: A key of ``PREPROCESSINGS``, static.
-        adjoints: ``{layer: {"kernel": f32[3, 3, o, i]}}`` once :func:`prepare` has run, else None.
+        adjoints: ``{layer: {"kernel": f32[3, 3, o, i]}}`` once :func:`prepare` has run, else None;
+            whoever replaces ``params`` prepares again.
     """
 
     params: Params
@@ -267,10 +269,11 @@ def encode(encoder: Encoder, image: Image, layers: tuple[str, ...]) -> Features:
         (16, 24, 128)
     """
     encoder = truncate(encoder, layers)
-    smallest = 2 ** (max([int(name[4]) for name in encoder.params], default=1) - 1)
+    deepest = encoder.layers[-1]
+    smallest = 1 if deepest == IMAGE else 2 ** (int(deepest[4]) - 1)
     if min(image.shape[:2]) < smallest:
         size = f"{image.shape[1]}×{image.shape[0]}"
-        raise InputError(f"image of {size} px: too small for {layers[-1]}; at least {smallest} px")
+        raise InputError(f"image of {size} px: too small for {deepest}; at least {smallest} px")
     convolutions = tuple(name for name in layers if name != IMAGE)
     variables = {"params": encoder.params}
     if encoder.adjoints is not None:

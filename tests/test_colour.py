@@ -34,7 +34,9 @@ def test_an_image_matched_to_itself_stays(images):
 
 def test_the_map_is_the_one_that_moves_colours_least(images):
     """Symmetric positive definite: the mark of optimal transport, which a rotation would break."""
-    source, matched = (np.asarray(x, np.float64).reshape(-1, 3) for x in (images[0], match_colour(*images)))
+    source, matched = (
+        np.asarray(x, np.float64).reshape(-1, 3) for x in (images[0], match_colour(*images))
+    )
     centred = source - source.mean(0)
     transport, *_ = np.linalg.lstsq(centred, matched - matched.mean(0), rcond=None)
     np.testing.assert_allclose(transport, transport.T, atol=2e-3)

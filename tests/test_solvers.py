@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from jaxstyle.solvers import Solver, adam, lbfgs
+from jaxstyle.solvers.linesearch import search
 
 
 def quadratic(image, target, scale):
@@ -89,3 +90,86 @@ def test_equal_solvers_are_one_program():
     assert lbfgs(history=4) == lbfgs(history=4)
     assert hash(adam(0.1)) == hash(adam(0.1))
     assert lbfgs() != lbfgs(history=11)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1e3, 1e8, 1e17])
+def test_lbfgs_does_not_mind_the_scale_of_the_loss(problem, scale):
+    """A first step along the bare gradient is too short or too long for all but one scale."""
+    image, target = problem
+    state = run(lbfgs(), 60, image, target, scale)
+    np.testing.assert_allclose(state.image, target, atol=5e-3)
+
+
+def test_lbfgs_says_when_it_can_go_no_further(problem):
+    """Beyond the image where it stands, nothing but NaN: it stays, and tells so."""
+    image, target = problem
+
+    def walled(image, target, start):
+        loss, aux = quadratic(image, target, 1.0)
+        return jnp.where(jnp.all(image == start), loss, jnp.nan), aux
+
+    state = run(lbfgs(), 2, image, target, image, fun=walled)
+    assert bool(state.stuck)
+    assert bool(state.finite)
+    np.testing.assert_array_equal(state.image, image)
+    np.testing.assert_allclose(state.aux, quadratic(image, target, 1.0)[1], rtol=1e-6)
+    assert not bool(run(lbfgs(), 5, image, target, 1.0).stuck)
+
+
+def on_a_line(f):
+    """The search on a function of one pixel, downhill from 0 towards larger numbers."""
+
+    def value_and_grad(image):
+        value, slope = jax.value_and_grad(lambda t: f(t))(image[0, 0, 0])
+        return (value, value), jnp.zeros_like(image).at[0, 0, 0].set(slope)
+
+    image = jnp.zeros((1, 1, 3))
+    (value, aux), grad = value_and_grad(image)
+    return value_and_grad, image, value, grad, aux
+
+
+@pytest.mark.parametrize(
+    ("f", "least", "most"),
+    [
+        (lambda t: (t - 1) ** 2, 0.1, 1.9),
+        (lambda t: (t - 9) ** 2, 0.9, 17.1),
+        (lambda t: (t - 0.01) ** 2, 0.001, 0.019),
+        (lambda t: jnp.where(t > 0.3, jnp.nan, -t + t**2), 0.001, 0.3),
+        (lambda t: jnp.where(t > 1e-3, jnp.inf, -t), 1e-5, 1e-3),
+        (lambda t: -t, 16, 16),
+        (lambda t: -t / (t * t + 2), 0.1, 2.9),
+    ],
+)
+def test_search_fulfils_the_wolfe_conditions(f, least, most):
+    value_and_grad, image, value, grad, aux = on_a_line(f)
+    direction = jnp.zeros_like(image).at[0, 0, 0].set(1.0)
+    found = search(value_and_grad, image, value, grad, aux, direction, 1.0)
+    step = float(found.step)
+    assert least <= step <= most
+    assert not bool(found.failed)
+    assert float(found.params[0, 0, 0]) == step
+    np.testing.assert_allclose(found.value, f(step), rtol=1e-6, atol=1e-12)
+    np.testing.assert_allclose(found.aux, found.value)
+    slope, start = (float(jax.grad(lambda t: f(t))(t)) for t in (step, 0.0))
+    np.testing.assert_allclose(found.grad[0, 0, 0], slope, rtol=1e-6)
+    assert f(step) <= f(0.0) + 1e-4 * step * start
+    if step < 16 and np.isfinite(f(2 * step)):
+        assert abs(slope) <= 0.9 * abs(start)
+
+
+@pytest.mark.parametrize("f", [lambda t: jnp.where(t > 0, jnp.nan, -t), lambda t: -jnp.float32(jnp.inf) * t])
+def test_a_search_that_fails_stays_where_it_was(f):
+    value_and_grad, image, value, grad, _ = on_a_line(f)
+    direction = jnp.zeros_like(image).at[0, 0, 0].set(1.0)
+    found = search(value_and_grad, image, value, grad, jnp.float32(7.0), direction, 1.0)
+    assert bool(found.failed)
+    np.testing.assert_array_equal(found.params, image)
+    assert float(found.aux) == 7.0
+    assert int(found.iter_num) <= 12
+
+
+def test_search_does_not_follow_a_direction_uphill():
+    value_and_grad, image, value, grad, aux = on_a_line(lambda t: (t - 1) ** 2)
+    uphill = jnp.zeros_like(image).at[0, 0, 0].set(-1.0)
+    found = search(value_and_grad, image, value, grad, aux, uphill, 1.0)
+    assert float(found.value) < float(value)

@@ -15,7 +15,8 @@ from jaxstyle import files, pretrained, report, resize, vgg
 from jaxstyle.arrays import Image
 from jaxstyle.cli.options import Cache, Debug, Overwrite, Quiet
 from jaxstyle.errors import InputError
-from jaxstyle.stylize import MIN_SIDE, Init
+from jaxstyle.resize import MIN_SIDE
+from jaxstyle.stylize import Init
 
 _BETTER = {
     "random": "untrained; for far better pictures, once: jaxstyle weights download vgg19",

@@ -7,11 +7,10 @@ their colour profile and with the settings that made them.
 
 from jaxstyle.files.output import SUFFIXES, check_output, read_metadata, save_image
 from jaxstyle.files.picture import Picture, load_image, load_picture
-from jaxstyle.files.pixels import MAX_PIXELS, MIN_SIDE
+from jaxstyle.files.pixels import MAX_PIXELS
 
 __all__ = [
     "MAX_PIXELS",
-    "MIN_SIDE",
     "SUFFIXES",
     "Picture",
     "check_output",

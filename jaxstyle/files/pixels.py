@@ -15,12 +15,10 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from jaxstyle.errors import InputError
 from jaxstyle.files.profiles import lab_to_srgb, through_littlecms, to_srgb
+from jaxstyle.resize import MIN_SIDE
 
 MAX_PIXELS = 178_000_000
 """Larger images are refused before they are decoded; Pillow's own limit is a little above."""
-
-MIN_SIDE = 16
-"""Images narrower than this are refused, in pixels: nothing would be left after four poolings."""
 
 # Left out: EPS and WMF, for which Pillow starts other programs, and formats that are not pictures.
 FORMATS = (

@@ -39,7 +39,9 @@ class Adam:
     ) -> SolverState:
         (loss, aux), gradient = jax.value_and_grad(fun, has_aux=True)(image, *data)
         finite = is_finite(loss, gradient)
-        return SolverState(image, loss, aux, finite, evaluations + 1, (gradient, moments))
+        stuck = jnp.bool_(False)
+        inner = (gradient, moments)
+        return SolverState(image, loss, aux, finite, stuck, evaluations + 1, inner)
 
 
 def adam(learning_rate: float = 0.02, *, b1: float = 0.9, b2: float = 0.99) -> Adam:

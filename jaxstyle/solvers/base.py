@@ -20,6 +20,7 @@ class SolverState(NamedTuple):
         loss: The loss there.
         aux: What the objective returned beside the loss there.
         finite: Whether the loss and every element of its gradient there are finite.
+        stuck: Whether no step lowers the loss any further, as far as float32 can tell.
         evaluations: Evaluations of loss and gradient so far.
         inner: What the algorithm remembers.
     """
@@ -28,6 +29,7 @@ class SolverState(NamedTuple):
     loss: Scalar
     aux: Any
     finite: Bool[Array, ""]
+    stuck: Bool[Array, ""]
     evaluations: Int[Array, ""]
     inner: Any
 

@@ -6,10 +6,12 @@ from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool
 
 from jaxstyle.arrays import Image
+from jaxstyle.errors import InputError
 from jaxstyle.solvers.base import Function, SolverState, is_finite
-from jaxstyle.solvers.linesearch import search
+from jaxstyle.solvers.linesearch import search, steepest_step
 
 with warnings.catch_warnings():
     # jaxopt is archived and says so on import; it is pinned here on purpose.
@@ -23,7 +25,12 @@ class _LineSearch(jaxopt.ZoomLineSearch):
 
     jaxopt's compiles four copies of the objective (the first iteration unrolled, three branches)
     and spends one more forward pass a call on the shape of the auxiliary output.
+
+    Attributes:
+        aux: What the objective returned beside the loss at the start of the search.
     """
+
+    aux: Any = None
 
     def run(
         self,
@@ -38,7 +45,7 @@ class _LineSearch(jaxopt.ZoomLineSearch):
         del fun_kwargs  # the objective has none
         found = search(
             lambda image: self.value_and_grad(image, *fun_args),  # pyright: ignore[reportCallIssue]
-            params, value, grad, descent_direction, init_stepsize,
+            params, value, grad, self.aux, descent_direction, init_stepsize,
         )  # fmt: skip
         return LineSearchStep(cast(float, found.step), found)
 
@@ -49,9 +56,10 @@ class LBFGS:
 
     history: int
 
-    def _jaxopt(self, fun: Function) -> jaxopt.LBFGS:
+    def _jaxopt(self, fun: Function, aux: Any) -> jaxopt.LBFGS:
         value_and_grad = jax.value_and_grad(fun, has_aux=True)
         line_search = _LineSearch(value_and_grad, value_and_grad=value_and_grad, has_aux=True)
+        line_search.aux = aux
         return jaxopt.LBFGS(
             value_and_grad,
             value_and_grad=True,
@@ -66,19 +74,30 @@ class LBFGS:
 
     def init(self, fun: Function, image: Image, *data: Any) -> SolverState:
         """Returns the state at the image to start from, after one evaluation."""
-        return self._state(image, self._jaxopt(fun).init_state(image, *data))
+        inner = self._jaxopt(fun, None).init_state(image, *data)
+        inner = inner._replace(gamma=steepest_step(inner.grad))
+        return self._state(image, inner, jnp.bool_(False))
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
         """Returns the state one step further, after one evaluation or a few."""
-        image, inner = self._jaxopt(fun).update(state.image, state.inner, *data)
-        # A search that found nothing stays where it was, whose terms it has not been told.
-        stayed = inner.failed_linesearch
-        aux = jax.tree.map(lambda old, new: jnp.where(stayed, old, new), state.aux, inner.aux)
-        return self._state(image, inner._replace(aux=aux))
+        old = state.inner
+        image, new = self._jaxopt(fun, state.aux).update(state.image, old, *data)
+        failed = new.failed_linesearch
+        # A pair without positive curvature would turn directions uphill: zero leaves it out.
+        rho = jnp.where(jnp.isfinite(new.rho_history) & (new.rho_history > 0), new.rho_history, 0.0)
+        gamma = jnp.where(jnp.isfinite(new.gamma) & (new.gamma > 0), new.gamma, old.gamma)
+        # A search that found nothing forgets what led it there. Without memory, it is the end.
+        stuck = failed & jnp.all(old.rho_history == 0)
+        new = new._replace(
+            rho_history=jnp.where(failed, 0.0, rho),
+            gamma=jnp.where(failed, steepest_step(new.grad), gamma),
+        )
+        return self._state(image, new, stuck)
 
-    def _state(self, image: Image, inner: Any) -> SolverState:
+    def _state(self, image: Image, inner: Any, stuck: Bool[Array, ""]) -> SolverState:
         finite = is_finite(inner.value, inner.grad)
-        return SolverState(image, inner.value, inner.aux, finite, inner.num_grad_eval, inner)
+        evaluations = inner.num_grad_eval
+        return SolverState(image, inner.value, inner.aux, finite, stuck, evaluations, inner)
 
 
 def lbfgs(*, history: int = 10) -> LBFGS:
@@ -89,8 +108,13 @@ def lbfgs(*, history: int = 10) -> LBFGS:
     Args:
         history: Pairs of steps and gradient differences kept, ≥ 1; each costs two images.
 
+    Raises:
+        InputError: The history is too small.
+
     Examples:
         >>> lbfgs(history=20)
         LBFGS(history=20)
     """
+    if history < 1:
+        raise InputError(f"history {history}: too small; at least 1")
     return LBFGS(history)

@@ -17,7 +17,8 @@ from jaxstyle.arrays import Image, Scalar
 
 _DECREASE, _CURVATURE = 1e-4, 0.9  # c₁ and c₂ of the Wolfe conditions
 _ROUNDING = 1e-6  # of the loss in float32, relative
-_LONGEST, _LIMIT = 1.0, 12  # step that quasi-Newton directions are scaled for; evaluations
+_LONGEST, _LIMIT = 16.0, 12  # in units of the direction; evaluations
+_FIRST_STEP = 0.02  # root mean square, in units of the image's range
 
 
 class Point(NamedTuple):
@@ -77,19 +78,34 @@ def _between(low: Point, high: Point) -> Scalar:
     return low.step + width * jnp.clip(part, 0.1, 0.9)
 
 
+def steepest_step(grad: Image) -> Scalar:
+    """Returns the factor that makes a gradient a first step of sensible length.
+
+    Without it the first step would depend on loss weights and image size, and fail for some.
+
+    Args:
+        grad: ``f32[h, w, 3]``.
+    """
+    largest = jnp.abs(grad).max()
+    # The root mean square, of the ratios: squares of a large gradient would overflow.
+    rms = largest * jnp.sqrt(jnp.square(grad / jnp.where(largest > 0, largest, 1)).mean())
+    return jnp.where(rms > 0, _FIRST_STEP / rms, 1.0)
+
+
 def search(
     value_and_grad: Callable[[Image], tuple[tuple[Scalar, Any], Image]],
     image: Image,
     value: Scalar,
     grad: Image,
+    aux: Any,
     direction: Image,
     step: Scalar | float,
 ) -> Search:
     """Finds a step along a direction that fulfils the strong Wolfe conditions.
 
-    ``f(t) ≤ f(0) + c₁ t f'(0)`` and ``|f'(t)| ≤ c₂ |f'(0)|``, or ``t = 1``, the longest step, and
-    the first of the two. Where the loss differs from the start by rounding only, the first is
-    judged by slopes, ``f'(t) ≤ (2c₁ − 1) f'(0)``.
+    ``f(t) ≤ f(0) + c₁ t f'(0)`` and ``|f'(t)| ≤ c₂ |f'(0)|``; a step of 16 needs the first of the
+    two only. Points that are not finite count as too far. Where the loss differs from the start by
+    rounding only, the first is judged by slopes, ``f'(t) ≤ (2c₁ − 1) f'(0)``.
 
     Nocedal & Wright, Numerical Optimization, 2nd ed., algorithms 3.5 and 3.6, the interpolation
     eq. 3.59; Hager & Zhang 2005, "A New Conjugate Gradient Method with Guaranteed Descent and an
@@ -100,14 +116,17 @@ def search(
         image: Where to start, ``f32[h, w, 3]``.
         value: The loss there.
         grad: Its gradient there.
+        aux: What the objective returned beside the loss there.
         direction: To search along; where it does not descend, the negative gradient is taken.
-        step: To try first, in (0, 1].
+        step: To try first, in (0, 16].
 
     Returns:
-        The step, the image there, its loss, gradient and aux, and the evaluations it took.
+        The step, the image there, its loss, gradient and aux, and the evaluations it took; after a
+        failure, a step of 0 and what there was at the start.
     """
-    descends = jnp.vdot(grad, direction) < 0
-    direction = jnp.where(descends, direction, -grad)
+    slope = jnp.vdot(grad, direction)
+    descends = jnp.isfinite(slope) & (slope < 0)
+    direction = jnp.where(descends, direction, -steepest_step(grad) * grad)
     start = Point(jnp.float32(0.0), value, jnp.vdot(grad, direction))
     nowhere = Point(jnp.float32(jnp.inf), value, start.slope)
 
@@ -118,13 +137,14 @@ def search(
         enough = trial.value <= start.value + _DECREASE * trial.step * start.slope
         level = trial.value <= start.value + _ROUNDING * jnp.abs(start.value)
         enough |= level & (trial.slope <= (2 * _DECREASE - 1) * start.slope)
+        enough &= jnp.isfinite(trial.slope)
         better = enough & ((trial.value <= low.value) | (level & (low.step == 0)))
         flat = jnp.abs(trial.slope) <= -_CURVATURE * start.slope
         # Beyond a better point the loss rises again: then the good steps lie on its near side.
         turned = trial.slope * jnp.sign(high.step - low.step) >= 0
         high = _select(better, _select(turned, low, high), trial)
         low, grad, aux = _select(better, (trial, grad, aux), (low, state.grad, state.aux))
-        longer = jnp.minimum(2 * trial.step, _LONGEST)
+        longer = jnp.minimum(4 * trial.step, _LONGEST)
         step = jnp.where(jnp.isinf(high.step), longer, _between(low, high))
         count = state.iter_num + 1
         done = better & (flat | (trial.step >= _LONGEST))
@@ -132,15 +152,16 @@ def search(
             step, image, low.value, grad, aux, low, high, done, state.failed, count, count, count
         )
 
-    zero = jnp.int32(0)
-    aux = jax.eval_shape(lambda: value_and_grad(image)[0][1])
-    aux = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), aux)
-    no = jnp.bool_(False)
+    def unfinished(state: Search) -> Bool[Array, ""]:
+        return ~state.done & (state.iter_num < _LIMIT) & jnp.isfinite(start.slope)
+
+    zero, no = jnp.int32(0), jnp.bool_(False)
     first = jnp.asarray(step, jnp.float32)
     state = Search(first, image, value, grad, aux, start, nowhere, no, no, zero, zero, zero)
-    state = jax.lax.while_loop(lambda s: ~s.done & (s.iter_num < _LIMIT), iterate, state)
+    state = jax.lax.while_loop(unfinished, iterate, state)
     found = state.low.step
-    return state._replace(step=found, params=image + found * direction, failed=found == 0)
+    image = jnp.where(found > 0, image + found * direction, image)
+    return state._replace(step=found, params=image, failed=found == 0)
 
 
 def _select(condition: Bool[Array, ""], a: Any, b: Any) -> Any:
