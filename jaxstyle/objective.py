@@ -23,7 +23,6 @@ from jaxstyle.arrays import Features, Image, Scalar
 from jaxstyle.stats import Stats, statistics
 from jaxstyle.vgg import Encoder, encode
 
-
 # The least energy per element that a term is divided by: a flat picture may have none at all.
 _FLOOR = 1e-6
 

@@ -3,15 +3,18 @@
 import hashlib
 import http.server
 import os
+import re
 import socket
 import threading
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
 
-from jaxstyle import pretrained
+from jaxstyle import cli, pretrained
 from jaxstyle.errors import InputError
+from jaxstyle.files import save_image
 from jaxstyle.pretrained import download, load_encoder, registry
 from jaxstyle.pretrained.download import cache_folder, fetch
 from jaxstyle.vgg import VGG
@@ -223,3 +226,48 @@ def test_which_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("LOCALAPPDATA", str(tmp_path))
     assert os.path.basename(cache_folder()) == "jaxstyle"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "needle"),
+    [
+        ("/good", "/missing", "404"),
+        ("/good", "/cut", "failed"),
+        (SHA256, "sha256:" + "0" * 64, "checksum"),
+        ("http://127.0.0.1", "http://127.0.0.1:9", "failed"),
+    ],
+    ids=["404", "cut off", "wrong checksum", "no network"],
+)
+@pytest.mark.parametrize("command", ["download", "stylize"])
+def test_the_command_says_what_went_wrong_in_one_line(
+    tiny_registry, tmp_path, capsys, monkeypatch, command, old, new, needle
+):
+    registry_file = tiny_registry / "registry.toml"
+    registry_file.write_text(re.sub(old + r"(:\d+)?", new, registry_file.read_text()))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAXSTYLE_CACHE", str(tmp_path / "cache"))
+    arguments = {
+        "download": ["weights", "download", "vgg19"],
+        "stylize": ["stylize", "p.png", "p.png", "-o", "out.png", "--encoder", "vgg19"],
+    }
+    save_image("p.png", jnp.full((16, 16, 3), 0.5))
+    assert cli.main([*arguments[command], "--quiet"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert told.err.startswith("jaxstyle: encoder vgg19: ")
+    assert needle in told.err
+    assert not list((tmp_path / "cache").iterdir())
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(tiny_registry, server, tmp_path):
+    cache = tmp_path / "cache"
+    path = download("vgg19", cache=cache)
+    whole = path.read_bytes()
+    path.write_bytes(whole[:500])
+    with pytest.raises(InputError, match="get it again"):
+        load_encoder("vgg19", cache=cache)
+    assert download("vgg19", cache=cache) == path
+    assert load_encoder("vgg19", cache=cache).vgg == NETWORK
+    assert server.requests == ["/good", "/good"]

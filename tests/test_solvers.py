@@ -157,7 +157,9 @@ def test_search_fulfils_the_wolfe_conditions(f, least, most):
         assert abs(slope) <= 0.9 * abs(start)
 
 
-@pytest.mark.parametrize("f", [lambda t: jnp.where(t > 0, jnp.nan, -t), lambda t: -jnp.float32(jnp.inf) * t])
+@pytest.mark.parametrize(
+    "f", [lambda t: jnp.where(t > 0, jnp.nan, -t), lambda t: -jnp.float32(jnp.inf) * t]
+)
 def test_a_search_that_fails_stays_where_it_was(f):
     value_and_grad, image, value, grad, _ = on_a_line(f)
     direction = jnp.zeros_like(image).at[0, 0, 0].set(1.0)

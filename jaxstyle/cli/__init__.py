@@ -8,6 +8,7 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a fault o
 import contextlib
 import io
 import itertools
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, TypeAlias
@@ -40,8 +41,12 @@ def _parse(arguments: Sequence[str]) -> Stylize | Weights:
     except SystemExit as error:
         if error.code != 2:
             raise
-        rows = [line.strip("│ ") for line in box.getvalue().splitlines()[1:]]
-        told = " ".join(itertools.takewhile(lambda row: not row.startswith(("─", "╰")), rows))
+        rows = [
+            line.removeprefix("│ ").removesuffix("│") for line in box.getvalue().splitlines()[1:]
+        ]
+        rows = itertools.takewhile(lambda row: not row.startswith(("─", "╰")), rows)
+        # The deeply indented rows repeat the help of an option.
+        told = " ".join(row.strip() for row in rows if not row.startswith(" " * 8))
         raise InputError(f"{told.rstrip('.')}; see jaxstyle --help") from None
 
 
@@ -59,6 +64,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _parse(arguments).run()
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # Who reads has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:
         if "--debug" in arguments:
             raise

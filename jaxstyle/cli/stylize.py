@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast, get_args
 
@@ -23,15 +24,17 @@ _BETTER = {
     "bundled": "for more detail, once: jaxstyle weights download vgg19",
 }
 _SOLVERS = {"lbfgs": js.lbfgs, "adam": js.adam}
+_DEFAULTS: dict[str, Any] = js.stylize.__kwdefaults__ or {}
+_SEEDS = 2**32
 
 
 @dataclasses.dataclass(frozen=True)
 class Stylize:
     """Paint a photograph in the manner of a painting."""
 
-    content: Positional[Path]
+    content: Annotated[Positional[Path], arg(metavar="CONTENT")]
     """The photograph."""
-    style: Positional[Path]
+    style: Annotated[Positional[Path], arg(metavar="STYLE")]
     """The painting."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """The picture to write: .png, .jpg, .webp, or .tif with 16 bits."""
@@ -55,7 +58,7 @@ class Stylize:
     """Layers that carry the content."""
     style_layers: tuple[str, ...] = js.Objective.style_layers
     """Layers that carry the style; `image` is the palette."""
-    encoder: str = "auto"
+    encoder: str = pretrained.AUTO
     """auto, bundled, random, a file; or vgg19, vgg16, vgg19-torch, vgg16-torch, downloaded once."""
     pooling: vgg.Pooling | None = None
     """What stands between two blocks of the encoder; what it was trained with if left out."""
@@ -63,9 +66,9 @@ class Stylize:
     """What surrounds the pictures and features."""
     solver: Literal["lbfgs", "adam"] = "lbfgs"
     """How the image goes downhill."""
-    init: str = "content"
+    init: str = _DEFAULTS["init"]
     """content, matched (in the style's colours), style, noise, or a picture to start from."""
-    seed: int = 0
+    seed: int = _DEFAULTS["seed"]
     """Of everything random."""
     cache: Cache = None
     overwrite: Overwrite = False
@@ -78,16 +81,18 @@ class Stylize:
         files.check_output(self.output, overwrite=self.overwrite)
         content, style = files.load_picture(self.content), files.load_image(self.style)
         init = self._load_init()
-        shape = resize.fit(resize.shape_of(content.image), self.size)
-        if min(shape) < MIN_SIDE:
-            raise InputError(f"--size {self.size}: the shorter side would be under {MIN_SIDE} px")
+        shape = self._shape("--size", content.image, self.size)
+        style_shape = self._shape("--style-size", style, self.style_size or self.size)
         console = report.console(quiet=self.quiet)
-        encoder = self._load_encoder(console)
+        name = pretrained.resolve_encoder(self.encoder, self.cache)
+        encoder = self._load_encoder(name, console)
         device = jax.devices()[0]
         console.print(f"device {device.device_kind}, size {shape[1]}×{shape[0]}")
-        result = self._stylize(encoder, resize.resize(content.image, shape), style, init, console)
+        pictures = resize.resize(content.image, shape), resize.resize(style, style_shape)
+        result = self._stylize(encoder, *pictures, init, console)
         if result.status == "non-finite":
-            console.print(
+            # Said even if quiet: the picture is not what was asked for.
+            report.console().print(
                 f"stopped after {len(result.terms.style)} iterations: the loss or its gradient is "
                 "not finite; saving the last good image (smaller weights may help)"
             )
@@ -95,7 +100,7 @@ class Stylize:
             self.output,
             result.image,
             alpha=None if content.alpha is None else _resize_alpha(content.alpha, shape),
-            metadata={"jaxstyle": json.dumps(self._settings(encoder, result))},
+            metadata=self._settings(name, encoder, result),
             overwrite=self.overwrite,
         )
         print(path)
@@ -118,7 +123,7 @@ class Stylize:
             return js.stylize(
                 encoder,
                 content,
-                resize.scale_to(style, self.style_size or self.size),
+                style,
                 objective=js.Objective(self.content_layers, self.style_layers),
                 loss_weights=js.LossWeights(self.content_weight, self.style_weight, self.tv_weight),
                 solver=_SOLVERS[self.solver](),
@@ -134,21 +139,28 @@ class Stylize:
             if not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{_option(name)} {value}: not a weight; give a number ≥ 0")
         least = {"size": MIN_SIDE, "style_size": MIN_SIDE, "scales": 1}
-        for name in ("size", "style_size", "iterations", "scales", "coarse_iterations"):
+        for name in ("size", "style_size", "iterations", "scales", "coarse_iterations", "seed"):
             value, minimum = getattr(self, name), least.get(name, 0)
             if value is not None and value < minimum:
                 raise InputError(f"{_option(name)} {value}: too small; give at least {minimum}")
+        if self.seed >= _SEEDS:
+            raise InputError(f"--seed {self.seed}: too large; give less than {_SEEDS}")
+
+    def _shape(self, option: str, image: Image, size: int) -> tuple[int, int]:
+        shape = resize.fit(resize.shape_of(image), size)
+        if min(shape) < MIN_SIDE:
+            raise InputError(f"{option} {size}: the shorter side would be under {MIN_SIDE} px")
+        return shape
 
     def _load_init(self) -> Init | Image:
         if self.init in get_args(Init):
             return cast(Init, self.init)
-        if not Path(self.init).exists():
+        if not os.path.exists(self.init):
             choices = ", ".join(get_args(Init))
             raise InputError(f"--init {self.init}: neither {choices} nor a file that exists")
         return files.load_image(self.init)
 
-    def _load_encoder(self, console: Console) -> js.Encoder:
-        name = pretrained.resolve_encoder(self.encoder, self.cache)
+    def _load_encoder(self, name: str, console: Console) -> js.Encoder:
         encoder = pretrained.load_encoder(
             name,
             pooling=self.pooling,
@@ -162,17 +174,22 @@ class Stylize:
         console.print(f"encoder {name}" + (f" ({hint})" if hint else ""))
         return encoder
 
-    def _settings(self, encoder: js.Encoder, result: js.Result) -> dict[str, Any]:
-        """Everything that it takes to make the picture again; of paths, the names only."""
+    def _settings(self, name: str, encoder: js.Encoder, result: js.Result) -> dict[str, str]:
+        """Everything that it takes to make the picture again; of files, the names only."""
         hidden = {"cache", "overwrite", "quiet", "debug", "output"}
         options = {k: v for k, v in dataclasses.asdict(self).items() if k not in hidden}
-        options = {k: v.name if isinstance(v, Path) else v for k, v in options.items()}
-        return options | {
+        names = {"init": Path(self.init).name, "encoder": Path(name).name}
+        names |= {"content": self.content.name, "style": self.style.name}
+        found = {
+            "pooling": encoder.vgg.pooling,
+            "style_size": self.style_size or self.size,
+            "style_layer_weights": js.LossWeights().style_layers,
             "version": js.__version__,
             "encoder_sha256": pretrained.fingerprint(encoder),
             "evaluations": result.evaluations,
             "status": result.status,
         }
+        return {k: _text(v) for k, v in (options | names | found).items()}
 
 
 def _option(name: str) -> str:
@@ -180,4 +197,8 @@ def _option(name: str) -> str:
 
 
 def _resize_alpha(alpha: jax.Array, shape: tuple[int, int]) -> jax.Array:
-    return resize.resize(alpha[..., None].repeat(3, -1), shape)[..., 0]
+    return resize.resize(alpha[..., None], shape)[..., 0]
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

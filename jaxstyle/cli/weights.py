@@ -4,10 +4,11 @@ import dataclasses
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import Positional, subcommand
+from tyro.conf import Positional, arg, subcommand
 
 from jaxstyle import pretrained, report
 from jaxstyle.cli.options import Cache, Debug, Overwrite, Quiet
+from jaxstyle.errors import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ class List:
 class Download:
     """Fetch pretrained parameters, check them and keep them in the cache."""
 
-    names: Positional[tuple[str, ...]]
+    names: Positional[Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")]]
     """vgg19, vgg16, vgg19-torch, vgg16-torch."""
     cache: Cache = None
     quiet: Quiet = False
@@ -47,6 +48,8 @@ class Download:
 
     def run(self) -> int:
         """Runs the command and returns its exit code."""
+        if not self.names:
+            raise InputError("weights download: which one? Name vgg19, for example")
         for name in self.names:
             bar = None if self.quiet else report.DownloadBar(report.console())
             print(pretrained.download(name, cache=self.cache, progress=bar))

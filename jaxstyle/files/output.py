@@ -46,7 +46,13 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
 .tiff, .webp
     """
     path = Path(path)
-    folder = path.parent
+    try:
+        _check_output(path, path.parent, overwrite)
+    except OSError as error:  # A name that is too long, a folder that cannot be looked into.
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+def _check_output(path: Path, folder: Path, overwrite: bool) -> None:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
     if path.suffix.lower() not in SUFFIXES:
@@ -58,7 +64,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write into {folder}; choose another folder")
     if path.exists() and not overwrite:
-        raise InputError(f"{path}: exists already; choose another name or allow overwriting")
+        raise InputError(f"{path}: exists already; choose another name, or --overwrite it")
 
 
 def save_image(

@@ -112,9 +112,11 @@ def reading(path: Path) -> Iterator[BinaryIO]:
 
     What Pillow warns of and tifffile logs is silenced: the user can do nothing about it.
     """
-    if path.is_dir():
-        raise InputError(f"{path}: is a folder; name an image file")
     try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name an image file")
+        if path.exists() and not path.is_file():  # A pipe would keep us waiting for ever.
+            raise InputError(f"{path}: is no ordinary file; save the image first")
         file = path.open("rb")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; check the name") from None

@@ -3,6 +3,7 @@
 The only place of the library that reaches for the network.
 """
 
+import contextlib
 import os
 import tempfile
 from pathlib import Path
@@ -14,6 +15,7 @@ import pooch
 from jaxstyle.errors import InputError
 from jaxstyle.pretrained.convert import convert
 from jaxstyle.pretrained.registry import Source, find_source
+from jaxstyle.pretrained.store import read_encoder
 
 CACHE_VARIABLE = "JAXSTYLE_CACHE"
 _TIMEOUT_S = 30
@@ -92,13 +94,16 @@ def fetch(
     cache: str | os.PathLike[str] | None = None,
     progress: DownloadProgress | None = None,
 ) -> Path:
-    """Downloads and converts one entry of the registry, unless the cache holds it.
+    """Downloads and converts one entry of the registry, unless the cache holds it unharmed.
 
     Args and errors as for :func:`download`.
     """
     destination = cached_file(source.name, cache)
     if destination.is_file():
-        return destination
+        # A damaged file is fetched again, as the message about the damage says.
+        with contextlib.suppress(InputError):
+            read_encoder(destination)
+            return destination
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".download-") as folder:

@@ -90,7 +90,9 @@ def load_encoder(
         if path is None:
             raise InputError("encoder bundled: did not come with this installation; try random")
     elif name in sources():
-        path = download(name, cache=cache, progress=progress)
+        path = cached_file(name, cache)
+        if not path.is_file():
+            path = download(name, cache=cache, progress=progress)
     else:
         path = Path(name)
     encoder = read_encoder(path)

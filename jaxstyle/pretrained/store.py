@@ -170,7 +170,8 @@ def open_hdf5(path: Path) -> h5py.File:
         return h5py.File(path, "r")
     except OSError as error:
         raise InputError(
-            f"{path}: is not a readable HDF5 file, or is cut off; get it again ({error})"
+            f"{path}: is cut off, or no HDF5 file; get it again, or, if it is another tool's, turn "
+            "it into ours: jaxstyle weights convert"
         ) from error
 
 
@@ -223,6 +224,7 @@ def read_encoder(path: str | os.PathLike[str]) -> Encoder:
             raise InputError(f"{path}: is damaged; get it again ({error})") from error
     vgg = infer_network(params, str(path), attributes["pooling"])
     encoder = make_encoder(params, vgg, attributes["preprocessing"])
-    if attributes.get("fingerprint", fingerprint(encoder)) != fingerprint(encoder):
+    expected = attributes.get("fingerprint")
+    if expected is not None and expected != fingerprint(encoder):
         raise InputError(f"{path}: is damaged: its parameters have changed since; get it again")
     return encoder
