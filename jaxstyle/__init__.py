@@ -13,9 +13,10 @@ from jaxstyle.objective import (
     make_targets,
 )
 from jaxstyle.pretrained import load_encoder
+from jaxstyle.schedule import Schedule
 from jaxstyle.solvers import adam, lbfgs
 from jaxstyle.stats import Stats, statistics
-from jaxstyle.stylize import Progress, Result, Schedule, stylize
+from jaxstyle.stylize import Progress, Result, stylize
 from jaxstyle.vgg import VGG, VGG16, VGG19, Encoder, encode
 
 __version__ = "0.1.0"

@@ -13,12 +13,14 @@ def _moments(image: Image) -> tuple[Float[Array, "3"], Float[Array, "3 3"]]:
     pixels = image.reshape(-1, 3)
     mean = pixels.mean(0)
     centred = pixels - mean
-    return mean, centred.T @ centred / len(pixels) + _REGULARISATION * jnp.eye(3)
+    return mean, centred.T @ centred / len(pixels) + _REGULARISATION * jnp.eye(3, dtype=image.dtype)
 
 
 def _power(matrix: Float[Array, "3 3"], exponent: float) -> Float[Array, "3 3"]:
     values, vectors = jnp.linalg.eigh(matrix)
-    return (vectors * jnp.maximum(values, _REGULARISATION) ** exponent) @ vectors.T
+    # Rounding may turn the smallest ones negative.
+    values = jnp.maximum(values, 1e-7 * values[-1])
+    return (vectors * values**exponent) @ vectors.T
 
 
 def match_colour(image: Image, reference: Image) -> Image:

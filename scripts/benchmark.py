@@ -12,7 +12,6 @@ import json
 import os
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,12 +25,11 @@ from rich.console import Console
 from rich.table import Table
 
 import jaxstyle as js
-from jaxstyle import vgg
+from jaxstyle import loop, vgg
 
-LOOP = sys.modules["jaxstyle.stylize"]
 LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 OBJECTIVE = js.Objective(("conv4_2",), LAYERS)
-WEIGHTS = js.LossWeights(1.0, 1000.0, 0.0, style_layers={})
+LOSS_WEIGHTS = js.LossWeights(1.0, 1000.0, 0.0, style_layers={})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +65,7 @@ def ours(encoder: js.Encoder, size: int, iterations: int) -> dict[str, Callable[
     """Seconds of one evaluation alone, and per evaluation and iteration of the compiled loop."""
     content, style = pictures(size)
     targets = js.make_targets(content, style, encoder, OBJECTIVE)
-    weights = jax.tree.map(jnp.float32, WEIGHTS)
+    weights = jax.tree.map(jnp.float32, LOSS_WEIGHTS)
     evaluate = jax.jit(jax.value_and_grad(js.loss))
     arguments = (targets, weights, encoder)
 
@@ -76,16 +74,16 @@ def ours(encoder: js.Encoder, size: int, iterations: int) -> dict[str, Callable[
 
     spent = {}
 
-    def loop() -> float:
-        state = LOOP._start(content, arguments, OBJECTIVE, js.lbfgs())
+    def compiled() -> float:
+        state = loop.start(content, arguments, OBJECTIVE, js.lbfgs())
         started = int(state.evaluations)
         clock = time.perf_counter()
-        chunk = LOOP._advance(state, jnp.int32(iterations), arguments, OBJECTIVE, js.lbfgs())
+        chunk = loop.advance(state, jnp.int32(iterations), arguments, OBJECTIVE, js.lbfgs())
         jax.block_until_ready(chunk)
         spent["seconds"] = time.perf_counter() - clock
         return spent["seconds"] / (int(chunk.state.evaluations) - started)
 
-    return {"alone": alone, "loop": loop, "iteration": lambda: spent["seconds"] / iterations}
+    return {"alone": alone, "loop": compiled, "iteration": lambda: spent["seconds"] / iterations}
 
 
 def pytorch(encoder: js.Encoder, size: int, threads: int) -> Callable[[], float]:

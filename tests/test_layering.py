@@ -13,8 +13,9 @@ PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = [
     {"errors", "arrays"},
     {"vgg", "colour", "resize", "solvers"},
-    {"stats"},
+    {"stats", "schedule"},
     {"objective"},
+    {"loop"},
     {"stylize"},
     {"files", "pretrained"},
     {"__init__"},
@@ -96,7 +97,7 @@ def test_the_core_knows_nothing_of_the_shell():
 
 def test_modules_are_short():
     lengths = {path: len(path.read_text().splitlines()) for p in rooms().values() for path in p}
-    assert max(lengths.values()) <= 320, lengths
+    assert max(lengths.values()) <= 300, lengths
 
 
 def test_import_starts_nothing():

@@ -111,6 +111,17 @@ def test_vmap_over_images_and_loss_weights(image, targets, encoder):
     )
 
 
+def test_gradient_in_a_scan_and_under_vmap(image, targets, encoder):
+    def gradient(x):
+        return jax.grad(js.loss)(x, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
+
+    images = jnp.stack([image, image[:, ::-1]])
+    singles = jnp.stack([gradient(x) for x in images])
+    scanned = jax.lax.scan(lambda carry, x: (carry, gradient(x)), None, images)[1]
+    for batch in (scanned, jax.vmap(gradient)(images)):
+        np.testing.assert_allclose(batch, singles, atol=1e-5 * float(jnp.abs(singles).max()))
+
+
 def test_jit_traces_once_for_other_numbers(image, pictures, encoder):
     traces = 0
 

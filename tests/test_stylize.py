@@ -1,5 +1,7 @@
 """The loop: descent, schedules, interruption, non-finite losses, and how often it compiles."""
 
+import os
+import subprocess
 import sys
 
 import jax
@@ -8,8 +10,9 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
+from jaxstyle import loop
 from jaxstyle.resize import fit, resize
-from jaxstyle.stylize import initial_image
+from jaxstyle.schedule import initial_image
 
 OBJECTIVE = js.Objective(("conv2_2",), ("image", "conv1_1", "conv3_1"))
 ONCE = js.Schedule(iterations=12, scales=1)
@@ -89,7 +92,11 @@ def test_schedule_runs_from_coarse_to_fine(encoder, pictures):
 
 
 def test_schedule_leaves_out_scales_that_are_too_small():
-    assert js.Schedule(5, 4, 9).sizes((64, 128)) == [((16, 32), 9), ((32, 64), 9), ((64, 128), 5)]
+    assert js.Schedule(5, 4, 9).scales_of((64, 128)) == [
+        ((16, 32), 9),
+        ((32, 64), 9),
+        ((64, 128), 5),
+    ]
 
 
 def test_callback_stops_the_run(encoder, pictures):
@@ -123,8 +130,7 @@ def test_overflow_on_the_way(encoder, pictures, monkeypatch):
         far = jnp.abs(image - content).max() > 0.05
         return terms._replace(tv=jnp.where(far, jnp.nan, terms.tv))
 
-    # The package's name `stylize` is the function; the module is found where modules are kept.
-    monkeypatch.setattr(sys.modules["jaxstyle.stylize"], "loss_terms", poisoned)
+    monkeypatch.setattr(loop, "loss_terms", poisoned)
     objective = js.Objective(("conv2_2",), ("conv1_1",))
     result = run(encoder, pictures, solver=js.adam(0.011), objective=objective)
     assert result.status == "non-finite"
@@ -165,3 +171,33 @@ def test_resize_keeps_means_and_straight_lines(pictures):
 )
 def test_fit(shape, size, expected):
     assert fit(shape, size) == expected
+
+
+@pytest.mark.parametrize(
+    ("picture", "needle"),
+    [
+        (np.zeros((20, 20, 3), np.uint8), "uint8"),
+        (np.zeros((20, 20, 4), np.float32), r"float32\[20, 20, 4\]"),
+        (np.zeros((1, 20, 20, 3), np.float32), r"float32\[1, 20, 20, 3\]"),
+    ],
+)
+def test_what_is_no_image_is_refused(encoder, pictures, picture, needle):
+    check = sys.modules["jaxstyle.stylize"]._check_picture.__wrapped__
+    with pytest.raises(js.InputError, match=needle):
+        check("content", jnp.asarray(picture))
+
+
+def test_in_double_precision():
+    """With JAX_ENABLE_X64 the library still computes in the images' own float32."""
+    program = (
+        "import jax, jaxstyle as js; from jaxstyle.pretrained import random_encoder;"
+        "encoder = random_encoder(js.VGG(depths=(1, 1), widths=(4, 4)));"
+        "content, style = jax.random.uniform(jax.random.key(0), (2, 20, 20, 3), 'float32');"
+        "objective = js.Objective(('conv2_1',), ('image', 'conv1_1'));"
+        "options = dict(objective=objective, schedule=js.Schedule(iterations=3, scales=1));"
+        "result = js.stylize(encoder, content, style, init='matched', **options);"
+        "assert result.image.dtype == 'float32' and result.status == 'finished'"
+    )
+    environment = os.environ | {"JAX_ENABLE_X64": "1"}
+    run = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    assert run.returncode == 0, run.stderr.decode()

@@ -90,6 +90,23 @@ def test_adjoint_agrees_with_autodiff(pad, rng):
     assert relative_error(frozen, expected[0]) <= 1e-5
 
 
+def test_hessian_vector_product_agrees_with_autodiff(rng):
+    """Forward over reverse through the adjoint, as second-order methods do it."""
+    x, kernel, bias, direction = (
+        jnp.asarray(rng.normal(size=shape), jnp.float32)
+        for shape in [(7, 9, 4), (3, 3, 4, 5), (5,), (7, 9, 4)]
+    )
+
+    def product(layer):
+        gradient = jax.grad(lambda x: jnp.square(jnp.sin(layer(x))).sum())
+        return jax.jvp(gradient, (x,), (direction,))[1]
+
+    expected = product(lambda x: plain_conv_relu(x, kernel, bias, 1))
+    adjoint = vgg.adjoint_kernel(kernel)
+    actual = product(lambda x: vgg.conv_relu(x, kernel, bias, adjoint, 1))
+    assert relative_error(actual, expected) <= 1e-5
+
+
 def test_prepared_encoder_gives_the_same_gradient(encoder, pictures):
     def energy(image, encoder):
         return jnp.square(vgg.encode(encoder, image, ("conv3_1",))["conv3_1"]).sum()

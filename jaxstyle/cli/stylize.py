@@ -1,6 +1,7 @@
 """``jaxstyle stylize``: from two picture files to one."""
 
 import dataclasses
+import inspect
 import json
 import math
 import os
@@ -17,14 +18,14 @@ from jaxstyle.arrays import Image
 from jaxstyle.cli.options import Cache, Debug, Overwrite, Quiet
 from jaxstyle.errors import InputError
 from jaxstyle.resize import MIN_SIDE
-from jaxstyle.stylize import Init
+from jaxstyle.schedule import Init
 
 _BETTER = {
     "random": "untrained; for far better pictures, once: jaxstyle weights download vgg19",
     "bundled": "for more detail, once: jaxstyle weights download vgg19",
 }
 _SOLVERS = {"lbfgs": js.lbfgs, "adam": js.adam}
-_DEFAULTS: dict[str, Any] = js.stylize.__kwdefaults__ or {}
+_DEFAULTS = inspect.signature(js.stylize).parameters
 _SEEDS = 2**32
 
 
@@ -66,9 +67,9 @@ class Stylize:
     """What surrounds the pictures and features."""
     solver: Literal["lbfgs", "adam"] = "lbfgs"
     """How the image goes downhill."""
-    init: str = _DEFAULTS["init"]
+    init: str = _DEFAULTS["init"].default
     """content, matched (in the style's colours), style, noise, or a picture to start from."""
-    seed: int = _DEFAULTS["seed"]
+    seed: int = _DEFAULTS["seed"].default
     """Of everything random."""
     cache: Cache = None
     overwrite: Overwrite = False

@@ -74,7 +74,7 @@ def _orthogonal_kernels(vgg: VGG, seed: int) -> Params:
         start += rows * columns
         q = _orthogonalise(x)
         kernel = (q.T if rows > columns else q).reshape(shape)
-        params[name] = {"kernel": jnp.asarray(kernel), "bias": jnp.zeros(columns)}
+        params[name] = {"kernel": jnp.asarray(kernel), "bias": jnp.zeros(columns, jnp.float32)}
     return params
 
 

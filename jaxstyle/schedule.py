@@ -1,0 +1,118 @@
+"""What a run goes through: sizes from coarse to fine, and the image that it starts from."""
+
+import dataclasses
+from typing import Literal, NamedTuple, get_args
+
+import jax
+import jax.numpy as jnp
+
+from jaxstyle import resize
+from jaxstyle.arrays import Image
+from jaxstyle.colour import match_colour
+from jaxstyle.errors import InputError
+
+Init = Literal["content", "matched", "style", "noise"]
+
+
+class Scale(NamedTuple):
+    """One size of a run.
+
+    Attributes:
+        shape: Height and width in pixels.
+        iterations: Solver iterations.
+    """
+
+    shape: tuple[int, int]
+    iterations: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Schedule:
+    """Sizes and iterations, from coarse to fine.
+
+    Attributes:
+        iterations: Solver iterations at the finest scale, ≥ 0.
+        scales: How many scales, ≥ 1; each has half the side of the next.
+        coarse_iterations: Solver iterations at each coarser scale, ≥ 0.
+    """
+
+    iterations: int = 100
+    scales: int = 3
+    coarse_iterations: int = 100
+
+    def __post_init__(self) -> None:
+        least = {"iterations": 0, "scales": 1, "coarse_iterations": 0}
+        for name, minimum in least.items():
+            if getattr(self, name) < minimum:
+                raise InputError(f"{name} {getattr(self, name)}: too small; at least {minimum}")
+
+    def scales_of(self, shape: tuple[int, int]) -> list[Scale]:
+        """Returns the scales of a run, leaving out those too small and those without iterations.
+
+        Args:
+            shape: Height and width of the finest scale, in pixels.
+
+        Examples:
+            >>> Schedule(iterations=50, scales=2, coarse_iterations=200).scales_of((300, 400))
+            [Scale(shape=(150, 200), iterations=200), Scale(shape=(300, 400), iterations=50)]
+        """
+        scales = min(self.scales, min(shape).bit_length())
+        coarse = [resize.fit(shape, max(shape) >> i) for i in range(scales - 1, 0, -1)]
+        planned = [Scale(s, self.coarse_iterations) for s in coarse if min(s) >= resize.MIN_SIDE]
+        return [scale for scale in [*planned, Scale(shape, self.iterations)] if scale.iterations]
+
+
+def fraction_done(scales: list[Scale], step: int) -> float:
+    """Returns the part of the work that is done after some iterations: pixels × iterations.
+
+    Args:
+        scales: Of the run.
+        step: Solver iterations done, over all scales.
+
+    Examples:
+        >>> fraction_done([Scale((10, 10), 4), Scale((20, 20), 4)], 4)
+        0.2
+    """
+    done, total = 0, 0
+    for (h, w), iterations in scales:
+        done += h * w * min(max(step, 0), iterations)
+        total += h * w * iterations
+        step -= iterations
+    return done / total
+
+
+def initial_image(
+    init: Init | Image, content: Image, style: Image, shape: tuple[int, int], seed: int
+) -> Image:
+    """Returns the image to start from.
+
+    Args:
+        init: ``content`` or ``style`` for that picture, ``matched`` for the content in the colours
+            of the style, ``noise`` for uniform noise, or an image.
+        content: ``f32[h, w, 3]``.
+        style: ``f32[h', w', 3]``.
+        shape: Height and width wanted.
+        seed: Of the noise.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> grey = jnp.full((16, 16, 3), 0.5)
+        >>> initial_image("noise", grey, grey, (20, 30), seed=0).shape
+        (20, 30, 3)
+    """
+    if not isinstance(init, str):
+        return resize.resize(init, shape)
+    if init not in get_args(Init):
+        raise InputError(f"init {init!r}: unknown; choose {', '.join(get_args(Init))}, or an image")
+    if init == "noise":
+        return jax.random.uniform(jax.random.key(seed), (*shape, 3), jnp.float32)
+    if init == "matched":
+        return jnp.clip(match_colour(resize.resize(content, shape), style), 0.0, 1.0)
+    return resize.resize({"content": content, "style": style}[init], shape)
+
+
+def scale_style(image: Image, factor: float) -> Image:
+    """Resizes a style along with its scale, but never below what the encoder can take."""
+    shape = resize.shape_of(image)
+    smallest = resize.MIN_SIDE * max(shape) / min(shape)
+    return resize.scale_to(image, round(max(max(shape) * factor, smallest)))
