@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
-import h5py
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +36,11 @@ from flax import serialization
 from jax import lax
 from PIL import Image
 
+import jaxstyle as js
+from jaxstyle.pretrained import save_encoder
+
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PARTS = ("kernel", "bias")
 BLOCKS = ((64, 2), (128, 2), (256, 4), (512, 4), (512, 2))  # VGG19's widths and convolutions
 EPSILON, STATISTICS_MOMENTUM = 1e-5, 0.9
 CALTECH_101 = (
@@ -452,49 +455,47 @@ def fold(state, names: Sequence[str]) -> dict[str, tuple[np.ndarray, np.ndarray]
     return folded
 
 
-def encode(encoder: dict[str, tuple[Any, Any]], pixels: jax.Array) -> dict[str, jax.Array]:
-    x, features = normalise_pixels(pixels), {}
-    for name, pair in encoder.items():
-        kernel, bias = (jnp.asarray(p, jnp.float32) for p in pair)
-        if name.endswith("_1") and features:
-            x = average_pool(x)
-        x = features[name] = nn.relu(convolve(x, kernel) + bias)
-    return features
+def as_encoder(
+    folded: dict[str, tuple[np.ndarray, np.ndarray]], dtype: str = "float32"
+) -> js.Encoder:
+    params = {
+        name: {k: jnp.asarray(v.astype(dtype), jnp.float32) for k, v in zip(PARTS, pair)}
+        for name, pair in folded.items()
+    }
+    widths = tuple(folded[f"conv{b}_1"][1].size for b in range(1, len(BLOCKS) + 1))
+    vgg = js.VGG(tuple(count for _, count in BLOCKS), widths, "average")
+    return js.Encoder(params, vgg, "torch")
 
 
-def rescale(config: Config, photographs: Photographs, indices, encoder):
+def encode(encoder: js.Encoder, pixels: jax.Array) -> dict[str, jax.Array]:
+    """Features of `uint8[n, h, w, 3]` by the library that will use the encoder."""
+    names = encoder.vgg.layers
+    return jax.vmap(lambda image: js.encode(encoder, image, names))(pixels / jnp.float32(255))
+
+
+def rescale(config: Config, photographs: Photographs, indices, folded):
     """Every layer's mean activation becomes 1: exact, since the ReLU is positively homogeneous."""
     chosen, size = indices[: config.rescale_images], config.rescale_size
+    encoder = as_encoder(folded)
     means = jax.jit(lambda x: {k: v.mean((1, 2, 3)) for k, v in encode(encoder, x).items()})
     batches = centre_batches(photographs, chosen, size, 8, config.threads)
     found = [jax.device_get(means(pixels)) for pixels, _ in batches]
     scaled, before = {}, 1.0
-    for name, (kernel, bias) in encoder.items():
+    for name, (kernel, bias) in folded.items():
         scale = 1 / np.concatenate([batch[name] for batch in found]).mean(dtype=np.float64)
-        kernel, bias = kernel * (scale / before), bias * scale
-        scaled[name] = kernel.astype(np.float16), bias.astype(np.float16)
+        scaled[name] = kernel * (scale / before), bias * scale
         before = scale
-    return scaled
+    return as_encoder(scaled, "float16")
 
 
-def check_encoder(model: Classifier, state, encoder, pixels: np.ndarray) -> None:
+def check_encoder(model: Classifier, state, encoder: js.Encoder, pixels: np.ndarray) -> None:
     """The stored encoder must give the trained network's features, up to each layer's scale."""
     trained = model.apply(variables_of(state), pixels, False)[1]
     for name, features in encode(encoder, jnp.asarray(pixels)).items():
         a, b = (np.asarray(f, np.float64).ravel() for f in (trained[name], features))
         cosine = a @ b / np.sqrt((a @ a) * (b @ b))
-        assert cosine > 0.9999, f"{name}: folding changed the features (cosine {cosine:.6f})"
-
-
-def save_encoder(path: Path, encoder, provenance: dict[str, Any]) -> None:
-    def write(temporary: Path) -> None:
-        with h5py.File(temporary, "w") as file:
-            file.attrs.update({"format": "jaxstyle-encoder", "format_version": 1})
-            file.attrs.update({"preprocessing": "torch", "pooling": "average"} | provenance)
-            for name, (kernel, bias) in encoder.items():
-                file[f"{name}/kernel"], file[f"{name}/bias"] = kernel, bias
-
-    write_atomically(path, write)
+        if not cosine > 0.9999:
+            sys.exit(f"{name}: folding changed the features (cosine {cosine:.6f})")
 
 
 def provenance_of(config: Config, accuracy: float) -> dict[str, Any]:
@@ -536,7 +537,8 @@ def main(config: Config) -> None:
     encoder = rescale(config, photographs, training, folded)
     pixels = np.stack([photographs.centre(i, 128) for i in held_out[:16]])
     check_encoder(model, state, encoder, pixels)
-    save_encoder(config.out, encoder, provenance_of(config, history[-1]["held_out_accuracy"]))
+    provenance = provenance_of(config, history[-1]["held_out_accuracy"])
+    save_encoder(config.out, encoder, provenance, dtype="float16")
     print(f"{config.out}: {config.out.stat().st_size / 1e6:.1f} MB")
 
 
