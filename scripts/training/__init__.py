@@ -1,0 +1,1 @@
+"""What training the bundled encoder needs: the classifier, the photographs, and the export."""
