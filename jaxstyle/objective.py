@@ -54,8 +54,8 @@ class LossWeights:
     """
 
     content: ArrayLike = 1.0
-    style: ArrayLike = 300.0
-    tv: ArrayLike = 3.0
+    style: ArrayLike = 5.0
+    tv: ArrayLike = 30.0
     content_layers: Mapping[str, ArrayLike] = struct.field(default_factory=dict)
     style_layers: Mapping[str, ArrayLike] = struct.field(default_factory=lambda: {"image": 20.0})
 

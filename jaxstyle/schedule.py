@@ -36,9 +36,9 @@ class Schedule:
         coarse_iterations: Solver iterations at each coarser scale, ≥ 0.
     """
 
-    iterations: int = 100
+    iterations: int = 60
     scales: int = 3
-    coarse_iterations: int = 100
+    coarse_iterations: int = 80
 
     def __post_init__(self) -> None:
         least = {"iterations": 0, "scales": 1, "coarse_iterations": 0}

@@ -146,8 +146,8 @@ def measure(size: int, options: Benchmark) -> dict[str, float]:
     for run in sides.values():
         run()
     rounds = [{name: run() for name, run in sides.items()} for _ in range(options.rounds)]
-    ratios = {"loop / alone": ("loop", "alone"), "alone / pytorch": ("alone", "pytorch")}
-    ratios["loop / pytorch"] = ("loop", "pytorch")
+    pairs = [("loop", "alone"), ("iteration", "alone"), ("alone", "pytorch"), ("loop", "pytorch")]
+    ratios = {f"{a} / {b}": (a, b) for a, b in pairs}
     row = {name: median(r[name] for r in rounds) for name in sides}
     return row | {name: median(r[a] / r[b] for r in rounds) for name, (a, b) in ratios.items()}
 
