@@ -34,14 +34,17 @@ class Schedule:
         iterations: Solver iterations at the finest scale, ≥ 0.
         scales: How many scales, ≥ 1; each has half the side of the next.
         coarse_iterations: Solver iterations at each coarser scale, ≥ 0.
+        coarsest: Shorter side in pixels below which a coarser scale is left out, ≥ 16: where the
+            content's features have few positions left, the style rearranges the picture.
     """
 
     iterations: int = 60
     scales: int = 3
     coarse_iterations: int = 80
+    coarsest: int = 96
 
     def __post_init__(self) -> None:
-        least = {"iterations": 0, "scales": 1, "coarse_iterations": 0}
+        least = {"iterations": 0, "scales": 1, "coarse_iterations": 0, "coarsest": resize.MIN_SIDE}
         for name, minimum in least.items():
             if getattr(self, name) < minimum:
                 raise InputError(f"{name} {getattr(self, name)}: too small; at least {minimum}")
@@ -53,12 +56,12 @@ class Schedule:
             shape: Height and width of the finest scale, in pixels.
 
         Examples:
-            >>> Schedule(iterations=50, scales=2, coarse_iterations=200).scales_of((300, 400))
+            >>> Schedule(iterations=50, scales=3, coarse_iterations=200).scales_of((300, 400))
             [Scale(shape=(150, 200), iterations=200), Scale(shape=(300, 400), iterations=50)]
         """
         scales = min(self.scales, min(shape).bit_length())
         coarse = [resize.fit(shape, max(shape) >> i) for i in range(scales - 1, 0, -1)]
-        planned = [Scale(s, self.coarse_iterations) for s in coarse if min(s) >= resize.MIN_SIDE]
+        planned = [Scale(s, self.coarse_iterations) for s in coarse if min(s) >= self.coarsest]
         return [scale for scale in [*planned, Scale(shape, self.iterations)] if scale.iterations]
 
 

@@ -138,7 +138,7 @@ def pytorch(encoder: js.Encoder, size: int, threads: int) -> Callable[[], float]
 
 def measure(size: int, options: Benchmark) -> dict[str, float]:
     """Medians in seconds, and medians of the ratios within a round."""
-    encoder = js.load_encoder("random", pooling="max")
+    encoder = js.load_encoder("random", pooling="max", padding="zeros")
     layers = (*OBJECTIVE.content_layers, *OBJECTIVE.style_layers)
     encoder = vgg.prepare(vgg.truncate(encoder, layers))
     sides = ours(encoder, size, options.iterations)

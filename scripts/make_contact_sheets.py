@@ -32,7 +32,7 @@ SHEETS: dict[str, dict[str, dict[str, Any]]] = {
         "no conv5_1": {"style_layers": LAYERS[:-1]},
     },
     "start": {init: {"init": init} for init in ("content", "matched", "style", "noise")},
-    "scales": {f"{n} scale{'s' * (n > 1)}": {"scales": n} for n in (1, 2, 3)},
+    "scales": {f"{n} scale{'s' * (n > 1)}": {"scales": n, "coarsest": 16} for n in (1, 2, 3)},
     "encoder": {
         "bundled, padding zeros": {"padding": "zeros"},
         "bundled, padding replicate": {"padding": "replicate"},
@@ -90,7 +90,10 @@ def paint(options: Sheets, change: dict[str, Any]) -> Image.Image:
             style_layers=change.get("layers", plain.style_layers),
         ),
         solver=change.get("solver"),
-        schedule=js.Schedule(scales=change.get("scales", js.Schedule.scales)),
+        schedule=js.Schedule(
+            scales=change.get("scales", js.Schedule.scales),
+            coarsest=change.get("coarsest", js.Schedule.coarsest),
+        ),
         init=change.get("init", "content"),
     )
     return Image.fromarray(np.asarray(jnp.round(result.image * 255)).astype(np.uint8))

@@ -79,7 +79,7 @@ def test_no_recompilation_for_other_numbers(encoder, pictures, monkeypatch):
 
 def test_schedule_runs_from_coarse_to_fine(encoder, pictures):
     seen = []
-    schedule = js.Schedule(iterations=3, scales=2, coarse_iterations=5)
+    schedule = js.Schedule(iterations=3, scales=2, coarse_iterations=5, coarsest=16)
     result = run(encoder, pictures, schedule=schedule, callback=seen.append)
     assert [p.shape for p in seen] == sorted(p.shape for p in seen)
     assert {p.shape for p in seen} == {(18, 22), (36, 44)}
@@ -92,7 +92,7 @@ def test_schedule_runs_from_coarse_to_fine(encoder, pictures):
 
 
 def test_schedule_leaves_out_scales_that_are_too_small():
-    assert js.Schedule(5, 4, 9).scales_of((64, 128)) == [
+    assert js.Schedule(5, 4, 9, 16).scales_of((64, 128)) == [
         ((16, 32), 9),
         ((32, 64), 9),
         ((64, 128), 5),

@@ -26,6 +26,7 @@ _BETTER = {
 }
 _SOLVERS = {"lbfgs": js.lbfgs, "adam": js.adam}
 _DEFAULTS = inspect.signature(js.stylize).parameters
+_ENCODER_DEFAULTS = inspect.signature(js.load_encoder).parameters
 _SEEDS = 2**32
 
 
@@ -49,6 +50,8 @@ class Stylize:
     """Sizes from coarse to fine, each twice the one before; 1 for the full one only."""
     coarse_iterations: int = js.Schedule.coarse_iterations
     """Solver iterations at each coarser size."""
+    coarsest: int = js.Schedule.coarsest
+    """Shorter side, in pixels, below which a coarser size is left out."""
     style_weight: float = cast(float, js.LossWeights.style)
     """How much the style counts."""
     content_weight: float = cast(float, js.LossWeights.content)
@@ -59,11 +62,11 @@ class Stylize:
     """Layers that carry the content."""
     style_layers: tuple[str, ...] = js.Objective.style_layers
     """Layers that carry the style; `image` is the palette."""
-    encoder: str = pretrained.AUTO
+    encoder: str = _ENCODER_DEFAULTS["name"].default
     """auto, bundled, random, a file; or vgg19, vgg16, vgg19-torch, vgg16-torch, downloaded once."""
     pooling: vgg.Pooling | None = None
     """What stands between two blocks of the encoder; what it was trained with if left out."""
-    padding: vgg.Padding = vgg.VGG.padding
+    padding: vgg.Padding = _ENCODER_DEFAULTS["padding"].default
     """What surrounds the pictures and features."""
     solver: Literal["lbfgs", "adam"] = "lbfgs"
     """How the image goes downhill."""
@@ -128,7 +131,9 @@ class Stylize:
                 objective=js.Objective(self.content_layers, self.style_layers),
                 loss_weights=js.LossWeights(self.content_weight, self.style_weight, self.tv_weight),
                 solver=_SOLVERS[self.solver](),
-                schedule=js.Schedule(self.iterations, self.scales, self.coarse_iterations),
+                schedule=js.Schedule(
+                    self.iterations, self.scales, self.coarse_iterations, self.coarsest
+                ),
                 init=init,
                 seed=self.seed,
                 callback=show,
@@ -139,8 +144,17 @@ class Stylize:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise InputError(f"{_option(name)} {value}: not a weight; give a number ≥ 0")
-        least = {"size": MIN_SIDE, "style_size": MIN_SIDE, "scales": 1}
-        for name in ("size", "style_size", "iterations", "scales", "coarse_iterations", "seed"):
+        least = {"size": MIN_SIDE, "style_size": MIN_SIDE, "scales": 1, "coarsest": MIN_SIDE}
+        counts = (
+            "size",
+            "style_size",
+            "iterations",
+            "scales",
+            "coarse_iterations",
+            "coarsest",
+            "seed",
+        )
+        for name in counts:
             value, minimum = getattr(self, name), least.get(name, 0)
             if value is not None and value < minimum:
                 raise InputError(f"{_option(name)} {value}: too small; give at least {minimum}")

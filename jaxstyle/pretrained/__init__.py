@@ -9,7 +9,6 @@ from jaxstyle.pretrained.convert import convert
 from jaxstyle.pretrained.download import DownloadProgress, cache_folder, download
 from jaxstyle.pretrained.initial import random_encoder
 from jaxstyle.pretrained.load import (
-    AUTO,
     Available,
     Report,
     available,
@@ -21,7 +20,6 @@ from jaxstyle.pretrained.registry import Source, bundled_file, sources
 from jaxstyle.pretrained.store import fingerprint, read_attributes, read_encoder, save_encoder
 
 __all__ = [
-    "AUTO",
     "Available",
     "DownloadProgress",
     "Report",

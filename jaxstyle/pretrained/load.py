@@ -49,7 +49,7 @@ def load_encoder(
     name: str | os.PathLike[str] = AUTO,
     *,
     pooling: Pooling | None = None,
-    padding: Padding = "zeros",
+    padding: Padding = "replicate",
     cache: str | os.PathLike[str] | None = None,
     seed: int = 0,
     progress: DownloadProgress | None = None,
@@ -62,7 +62,8 @@ def load_encoder(
             unless the cache holds it; or a file of ours.
         pooling: What stands between two blocks; None is the encoder's own: max for VGG files,
             average for ``random``.
-        padding: What surrounds every convolution's input.
+        padding: What surrounds every convolution's input: ``replicate`` repeats the border, while
+            the ``zeros`` of the training leave a rim that the style term paints.
         cache: Where downloads are kept; None as for ``cache_folder``.
         seed: Of ``random``.
         progress: Is told how far a download has come.
