@@ -5,10 +5,11 @@ results, and the content they started from, are then measured by the style term 
 no part in the painting: an encoder trained from another seed, and the random network of another
 seed. The table shows the style term relative to the content's; less is nearer to the style.
 
-    python scripts/judge_encoder.py --judge judge.h5 --pictures docs/examples
+    python scripts/judge_encoder.py --judge judge.h5 --contents photo.jpg --styles painting.jpg
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -31,8 +32,10 @@ class Judgement:
 
     judge: Path
     """Encoder file that took no part in the painting."""
-    pictures: tuple[Path, ...]
-    """Folders of pictures to cut the pairs from."""
+    contents: tuple[Path, ...]
+    """Photographs to cut the contents from."""
+    styles: tuple[Path, ...]
+    """Paintings to cut the styles from."""
     encoder: str = "bundled"
     """The encoder to judge."""
     pairs: int = 20
@@ -48,16 +51,16 @@ class Judgement:
 
 
 def pairs(options: Judgement) -> Iterator[tuple[str, jax.Array, jax.Array]]:
-    """Square crops of different pictures, drawn at random."""
-    files = sorted(f for p in options.pictures for f in p.iterdir() if f.suffix in (".jpg", ".png"))
-    images = [scale_to(js.load_image(file), 4 * options.size) for file in files]
-    key = jax.random.key(options.seed)
+    """Square crops, drawn at random, of every content with every style in turn."""
+    files = list(itertools.product(options.contents, options.styles))
     for i in range(options.pairs):
-        key, choice, *corners = jax.random.split(jax.random.fold_in(key, i), 4)
-        first, second = jax.random.choice(choice, len(files), (2,), replace=False).tolist()
-        names = f"{files[first].stem}, {files[second].stem}"
-        content = crop(images[first], corners[0], options.size)
-        yield names, content, crop(images[second], corners[1], options.size)
+        corners = jax.random.split(jax.random.fold_in(jax.random.key(options.seed), i))
+        pair = files[i % len(files)]
+        content, style = (
+            crop(js.load_image(file, 4 * options.size), corner, options.size)
+            for file, corner in zip(pair, corners, strict=True)
+        )
+        yield ", ".join(file.stem for file in pair), content, style
 
 
 def crop(image: jax.Array, key: jax.Array, size: int) -> jax.Array:
