@@ -23,12 +23,12 @@ CAPTION = 22
 SHEETS: dict[str, dict[str, dict[str, Any]]] = {
     "style_weight": {f"style weight {w:g}": {"style": w} for w in (0.3, 1, 3, 10, 100)},
     "tv": {f"TV weight {w:g}": {"tv": w} for w in (0, 3, 30, 100, 300)},
-    "palette": {f"palette layer × {w:g}": {"layers": {"image": w}} for w in (0, 1, 5, 20, 100)},
+    "palette": {f"palette layer times {w:g}": {"layers": {"image": w}} for w in (0, 1, 5, 20, 100)},
     "layer_weights": {
         "all equal": {"layers": FLAT},
-        "conv1_1 × 0.2": {"layers": {"image": 20.0, "conv1_1": 0.2}},
-        "conv4_1, conv5_1 × 3": {"layers": {"image": 20.0, "conv4_1": 3.0, "conv5_1": 3.0}},
-        "conv4_1, conv5_1 × 0.2": {"layers": {"image": 20.0, "conv4_1": 0.2, "conv5_1": 0.2}},
+        "conv1_1 times 0.2": {"layers": {"image": 20.0, "conv1_1": 0.2}},
+        "conv4_1, conv5_1 times 3": {"layers": {"image": 20.0, "conv4_1": 3.0, "conv5_1": 3.0}},
+        "conv4_1, conv5_1 times 0.2": {"layers": {"image": 20.0, "conv4_1": 0.2, "conv5_1": 0.2}},
         "no conv5_1": {"style_layers": LAYERS[:-1]},
     },
     "start": {init: {"init": init} for init in ("content", "matched", "style", "noise")},
