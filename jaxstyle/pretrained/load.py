@@ -62,8 +62,8 @@ def load_encoder(
             unless the cache holds it; or a file of ours.
         pooling: What stands between two blocks; None is the encoder's own: max for VGG files,
             average for ``random``.
-        padding: What surrounds every convolution's input: ``replicate`` repeats the border, while
-            the ``zeros`` of the training leave a rim that the style term paints.
+        padding: What surrounds every convolution's input: ``replicate`` repeats the border, where
+            the ``zeros`` of the training can leave a rim.
         cache: Where downloads are kept; None as for ``cache_folder``.
         seed: Of ``random``.
         progress: Is told how far a download has come.
