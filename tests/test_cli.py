@@ -144,7 +144,7 @@ def test_second_ctrl_c_gives_up(folder, monkeypatch):
 
 
 def test_overflow_is_told_and_the_picture_saved(folder, capsys):
-    assert stylize("--style-weight", "1e38") == 0
+    assert stylize("--style-weight", "3.3e38") == 0
     assert "not finite" in capsys.readouterr().err
     assert js.load_image("out.png").shape == (33, 40, 3)
 

@@ -115,7 +115,7 @@ def test_no_iterations_give_the_initial_image(encoder, pictures):
 @pytest.mark.parametrize("solver", [js.lbfgs(), js.adam()], ids=repr)
 def test_overflow_keeps_the_last_good_image(encoder, pictures, solver):
     """A weight that makes the loss overflow at once, and one that does so on the way."""
-    result = run(encoder, pictures, solver=solver, loss_weights=js.LossWeights(style=1e38))
+    result = run(encoder, pictures, solver=solver, loss_weights=js.LossWeights(style=3.3e38))
     assert result.status == "non-finite"
     assert np.all(np.isfinite(result.image))
     assert np.all(np.isfinite(np.stack(result.terms)))
