@@ -5,23 +5,18 @@ holds both together with the preprocessing that the parameters were trained with
 passed through ``jax.jit`` like any array, and other parameters of the same network never recompile.
 Layers carry the papers' names, ``conv1_1`` to ``conv5_4``, and mean the activation after the ReLU.
 Layout is HWC, kernels are HWIO.
-
-The 3×3 convolution brings its own adjoint. XLA's CPU backend has a fast path for plain ``SAME``
-convolutions only; the one that autodiff emits misses it, inside loops by a factor of five and more.
 """
 
 import dataclasses
 from collections.abc import Iterable
-from functools import partial
 from typing import Any, Literal
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax import struct
-from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Feature, Features, Image, Params
+from jaxstyle.convolution import adjoint_kernel, conv_relu
 from jaxstyle.errors import InputError
 
 Pooling = Literal["max", "average"]
@@ -61,63 +56,6 @@ PREPROCESSINGS = {
     "caffe": Preprocessing(True, 255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
     "torch": Preprocessing(False, 1.0, _IMAGENET_MEAN, _IMAGENET_STD),
 }
-
-
-def adjoint_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "3 3 o i"]:
-    """Returns the kernel of the adjoint convolution: flipped in space, its channels transposed."""
-    return kernel[::-1, ::-1].swapaxes(2, 3)
-
-
-def _convolve(x: Array, kernel: Array, pad: int) -> Array:
-    return jax.lax.conv_general_dilated(
-        x[None],
-        kernel,
-        window_strides=(1, 1),
-        padding=((pad, pad), (pad, pad)),
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )[0]
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(4,))
-def conv_relu(x: Array, kernel: Array, bias: Array, adjoint: Array, pad: int) -> Array:
-    """Convolves, adds the bias and rectifies: ``y = max(0, K * x + b)``.
-
-    Args:
-        x: Input, ``f32[h, w, i]``.
-        kernel: ``f32[3, 3, i, o]``.
-        bias: ``f32[o]``.
-        adjoint: ``adjoint_kernel(kernel)``, handed in so that a loop computes it once.
-        pad: Rows and columns of zeros around ``x``: 1 keeps the size, 0 shrinks it by 2.
-
-    Returns:
-        ``f32[h + 2·pad − 2, w + 2·pad − 2, o]``.
-    """
-    del adjoint
-    return nn.relu(_convolve(x, kernel, pad) + bias)
-
-
-def _conv_relu_forward(x: Any, kernel: Any, bias: Any, adjoint: Any, pad: int) -> Any:
-    y = nn.relu(_convolve(x.value, kernel.value, pad) + bias.value)
-    # The rectifier's mask is read off the output, so that no other activation is kept; the input
-    # is needed for the kernel's gradient alone, which nobody asks of frozen parameters.
-    frozen = not (kernel.perturbed or bias.perturbed)
-    return y, (y, adjoint.value, None if frozen else (x.value, kernel.value))
-
-
-def _conv_relu_backward(pad: int, residuals: Any, dy: Any) -> Any:
-    y, adjoint, trained = residuals
-    if isinstance(dy, jax.custom_derivatives.SymbolicZero):
-        return None, None, None, None
-    dz = jnp.where(y > 0, dy, 0)
-    dx = _convolve(dz, adjoint, 2 - pad)
-    if trained is None:
-        return dx, None, None, None
-    x, kernel = trained
-    (dkernel,) = jax.vjp(lambda k: _convolve(x, k, pad), kernel)[1](dz)
-    return dx, dkernel, dz.sum((0, 1)), None
-
-
-conv_relu.defvjp(_conv_relu_forward, _conv_relu_backward, symbolic_zeros=True)
 
 
 class _Conv(nn.Module):

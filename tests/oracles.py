@@ -5,6 +5,11 @@ import numpy as np
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
 
+def relative_error(a, b):
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
 def convolve_relu(x, kernel, bias):
     """Nine shifted products, zeros around."""
     h, w, _ = x.shape

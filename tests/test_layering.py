@@ -12,7 +12,8 @@ import jaxstyle
 PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = [
     {"errors", "arrays"},
-    {"vgg", "colour", "resize", "solvers"},
+    {"convolution", "colour", "resize", "solvers"},
+    {"vgg"},
     {"stats", "schedule"},
     {"objective"},
     {"loop"},

@@ -1,4 +1,4 @@
-"""Features against PyTorch, the convolution's own adjoint against autodiff."""
+"""Features against PyTorch and NumPy."""
 
 import jax
 import jax.numpy as jnp
@@ -9,11 +9,6 @@ import oracles
 from jaxstyle import vgg
 from jaxstyle.errors import InputError
 from jaxstyle.pretrained import random_encoder
-
-
-def relative_error(a, b):
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
 def torch_features(encoder, x):
@@ -54,7 +49,7 @@ def test_every_layer_agrees_with_pytorch(network, pooling, padding, preprocessin
     expected = torch_features(encoder, x.astype(np.float32))
     features = vgg.encode(encoder, image, network.layers)
     assert features.keys() == expected.keys()
-    errors = {name: relative_error(features[name], expected[name]) for name in expected}
+    errors = {name: oracles.relative_error(features[name], expected[name]) for name in expected}
     assert max(errors.values()) <= 1e-5, errors
 
 
@@ -64,47 +59,7 @@ def test_narrow_network_agrees_with_numpy(encoder, pooling, pictures):
     layers = ("image", *encoder.vgg.layers)
     expected = oracles.encode(encoder, pictures[0], layers)
     for name, feature in vgg.encode(encoder, pictures[0], layers).items():
-        assert relative_error(feature, expected[name]) <= 1e-5, name
-
-
-def plain_conv_relu(x, kernel, bias, pad):
-    y = jax.lax.conv_general_dilated(
-        x[None], kernel, (1, 1), [(pad, pad)] * 2, dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
-    return jax.nn.relu(y[0] + bias)
-
-
-@pytest.mark.parametrize("pad", [0, 1])
-def test_adjoint_agrees_with_autodiff(pad, rng):
-    x, kernel, bias, dy = (
-        jnp.asarray(rng.normal(size=shape), jnp.float32)
-        for shape in [(7, 9, 4), (3, 3, 4, 5), (5,), (5 + 2 * pad, 7 + 2 * pad, 5)]
-    )
-    expected = jax.vjp(lambda *a: plain_conv_relu(*a, pad), x, kernel, bias)[1](dy)
-    adjoint = vgg.adjoint_kernel(kernel)
-    actual = jax.vjp(lambda *a: vgg.conv_relu(*a, adjoint, pad), x, kernel, bias)[1](dy)
-    for a, b in zip(actual, expected, strict=True):
-        assert relative_error(a, b) <= 1e-5
-    # The input alone, parameters frozen: the branch that every optimisation takes.
-    (frozen,) = jax.vjp(lambda x: vgg.conv_relu(x, kernel, bias, adjoint, pad), x)[1](dy)
-    assert relative_error(frozen, expected[0]) <= 1e-5
-
-
-def test_hessian_vector_product_agrees_with_autodiff(rng):
-    """Forward over reverse through the adjoint, as second-order methods do it."""
-    x, kernel, bias, direction = (
-        jnp.asarray(rng.normal(size=shape), jnp.float32)
-        for shape in [(7, 9, 4), (3, 3, 4, 5), (5,), (7, 9, 4)]
-    )
-
-    def product(layer):
-        gradient = jax.grad(lambda x: jnp.square(jnp.sin(layer(x))).sum())
-        return jax.jvp(gradient, (x,), (direction,))[1]
-
-    expected = product(lambda x: plain_conv_relu(x, kernel, bias, 1))
-    adjoint = vgg.adjoint_kernel(kernel)
-    actual = product(lambda x: vgg.conv_relu(x, kernel, bias, adjoint, 1))
-    assert relative_error(actual, expected) <= 1e-5
+        assert oracles.relative_error(feature, expected[name]) <= 1e-5, name
 
 
 def test_prepared_encoder_gives_the_same_gradient(encoder, pictures):
@@ -121,7 +76,7 @@ def test_encode_under_vmap(encoder, pictures):
     batch = jax.vmap(lambda image: vgg.encode(encoder, image, ("conv2_2",))["conv2_2"])(images)
     for i, image in enumerate(images):
         single = vgg.encode(encoder, image, ("conv2_2",))["conv2_2"]
-        assert relative_error(batch[i], single) <= 1e-6
+        assert oracles.relative_error(batch[i], single) <= 1e-6
 
 
 def test_nothing_is_computed_beyond_the_deepest_layer(encoder, pictures):

@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from jax import lax
 
 import jaxstyle as js
-from jaxstyle.vgg import PREPROCESSINGS, adjoint_kernel
+from jaxstyle.convolution import adjoint_kernel
+from jaxstyle.vgg import PREPROCESSINGS
 
 EPSILON, STATISTICS_MOMENTUM = 1e-5, 0.9
 
