@@ -14,8 +14,8 @@ from jaxstyle.objective import (
 )
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.schedule import Schedule
-from jaxstyle.solvers import adam, lbfgs
-from jaxstyle.stats import Stats, statistics
+from jaxstyle.solvers import adam, gradient_descent, lbfgs
+from jaxstyle.stats import Gram, MeanStd, Sliced, Stats, Wasserstein, statistics
 from jaxstyle.stylize import Progress, Result, stylize
 from jaxstyle.vgg import VGG, VGG16, VGG19, Encoder, encode
 
@@ -26,18 +26,23 @@ __all__ = [
     "VGG16",
     "VGG19",
     "Encoder",
+    "Gram",
     "InputError",
     "LossTerms",
     "LossWeights",
+    "MeanStd",
     "Objective",
     "Progress",
     "Result",
     "Schedule",
+    "Sliced",
     "Stats",
     "Targets",
+    "Wasserstein",
     "adam",
     "encode",
     "energy",
+    "gradient_descent",
     "lbfgs",
     "load_encoder",
     "load_image",

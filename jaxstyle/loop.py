@@ -7,14 +7,15 @@ compiled functions; they recompile for another size, network, objective or solve
 import time
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxstyle.arrays import Image
+from jaxstyle.arrays import Image, Scalar
 from jaxstyle.objective import LossTerms, LossWeights, Objective, Targets, loss_terms
+from jaxstyle.parameterisation import Variable, from_image, to_image
 from jaxstyle.solvers import Solver, SolverState
 from jaxstyle.vgg import Encoder
 
@@ -23,70 +24,134 @@ Data: TypeAlias = tuple[Targets, LossWeights, Encoder]
 _CHUNK, _CHUNK_LIMIT, _CHUNK_SECONDS = 4, 64, 1.0
 
 
+class Program(NamedTuple):
+    """What is compiled; static.
+
+    Attributes:
+        objective: What goes down.
+        solver: How.
+        variable: What the solver moves.
+    """
+
+    objective: Objective
+    solver: Solver
+    variable: Variable = "image"
+
+
+class Average(NamedTuple):
+    """An exponential moving average on its way.
+
+    Attributes:
+        total: ``(1 − d) Σ dᵏ x``, the latest image first.
+        missing: What the factors lack to 1.
+    """
+
+    total: Image
+    missing: Scalar
+
+    @property
+    def image(self) -> Image:
+        """The average, without the pull towards 0 that it starts with."""
+        return self.total / (1 - self.missing)
+
+    def update(self, image: Image, decay: Scalar) -> "Average":
+        """Returns the average with another image."""
+        return Average(decay * self.total + (1 - decay) * image, decay * self.missing)
+
+
 class Chunk(NamedTuple):
     """What several iterations led to.
 
     Attributes:
         step: How many of them kept the loss finite.
         state: Of the solver.
-        good: The last image whose loss and gradient are finite.
+        average: The moving average of the images whose loss and gradient are finite; without
+            averaging the last of them.
         terms: The loss terms after each iteration; rows from ``step`` on are unused.
     """
 
     step: Int[Array, ""]
     state: SolverState
-    good: Image
+    average: Average
     terms: Float[Array, "_ 3"]
 
 
 def _objective(
     objective: Objective,
-    image: Image,
+    variable: Variable,
+    z: Image,
     targets: Targets,
     loss_weights: LossWeights,
     encoder: Encoder,
-) -> tuple[Float[Array, ""], LossTerms]:
+) -> tuple[Scalar, LossTerms]:
+    image = to_image(variable, z, encoder)
     terms = loss_terms(image, targets, loss_weights, encoder, objective)
     return terms.loss, terms
 
 
-@partial(jax.jit, static_argnames=("objective", "solver"))
-def start(image: Image, data: Data, objective: Objective, solver: Solver) -> SolverState:
+@partial(jax.jit, static_argnames=("program",))
+def start(image: Image, carried: Any, data: Data, program: Program) -> SolverState:
     """Returns the solver's state at the image to start from."""
-    return solver.init(partial(_objective, objective), image, *data)
+    objective, solver, variable = program
+    z = from_image(variable, image, data[-1])
+    return solver.init(partial(_objective, objective, variable), z, *data, carried=carried)
 
 
-@partial(jax.jit, static_argnames=("objective", "solver"), donate_argnames=("state",))
+@partial(jax.jit, static_argnames=("program",), donate_argnames=("state", "average"))
 def advance(
-    state: SolverState, steps: Array, data: Data, objective: Objective, solver: Solver
+    state: SolverState, average: Average, steps: Array, decay: Scalar, data: Data, program: Program
 ) -> Chunk:
     """Runs up to ``steps`` iterations; stops behind one that is not finite or leads nowhere."""
+    objective, solver, variable = program
 
     def unfinished(chunk: Chunk) -> Bool[Array, ""]:
         return (chunk.step < steps) & chunk.state.finite & ~chunk.state.stuck
 
     def iterate(chunk: Chunk) -> Chunk:
-        state = solver.update(partial(_objective, objective), chunk.state, *data)
-        good = jnp.where(state.finite, state.image, chunk.good)
+        state = solver.update(partial(_objective, objective, variable), chunk.state, *data)
+        image = to_image(variable, state.image, data[-1])
+        average = jax.tree.map(
+            lambda new, old: jnp.where(state.finite, new, old),
+            chunk.average.update(image, decay),
+            chunk.average,
+        )
         terms = chunk.terms.at[chunk.step].set(jnp.stack(state.aux))
-        return Chunk(chunk.step + state.finite, state, good, terms)
+        return Chunk(chunk.step + state.finite, state, average, terms)
 
     empty = jnp.zeros((_CHUNK_LIMIT, len(LossTerms._fields)), jnp.float32)
-    return jax.lax.while_loop(unfinished, iterate, Chunk(jnp.int32(0), state, state.image, empty))
+    return jax.lax.while_loop(unfinished, iterate, Chunk(jnp.int32(0), state, average, empty))
 
 
 def chunks(
-    image: Image, iterations: int, data: Data, objective: Objective, solver: Solver
+    image: Image,
+    iterations: int,
+    data: Data,
+    program: Program,
+    *,
+    decay: float = 0.0,
+    carried: Any = None,
 ) -> Iterator[Chunk]:
-    """Yields chunks of iterations, long enough to hide the round trip and short enough to watch."""
-    state = start(image, data, objective, solver)
+    """Yields chunks of iterations, long enough to hide the round trip and short enough to watch.
+
+    Args:
+        image: To start from.
+        iterations: How many at most.
+        data: What the objective is computed from.
+        program: What is compiled.
+        decay: Of the moving average of the images, in [0, 1); 0 for the last image.
+        carried: What the solver remembers of a coarser scale.
+    """
+    state = start(image, carried, data, program)
+    factor = jnp.float32(decay)
+    average = Average(jnp.zeros_like(image), jnp.float32(1.0)).update(image, factor)
     if not state.finite:
-        yield Chunk(jnp.int32(0), state, image, jnp.zeros((0, len(LossTerms._fields))))
+        yield Chunk(jnp.int32(0), state, average, jnp.zeros((0, len(LossTerms._fields))))
     size, done = _CHUNK, 0
     while done < iterations and state.finite and not state.stuck:
         started = time.monotonic()
-        chunk = advance(state, jnp.int32(min(size, iterations - done)), data, objective, solver)
-        state, done = chunk.state, done + int(chunk.step)
+        steps = jnp.int32(min(size, iterations - done))
+        chunk = advance(state, average, steps, factor, data, program)
+        state, average, done = chunk.state, chunk.average, done + int(chunk.step)
         if time.monotonic() - started < _CHUNK_SECONDS:
             size = min(2 * size, _CHUNK_LIMIT)
         yield chunk

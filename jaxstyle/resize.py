@@ -51,6 +51,21 @@ def resize(image: Float[Array, "_ _ c"], shape: tuple[int, int]) -> Float[Array,
     return jnp.clip(jax.image.resize(image, (*shape, image.shape[2]), "lanczos3"), 0.0, 1.0)
 
 
+def resize_masks(masks: Float[Array, "r _ _"], shape: tuple[int, int]) -> Float[Array, "r _ _"]:
+    """Resamples masks bilinearly, antialiased when they shrink; what adds up to 1 still does.
+
+    Args:
+        masks: One per region, ``f32[r, h, w]`` in [0, 1].
+        shape: Height and width wanted, in pixels.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> resize_masks(jnp.ones((2, 40, 60)), (20, 30)).shape
+        (2, 20, 30)
+    """
+    return jax.image.resize(masks, (len(masks), *shape), "linear")
+
+
 def scale_to(image: Image, size: int) -> Image:
     """Resamples an image so that its longer side is ``size``, keeping its aspect ratio.
 

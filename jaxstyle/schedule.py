@@ -1,6 +1,7 @@
 """What a run goes through: sizes from coarse to fine, and the image that it starts from."""
 
 import dataclasses
+import math
 from typing import Literal, NamedTuple, get_args
 
 import jax
@@ -11,7 +12,10 @@ from jaxstyle.arrays import Image
 from jaxstyle.colour import match_colour
 from jaxstyle.errors import InputError
 
-Init = Literal["content", "matched", "style", "noise"]
+Init = Literal["content", "matched", "style", "noise", "grey"]
+
+# The mean of ImageNet's pixels, and the spread of a start that is flat but for a trace of noise.
+_MEAN, _TRACE = (0.485, 0.456, 0.406), 0.001 / 255
 
 
 class Scale(NamedTuple):
@@ -32,22 +36,41 @@ class Schedule:
 
     Attributes:
         iterations: Solver iterations at the finest scale, ≥ 0.
-        scales: How many scales, ≥ 1; each has half the side of the next.
+        scales: How many scales, ≥ 1.
         coarse_iterations: Solver iterations at each coarser scale, ≥ 0.
         coarsest: Shorter side in pixels below which a coarser scale is left out, ≥ 16: where the
             content's features have few positions left, the style rearranges the picture.
+        factor: How many times longer the sides of a scale are than those of the one before, > 1.
+        first_iterations: Solver iterations at the coarsest of several scales, ≥ 0; as at the other
+            coarser ones if None.
+        average: Decay of the moving average of the images that is the result, in [0, 1); 0 for the
+            last image.
     """
 
     iterations: int = 60
     scales: int = 3
     coarse_iterations: int = 80
     coarsest: int = 96
+    factor: float = 2.0
+    first_iterations: int | None = None
+    average: float = 0.0
 
     def __post_init__(self) -> None:
-        least = {"iterations": 0, "scales": 1, "coarse_iterations": 0, "coarsest": resize.MIN_SIDE}
+        least = {
+            "iterations": 0,
+            "scales": 1,
+            "coarse_iterations": 0,
+            "first_iterations": 0,
+            "coarsest": resize.MIN_SIDE,
+        }
         for name, minimum in least.items():
-            if getattr(self, name) < minimum:
-                raise InputError(f"{name} {getattr(self, name)}: too small; at least {minimum}")
+            value = getattr(self, name)
+            if value is not None and value < minimum:
+                raise InputError(f"{name} {value}: too small; give at least {minimum}")
+        if not 1 < self.factor < math.inf:
+            raise InputError(f"factor {self.factor}: no growth; give a number above 1")
+        if not 0 <= self.average < 1:
+            raise InputError(f"average {self.average}: no decay; give a number in [0, 1)")
 
     def scales_of(self, shape: tuple[int, int]) -> list[Scale]:
         """Returns the scales of a run, leaving out those too small and those without iterations.
@@ -59,9 +82,15 @@ class Schedule:
             >>> Schedule(iterations=50, scales=3, coarse_iterations=200).scales_of((300, 400))
             [Scale(shape=(150, 200), iterations=200), Scale(shape=(300, 400), iterations=50)]
         """
-        scales = min(self.scales, min(shape).bit_length())
-        coarse = [resize.fit(shape, max(shape) >> i) for i in range(scales - 1, 0, -1)]
-        planned = [Scale(s, self.coarse_iterations) for s in coarse if min(s) >= self.coarsest]
+        coarse = []
+        for i in range(1, self.scales):
+            smaller = resize.fit(shape, round(max(shape) / self.factor**i))
+            if min(smaller) < self.coarsest:
+                break
+            coarse.insert(0, smaller)
+        planned = [Scale(smaller, self.coarse_iterations) for smaller in coarse]
+        if planned and self.first_iterations is not None:
+            planned[0] = planned[0]._replace(iterations=self.first_iterations)
         return [scale for scale in [*planned, Scale(shape, self.iterations)] if scale.iterations]
 
 
@@ -91,7 +120,8 @@ def initial_image(
 
     Args:
         init: ``content`` or ``style`` for that picture, ``matched`` for the content in the colours
-            of the style, ``noise`` for uniform noise, or an image.
+            of the style, ``noise`` for uniform noise, ``grey`` for the mean colour of photographs
+            with a trace of normal noise, or an image.
         content: ``f32[h, w, 3]``.
         style: ``f32[h', w', 3]``.
         shape: Height and width wanted.
@@ -109,13 +139,9 @@ def initial_image(
         raise InputError(f"init {init!r}: unknown; choose {', '.join(get_args(Init))}, or an image")
     if init == "noise":
         return jax.random.uniform(jax.random.key(seed), (*shape, 3), jnp.float32)
+    if init == "grey":
+        noise = jax.random.normal(jax.random.key(seed), (*shape, 3), jnp.float32)
+        return jnp.asarray(_MEAN) + _TRACE * noise
     if init == "matched":
         return jnp.clip(match_colour(resize.resize(content, shape), style), 0.0, 1.0)
     return resize.resize({"content": content, "style": style}[init], shape)
-
-
-def scale_style(image: Image, factor: float) -> Image:
-    """Resizes a style along with its scale, but never below what the encoder can take."""
-    shape = resize.shape_of(image)
-    smallest = resize.MIN_SIDE * max(shape) / min(shape)
-    return resize.scale_to(image, round(max(max(shape) * factor, smallest)))

@@ -5,7 +5,8 @@ is then enlarged as the next scale's start. Between chunks of compiled iteration
 of the progress and may stop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import jax
@@ -14,11 +15,14 @@ import numpy as np
 
 from jaxstyle import resize, vgg
 from jaxstyle.arrays import Image
+from jaxstyle.colour import Colour, recolour, restore
 from jaxstyle.errors import InputError
-from jaxstyle.loop import Chunk, chunks
-from jaxstyle.objective import LossTerms, LossWeights, Objective, make_targets
-from jaxstyle.schedule import Init, Scale, Schedule, fraction_done, initial_image, scale_style
+from jaxstyle.loop import Chunk, Program, chunks
+from jaxstyle.objective import LossTerms, LossWeights, Objective, Targets, make_targets
+from jaxstyle.parameterisation import Variable
+from jaxstyle.schedule import Init, Scale, Schedule, fraction_done, initial_image
 from jaxstyle.solvers import Solver, SolverState, lbfgs
+from jaxstyle.sources import Masks, Sources, make_sources
 from jaxstyle.vgg import Encoder
 
 Status = Literal["finished", "converged", "stopped", "non-finite"]
@@ -66,17 +70,30 @@ class Result(NamedTuple):
     status: Status
 
 
-_make_targets = jax.jit(make_targets)
 _prepare = jax.jit(vgg.prepare)
 
 
-def _check_picture(name: str, picture: Image) -> None:
-    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != jnp.float32:
-        kind = f"{picture.dtype}{list(picture.shape)}"
-        raise InputError(f"{name}: {kind} is no image; give float32[h, w, 3] in [0, 1]")
-    if min(picture.shape[:2]) < resize.MIN_SIDE:
-        least = resize.MIN_SIDE
-        raise InputError(f"{name}: a side under {least} px; give a larger picture")
+@partial(jax.jit, static_argnames=("objective",))
+def _targets(sources: Sources, encoder: Encoder, objective: Objective) -> Targets:
+    return make_targets(
+        sources.content,
+        sources.styles,
+        encoder,
+        objective,
+        blend=sources.blend,
+        content_masks=sources.content_masks,
+        style_masks=sources.style_masks,
+    )
+
+
+def _check_combination(objective: Objective, solver: Solver, variable: Variable) -> None:
+    if objective.normalise_gradients and solver.line_search:
+        raise InputError(
+            "normalise_gradients: no loss has such a gradient, and this solver compares losses; "
+            "choose adam or gradient-descent"
+        )
+    if solver.clamp and variable != "image":
+        raise InputError(f"clamp: a projection needs the variable image, not {variable}")
 
 
 def _status(state: SolverState) -> Status:
@@ -86,22 +103,28 @@ def _status(state: SolverState) -> Status:
 
 
 def _progress(scales: list[Scale], step: int, chunk: Chunk) -> Progress:
-    shape, steps = resize.shape_of(chunk.good), sum(scale.iterations for scale in scales)
+    image, steps = chunk.average.image, sum(scale.iterations for scale in scales)
     # The state's own copy of the terms goes into the next chunk and is gone by then.
     terms = LossTerms(*chunk.terms[int(chunk.step) - 1])
-    return Progress(step, steps, fraction_done(scales, step), shape, terms, chunk.good)
+    fraction, shape = fraction_done(scales, step), resize.shape_of(image)
+    return Progress(step, steps, fraction, shape, terms, image)
 
 
 def stylize(
     encoder: Encoder,
     content: Image,
-    style: Image,
+    style: Image | Sequence[Image],
     *,
     objective: Objective | None = None,
     loss_weights: LossWeights | None = None,
     solver: Solver | None = None,
     schedule: Schedule | None = None,
     init: Init | Image = "content",
+    variable: Variable = "image",
+    colour: Colour = "style",
+    blend: Sequence[float] | None = None,
+    content_masks: Masks | None = None,
+    style_masks: Sequence[Masks] | None = None,
     seed: int = 0,
     callback: Callback | None = None,
 ) -> Result:
@@ -113,13 +136,20 @@ def stylize(
     Args:
         encoder: Network and pretrained parameters.
         content: ``f32[h, w, 3]``, sRGB in [0, 1], of the size that the result shall have.
-        style: ``f32[h', w', 3]``, sRGB in [0, 1]; its size sets the size of the strokes.
-        objective: Which layers; ``Objective()`` if None.
+        style: ``f32[h', w', 3]``, sRGB in [0, 1]; its size sets the size of the strokes. Or
+            several.
+        objective: Which layers, statistic and so on; ``Objective()`` if None.
         loss_weights: How much each term counts; ``LossWeights()`` if None.
         solver: ``lbfgs()`` if None.
         schedule: Sizes and iterations; ``Schedule()`` if None.
-        init: ``content``, ``matched`` (the content in the style's colours), ``style`` or ``noise``,
-            or the image to start from.
+        init: ``content``, ``matched`` (the content in the style's colours), ``style``, ``noise`` or
+            ``grey``, or the image to start from.
+        variable: What the solver moves: the ``image``, the ``encoder``'s input, or a ``sigmoid``'s
+            argument, which keeps the image in [0, 1].
+        colour: ``style``, or how the content's colours are kept; see :mod:`jaxstyle.colour`.
+        blend: How much each of several styles counts; all alike if None.
+        content_masks: One per region, ``f32[r, h, w]`` in [0, 1], adding up to 1 everywhere.
+        style_masks: For each style as many, ``f32[r, h', w']``: whose style a region takes over.
         seed: Of the noise.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
 
@@ -127,7 +157,8 @@ def stylize(
         The image, the loss terms per iteration, the number of evaluations, and how it ended.
 
     Raises:
-        InputError: A layer is none of the encoder's, or a picture is under 16 px.
+        InputError: A layer is none of the encoder's, a picture is under 16 px, numbers of styles,
+            shares and masks disagree, or options exclude each other.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -139,26 +170,32 @@ def stylize(
         >>> result.image.shape, result.status
         ((32, 32, 3), 'finished')
     """
-    _check_picture("content", content)
-    _check_picture("style", style)
+    styles = list(style) if isinstance(style, Sequence) else [style]
+    make_sources(content, styles, blend, content_masks, style_masks)
     objective, solver = objective or Objective(), solver or lbfgs()
+    _check_combination(objective, solver, variable)
+    recoloured = recolour(colour, content, styles)
+    sources = make_sources(*recoloured, blend, content_masks, style_masks)
     # One type whatever is handed in, or another way of writing a number would recompile.
     weights: LossWeights = jax.tree.map(jnp.float32, loss_weights or LossWeights())
-    shape = resize.shape_of(content)
-    scales = (schedule or Schedule()).scales_of(shape)
-    layers = (*objective.content_layers, *objective.style_layers)
-    encoder = _prepare(vgg.truncate(encoder, layers))
+    schedule, shape = schedule or Schedule(), resize.shape_of(content)
+    scales = schedule.scales_of(shape)
+    program = Program(objective, solver, variable)
+    encoder = _prepare(vgg.truncate(encoder, objective.layers))
 
-    image = initial_image(init, content, style, scales[0].shape if scales else shape, seed)
-    terms, evaluations, status = [np.zeros((0, 3), np.float32)], 0, "finished"
+    first = scales[0].shape if scales else shape
+    image = initial_image(init, sources.content, sources.styles[0], first, seed)
+    terms, evaluations, status, chunk = [np.zeros((0, 3), np.float32)], 0, "finished", None
     for scale in scales:
-        image = resize.resize(image, scale.shape)
-        scaled_style = scale_style(style, max(scale.shape) / max(shape))
-        scaled_content = resize.resize(content, scale.shape)
-        targets = _make_targets(scaled_content, scaled_style, encoder, objective)
-        data, spent = (targets, weights, encoder), 0
-        for chunk in chunks(image, scale.iterations, data, objective, solver):
-            image, spent, status = chunk.good, int(chunk.state.evaluations), _status(chunk.state)
+        targets = _targets(sources.at(scale.shape), encoder, objective)
+        data = (targets, weights, encoder)
+        image, spent = resize.resize(image, scale.shape), 0
+        carried = None if chunk is None else solver.carry(chunk.state, scale.shape)
+        for chunk in chunks(
+            image, scale.iterations, data, program, decay=schedule.average, carried=carried
+        ):
+            image, spent = chunk.average.image, int(chunk.state.evaluations)
+            status = _status(chunk.state)
             terms.append(np.asarray(chunk.terms[: int(chunk.step)]))
             step = sum(map(len, terms))
             if status != "non-finite" and callback and callback(_progress(scales, step, chunk)):
@@ -167,5 +204,5 @@ def stylize(
         evaluations += spent
         if status in ("stopped", "non-finite"):
             break
-    image = jnp.clip(resize.resize(image, shape), 0.0, 1.0)
+    image = restore(colour, jnp.clip(resize.resize(image, shape), 0.0, 1.0), content)
     return Result(image, LossTerms(*np.concatenate(terms).T), evaluations, status)

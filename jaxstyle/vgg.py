@@ -19,11 +19,14 @@ from jaxstyle.arrays import Feature, Features, Image, Params
 from jaxstyle.convolution import adjoint_kernel, conv_relu
 from jaxstyle.errors import InputError
 
-Pooling = Literal["max", "average"]
-Padding = Literal["zeros", "replicate"]
+Pooling = Literal["max", "average", "l2"]
+Padding = Literal["zeros", "replicate", "replicate-first", "circular"]
 
 IMAGE = "image"
 """The pseudo-layer whose features are the normalised pixels and a constant 1."""
+
+# Under the root of a mean square: where all is zero, it would have no gradient.
+_TINY = 1e-12
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -73,7 +76,8 @@ class _Conv(nn.Module):
         adjoint = self.get_variable("adjoint", "kernel") if prepared else adjoint_kernel(kernel)
         if self.padding == "zeros":
             return conv_relu(x, kernel, bias, adjoint, 1)
-        x = jnp.pad(x, ((1, 1), (1, 1), (0, 0)), mode="edge")
+        mode = "wrap" if self.padding == "circular" else "edge"
+        x = jnp.pad(x, ((1, 1), (1, 1), (0, 0)), mode=mode)
         return conv_relu(x, kernel, bias, adjoint, 0)
 
 
@@ -82,7 +86,7 @@ def pool(x: Feature, pooling: Pooling) -> Feature:
 
     Args:
         x: ``f32[h, w, c]``.
-        pooling: ``max`` or ``average`` of each block.
+        pooling: ``max`` or ``average`` of each block, or ``l2``, its root mean square.
 
     Returns:
         ``f32[h // 2, w // 2, c]``.
@@ -91,6 +95,9 @@ def pool(x: Feature, pooling: Pooling) -> Feature:
     corners = [x[i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)]
     if pooling == "average":
         return sum(corners[1:], corners[0]) * 0.25
+    if pooling == "l2":
+        squares = [jnp.square(x) for x in corners]
+        return jnp.sqrt(sum(squares[1:], squares[0]) * 0.25 + _TINY)
     # Strided maxima: XLA's reduce-window has a slow gradient (select-and-scatter) on every backend.
     return jnp.maximum(jnp.maximum(*corners[:2]), jnp.maximum(*corners[2:]))
 
@@ -102,7 +109,8 @@ class VGG(nn.Module):
         depths: Convolutions per block; VGG19 has (2, 2, 4, 4, 4), VGG16 has (2, 2, 3, 3, 3).
         widths: Channels per block.
         pooling: What stands between two blocks.
-        padding: What surrounds every convolution's input.
+        padding: What surrounds every convolution's input; ``replicate-first`` is zeros around all
+            but the first, ``circular`` makes the image a tile.
     """
 
     depths: tuple[int, ...]
@@ -126,10 +134,13 @@ class VGG(nn.Module):
         for name in self.layers:
             if wanted <= features.keys():
                 break
-            block = int(name[4])
+            block = block_of(name)
             if block > 1 and name.endswith("_1"):
                 x = pool(x, self.pooling)
-            x = _Conv(self.widths[block - 1], self.padding, name=name)(x)
+            padding = self.padding
+            if padding == "replicate-first":
+                padding = "replicate" if name == "conv1_1" else "zeros"
+            x = _Conv(self.widths[block - 1], padding, name=name)(x)
             if name in wanted:
                 features[name] = x
         return features
@@ -137,6 +148,16 @@ class VGG(nn.Module):
 
 VGG16 = VGG(depths=(2, 2, 3, 3, 3))
 VGG19 = VGG(depths=(2, 2, 4, 4, 4))
+
+
+def block_of(layer: str) -> int:
+    """Returns the number of a layer's block, 1 to 5; each block after the first halves the sides.
+
+    Examples:
+        >>> block_of("conv4_2"), block_of("image")
+        (4, 1)
+    """
+    return 1 if layer == IMAGE else int(layer[4])
 
 
 @struct.dataclass
@@ -166,6 +187,13 @@ def prepare(encoder: Encoder) -> Encoder:
     """Returns the encoder with its adjoint kernels computed, once instead of in every step."""
     adjoints = {k: {"kernel": adjoint_kernel(p["kernel"])} for k, p in encoder.params.items()}
     return dataclasses.replace(encoder, adjoints=adjoints)
+
+
+def unwrap(encoder: Encoder) -> Encoder:
+    """Returns the encoder for pictures that are no tiles: borders repeated, not joined."""
+    if encoder.vgg.padding != "circular":
+        return encoder
+    return dataclasses.replace(encoder, vgg=encoder.vgg.clone(padding="replicate"))
 
 
 def truncate(encoder: Encoder, layers: Iterable[str]) -> Encoder:
@@ -208,7 +236,7 @@ def encode(encoder: Encoder, image: Image, layers: tuple[str, ...]) -> Features:
     """
     encoder = truncate(encoder, layers)
     deepest = encoder.layers[-1]
-    smallest = 1 if deepest == IMAGE else 2 ** (int(deepest[4]) - 1)
+    smallest = 2 ** (block_of(deepest) - 1)
     if min(image.shape[:2]) < smallest:
         size = f"{image.shape[1]}×{image.shape[0]}"
         raise InputError(f"image of {size} px: too small for {deepest}; at least {smallest} px")

@@ -12,9 +12,9 @@ import jaxstyle
 PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = [
     {"errors", "arrays"},
-    {"convolution", "colour", "resize", "solvers"},
-    {"vgg"},
-    {"stats", "schedule"},
+    {"colour", "convolution", "gradients", "normalisation", "resize", "solvers", "variation"},
+    {"vgg", "schedule", "sources"},
+    {"parameterisation", "stats"},
     {"objective"},
     {"loop"},
     {"stylize"},

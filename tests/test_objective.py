@@ -7,7 +7,6 @@ import pytest
 
 import jaxstyle as js
 import oracles
-from jaxstyle.objective import total_variation
 
 OBJECTIVE = js.Objective(
     content_layers=("conv2_2", "conv3_1"), style_layers=("image", "conv1_1", "conv2_1", "conv3_1")
@@ -150,10 +149,3 @@ def test_statistics_of_tiles_add_up(encoder, pictures):
     total = jax.tree.map(jnp.add, *halves)
     for a, b in zip(jax.tree.leaves(total), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
-
-
-def test_total_variation_of_a_step(rng):
-    image = np.zeros((6, 8, 3), np.float32)
-    image[:, 4:] = 0.5
-    expected = 6 * 3 * 0.25 / image.size
-    assert float(total_variation(jnp.asarray(image))) == pytest.approx(expected)

@@ -182,7 +182,7 @@ def test_fit(shape, size, expected):
     ],
 )
 def test_what_is_no_image_is_refused(encoder, pictures, picture, needle):
-    check = sys.modules["jaxstyle.stylize"]._check_picture.__wrapped__
+    check = sys.modules["jaxstyle.sources"]._check_picture.__wrapped__
     with pytest.raises(js.InputError, match=needle):
         check("content", jnp.asarray(picture))
 

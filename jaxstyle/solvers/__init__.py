@@ -6,8 +6,8 @@ the evaluation at the new image in the state, so that what a state tells always 
 One family a module; nothing outside this room imports jaxopt or optax.
 """
 
-from jaxstyle.solvers.adam import adam
 from jaxstyle.solvers.base import Solver, SolverState
+from jaxstyle.solvers.first_order import adam, gradient_descent
 from jaxstyle.solvers.lbfgs import lbfgs
 
-__all__ = ["Solver", "SolverState", "adam", "lbfgs"]
+__all__ = ["Solver", "SolverState", "adam", "gradient_descent", "lbfgs"]

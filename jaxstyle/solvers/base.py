@@ -36,14 +36,28 @@ class SolverState(NamedTuple):
 
 @runtime_checkable
 class Solver(Protocol):
-    """Two pure functions that go downhill; implementations are frozen dataclasses."""
+    """Pure functions that go downhill; implementations are frozen dataclasses."""
 
-    def init(self, fun: Function, image: Image, *data: Any) -> SolverState:
-        """Returns the state at the image to start from."""
+    @property
+    def line_search(self) -> bool:
+        """Whether it compares losses, so that the gradient must be the loss's own."""
+        ...
+
+    @property
+    def clamp(self) -> bool:
+        """Whether each step is followed by a projection onto [0, 1]."""
+        ...
+
+    def init(self, fun: Function, image: Image, *data: Any, carried: Any = None) -> SolverState:
+        """Returns the state at the image to start from; ``carried`` is from a coarser scale."""
         ...
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
         """Returns the state one step further."""
+        ...
+
+    def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
+        """Returns what is worth remembering at another scale; None if nothing is."""
         ...
 
 

@@ -56,6 +56,9 @@ class LBFGS:
 
     history: int
 
+    line_search = True
+    clamp = False
+
     def _jaxopt(self, fun: Function, aux: Any) -> jaxopt.LBFGS:
         value_and_grad = jax.value_and_grad(fun, has_aux=True)
         line_search = _LineSearch(value_and_grad, value_and_grad=value_and_grad, has_aux=True)
@@ -72,8 +75,9 @@ class LBFGS:
             unroll=False,
         )
 
-    def init(self, fun: Function, image: Image, *data: Any) -> SolverState:
+    def init(self, fun: Function, image: Image, *data: Any, carried: Any = None) -> SolverState:
         """Returns the state at the image to start from, after one evaluation."""
+        del carried  # Curvature seen at another scale is another problem's.
         inner = self._jaxopt(fun, None).init_state(image, *data)
         inner = inner._replace(gamma=steepest_step(inner.grad))
         return self._state(image, inner, jnp.bool_(False))
@@ -93,6 +97,10 @@ class LBFGS:
             gamma=jnp.where(failed, steepest_step(new.grad), gamma),
         )
         return self._state(image, new, stuck)
+
+    def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
+        """Returns None."""
+        return None
 
     def _state(self, image: Image, inner: Any, stuck: Bool[Array, ""]) -> SolverState:
         finite = is_finite(inner.value, inner.grad)

@@ -1,0 +1,43 @@
+"""Gradients changed on their way back."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import ArrayLike
+
+from jaxstyle.arrays import Feature
+
+
+@jax.custom_vjp
+def with_gradient_norm(feature: Feature, norm: ArrayLike) -> Feature:
+    """Hands a feature on; the gradient that comes back is given the L1 norm ``norm``.
+
+    ``g ↦ norm · g / ‖g‖₁``, the ``-normalize_gradients`` of J. Johnson's neural-style, applied
+    behind each of its loss modules.
+
+    Args:
+        feature: ``f32[h, w, c]``, used by one term only.
+        norm: Of its gradient: the term's weight.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> term = lambda f: 7.0 * with_gradient_norm(f, 2.0).sum()
+        >>> float(jax.grad(term)(jnp.ones((1, 2, 2)))[0, 0, 0])
+        0.5
+    """
+    del norm
+    return feature
+
+
+def _hand_on(feature: Any, norm: Any) -> Any:
+    return feature, norm
+
+
+def _send_back(norm: Any, gradient: Any) -> Any:
+    length = jnp.abs(gradient).sum()
+    factor = jnp.where(length > 0, norm / jnp.where(length > 0, length, 1.0), 0.0)
+    return gradient * factor, None
+
+
+with_gradient_norm.defvjp(_hand_on, _send_back)

@@ -1,0 +1,112 @@
+"""What a run paints from: a content image, styles, their shares and their masks."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxstyle.arrays import Image
+from jaxstyle.errors import InputError
+from jaxstyle.resize import MIN_SIDE, resize, resize_masks, scale_to, shape_of
+
+Masks = Float[Array, "r _ _"]
+
+
+class Sources(NamedTuple):
+    """What a run paints from.
+
+    Attributes:
+        content: ``f32[h, w, 3]``.
+        styles: Each ``f32[h', w', 3]``.
+        blend: How much each style counts, ``f32[styles]``.
+        content_masks: One per region, ``f32[r, h, w]``, or None.
+        style_masks: For each style as many, ``f32[r, h', w']``, or None.
+    """
+
+    content: Image
+    styles: list[Image]
+    blend: Float[Array, "_"]
+    content_masks: Masks | None
+    style_masks: list[Masks] | None
+
+    def at(self, shape: tuple[int, int]) -> "Sources":
+        """Returns the sources for a scale: the styles shrink along with the content."""
+        ratio = max(shape) / max(shape_of(self.content))
+        styles = [scale_style(style, ratio) for style in self.styles]
+        masks = self.content_masks
+        return Sources(
+            resize(self.content, shape),
+            styles,
+            self.blend,
+            None if masks is None else resize_masks(masks, shape),
+            self.style_masks
+            and [
+                resize_masks(m, shape_of(s)) for m, s in zip(self.style_masks, styles, strict=True)
+            ],
+        )
+
+
+def scale_style(image: Image, factor: float) -> Image:
+    """Resizes a style along with its scale, but never below what the encoder can take."""
+    shape = shape_of(image)
+    smallest = MIN_SIDE * max(shape) / min(shape)
+    return scale_to(image, round(max(max(shape) * factor, smallest)))
+
+
+def make_sources(
+    content: Image,
+    styles: Sequence[Image],
+    blend: Sequence[float] | None = None,
+    content_masks: Masks | None = None,
+    style_masks: Sequence[Masks] | None = None,
+) -> Sources:
+    """Checks that all that a run paints from goes together.
+
+    Args:
+        content: ``f32[h, w, 3]``, sRGB in [0, 1].
+        styles: Each ``f32[h', w', 3]``.
+        blend: How much each style counts; all alike if None.
+        content_masks: One per region, ``f32[r, h, w]``.
+        style_masks: For each style as many.
+
+    Raises:
+        InputError: A picture is none or under 16 px, or numbers of styles, shares and masks
+            disagree.
+    """
+    styles = list(styles)
+    for name, pictures in (("content", [content]), ("style", styles)):
+        for picture in pictures:
+            _check_picture(name, picture)
+    if not styles:
+        raise InputError("style: none; give at least one")
+    shares = [1.0] * len(styles) if blend is None else list(blend)
+    if len(shares) != len(styles):
+        raise InputError(f"blend: {len(shares)} numbers for {len(styles)} styles; give as many")
+    if min(shares) < 0 or not 0 < sum(shares) < float("inf"):
+        raise InputError("blend: no shares; give numbers ≥ 0, not all of them 0")
+    _check_masks(len(styles), content_masks, style_masks)
+    masks = None if style_masks is None else list(style_masks)
+    return Sources(content, styles, jnp.asarray(shares, jnp.float32), content_masks, masks)
+
+
+def _check_picture(name: str, picture: Image) -> None:
+    if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != jnp.float32:
+        kind = f"{picture.dtype}{list(picture.shape)}"
+        raise InputError(f"{name}: {kind} is no image; give float32[h, w, 3] in [0, 1]")
+    if min(picture.shape[:2]) < MIN_SIDE:
+        raise InputError(f"{name}: a side under {MIN_SIDE} px; give a larger picture")
+
+
+def _check_masks(
+    styles: int, content_masks: Masks | None, style_masks: Sequence[Masks] | None
+) -> None:
+    if content_masks is None and style_masks is None:
+        return
+    if content_masks is None or style_masks is None:
+        raise InputError("masks: of one side only; give them for the content and for every style")
+    if len(style_masks) != styles:
+        raise InputError(f"masks: {len(style_masks)} for {styles} styles; give as many")
+    regions = {len(masks) for masks in (content_masks, *style_masks)}
+    if len(regions) > 1:
+        raise InputError(f"masks: {sorted(regions)} regions; give the same number for all")

@@ -1,0 +1,64 @@
+"""The Gram matrix: which features occur together, wherever that is."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxstyle.arrays import Feature, Scalar
+from jaxstyle.stats.base import Mask, blended, per_position
+
+Matrix = Float[Array, "_ _"]
+
+
+def gram(feature: Float[Array, "h w c"], mask: Mask | None = None) -> Float[Array, "c c"]:
+    """Returns the Gram matrix ``FᵀF``, summed over positions, not divided by anything.
+
+    Gatys, Ecker & Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks", eq. 3;
+    with a mask ``Σ m f fᵀ``, the guided Gram matrix of Gatys et al. 2017, arXiv:1611.07865, eq. 4.
+
+    Args:
+        feature: ``f32[h, w, c]``.
+        mask: How much each position counts, ``f32[h, w]`` in [0, 1].
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> gram(jnp.ones((2, 3, 1))).item()
+        6.0
+    """
+    weighted = feature if mask is None else feature * mask[..., None]
+    # In full float32: style is in small differences of these sums, which shortened products lose.
+    return jnp.einsum("hwi,hwj->ij", weighted, feature, precision="highest")
+
+
+@dataclasses.dataclass(frozen=True)
+class Gram:
+    """``‖G − A‖²`` of Gram matrices per position (Gatys, Ecker & Bethge 2016)."""
+
+    @property
+    def degree(self) -> int:
+        """Fourth powers of features."""
+        return 4
+
+    def sums(self, feature: Feature, mask: Mask | None) -> Matrix:
+        """Returns the Gram matrix."""
+        return gram(feature, mask)
+
+    def target(
+        self,
+        sums: Sequence[Matrix],
+        positions: Sequence[Scalar],
+        blend: Float[Array, "_"],
+        size: int,
+    ) -> Matrix:
+        """Returns the blended Gram matrix per position."""
+        return blended(sums, positions, blend)
+
+    def distance(self, sums: Matrix, positions: Scalar, target: Matrix) -> Scalar:
+        """Returns ``‖G − A‖²``."""
+        return jnp.square(per_position(sums, positions) - target).sum()
+
+    def energy(self, target: Matrix) -> Scalar:
+        """Returns ``‖A‖²``."""
+        return jnp.square(target).sum()

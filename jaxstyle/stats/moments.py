@@ -1,0 +1,148 @@
+"""Mean and spread: the features of a layer seen as a normal distribution."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from jaxstyle.arrays import Feature, Scalar
+from jaxstyle.stats.base import Mask, blended, per_position
+from jaxstyle.stats.gram import gram
+from jaxstyle.stats.roots import square_root, trace_of_root
+
+Vector = Float[Array, "_"]
+Matrix = Float[Array, "_ _"]
+
+
+class Moments(NamedTuple):
+    """First and second moments, summed or per position.
+
+    Attributes:
+        first: ``Σ f``.
+        second: ``Σ f fᵀ``, or its diagonal alone.
+    """
+
+    first: Vector
+    second: Matrix | Vector
+
+
+class Normal(NamedTuple):
+    """A normal distribution to become.
+
+    Attributes:
+        mean: ``f32[c]``.
+        covariance: With the ridge, ``f32[c, c]``.
+        root: Its square root.
+    """
+
+    mean: Vector
+    covariance: Matrix
+    root: Matrix
+
+
+class Spread(NamedTuple):
+    """Mean and standard deviation of each channel, ``f32[c]``."""
+
+    mean: Vector
+    std: Vector
+
+
+def _sum(feature: Feature, mask: Mask | None) -> Vector:
+    return (feature if mask is None else feature * mask[..., None]).sum((0, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Wasserstein:
+    """The squared 2-Wasserstein distance between normal distributions.
+
+    ``‖μ − μ̂‖² + tr(Σ + Σ̂ − 2 (Σ̂^½ Σ Σ̂^½)^½)`` (Olkin & Pukelsheim 1982; as a style statistic:
+    Li et al. 2017, arXiv:1701.01036, and K. Crowson's style-transfer-pytorch).
+
+    Attributes:
+        ridge: Added to the diagonals of both covariances, > 0: without it roots have no gradient.
+    """
+
+    ridge: float = 1e-4
+
+    @property
+    def degree(self) -> int:
+        """Squares of features."""
+        return 2
+
+    def sums(self, feature: Feature, mask: Mask | None) -> Moments:
+        """Returns the sums of features and of their products."""
+        return Moments(_sum(feature, mask), gram(feature, mask))
+
+    def _normal(self, moments: Moments) -> tuple[Vector, Matrix]:
+        mean, second = moments
+        ridge = self.ridge * jnp.eye(len(mean), dtype=mean.dtype)
+        return mean, second - jnp.outer(mean, mean) + ridge
+
+    def target(
+        self,
+        sums: Sequence[Moments],
+        positions: Sequence[Scalar],
+        blend: Float[Array, "_"],
+        size: int,
+    ) -> Normal:
+        """Returns the normal distribution with the blended moments."""
+        mean, covariance = self._normal(blended(sums, positions, blend))
+        return Normal(mean, covariance, square_root(covariance)[0])
+
+    def distance(self, sums: Moments, positions: Scalar, target: Normal) -> Scalar:
+        """Returns the squared 2-Wasserstein distance."""
+        mean, covariance = self._normal(per_position(sums, positions))
+        product = jnp.matmul(target.root, covariance, precision="highest")
+        common = trace_of_root(jnp.matmul(product, target.root, precision="highest"))
+        spread = jnp.trace(covariance) + jnp.trace(target.covariance) - 2 * common
+        return jnp.square(mean - target.mean).sum() + spread
+
+    def energy(self, target: Normal) -> Scalar:
+        """Returns ``‖μ̂‖² + tr Σ̂``."""
+        return jnp.square(target.mean).sum() + jnp.trace(target.covariance)
+
+
+@dataclasses.dataclass(frozen=True)
+class MeanStd:
+    """``‖μ − μ̂‖² + ‖σ − σ̂‖²`` over channels (Huang & Belongie 2017, arXiv:1703.06868, eq. 13).
+
+    Attributes:
+        ridge: Added to the variances, > 0: without it a flat channel has no gradient.
+    """
+
+    ridge: float = 1e-4
+
+    @property
+    def degree(self) -> int:
+        """Squares of features."""
+        return 2
+
+    def sums(self, feature: Feature, mask: Mask | None) -> Moments:
+        """Returns the sums of features and of their squares."""
+        return Moments(_sum(feature, mask), _sum(jnp.square(feature), mask))
+
+    def _spread(self, moments: Moments) -> Spread:
+        mean, second = moments
+        variance = jnp.maximum(second - jnp.square(mean), 0.0)
+        return Spread(mean, jnp.sqrt(variance + self.ridge))
+
+    def target(
+        self,
+        sums: Sequence[Moments],
+        positions: Sequence[Scalar],
+        blend: Float[Array, "_"],
+        size: int,
+    ) -> Spread:
+        """Returns mean and standard deviation of the blended moments."""
+        return self._spread(blended(sums, positions, blend))
+
+    def distance(self, sums: Moments, positions: Scalar, target: Spread) -> Scalar:
+        """Returns ``‖μ − μ̂‖² + ‖σ − σ̂‖²``."""
+        mean, std = self._spread(per_position(sums, positions))
+        return jnp.square(mean - target.mean).sum() + jnp.square(std - target.std).sum()
+
+    def energy(self, target: Spread) -> Scalar:
+        """Returns ``‖μ̂‖² + ‖σ̂‖²``."""
+        return jnp.square(target.mean).sum() + jnp.square(target.std).sum()
