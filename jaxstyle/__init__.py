@@ -12,11 +12,14 @@ from jaxstyle.objective import (
     loss_terms,
     make_targets,
 )
+from jaxstyle.presets import preset
 from jaxstyle.pretrained import load_encoder
+from jaxstyle.recipe import Recipe
 from jaxstyle.schedule import Schedule
 from jaxstyle.solvers import adam, gradient_descent, lbfgs
 from jaxstyle.stats import Gram, MeanStd, Sliced, Stats, Wasserstein, statistics
 from jaxstyle.stylize import Progress, Result, stylize
+from jaxstyle.texture import texture
 from jaxstyle.vgg import VGG, VGG16, VGG19, Encoder, encode
 
 __version__ = "0.1.0"
@@ -33,6 +36,7 @@ __all__ = [
     "MeanStd",
     "Objective",
     "Progress",
+    "Recipe",
     "Result",
     "Schedule",
     "Sliced",
@@ -49,7 +53,9 @@ __all__ = [
     "loss",
     "loss_terms",
     "make_targets",
+    "preset",
     "save_image",
     "statistics",
     "stylize",
+    "texture",
 ]

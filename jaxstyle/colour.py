@@ -1,10 +1,20 @@
-"""Colours of one image made those of another. Pure; images in sRGB, taken as plain numbers."""
+"""Colours of one image made those of another, or kept. Pure; sRGB values as plain numbers."""
 
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image
+from jaxstyle.errors import InputError
 
+Colour = Literal["style", "content", "luminance", "match"]
+"""Whose colours the result has; see :func:`recolour`."""
+
+# YIQ's Y of red, green and blue (NTSC 1953, Rec. 601); they add up to 1, so that grey stays grey.
+_LUMINANCE = (0.299, 0.587, 0.114)
 # Of the variance, relative to a full range of 1: a flat image has no covariance to divide by.
 _REGULARISATION = 1e-6
 
@@ -38,13 +48,201 @@ def match_colour(image: Image, reference: Image) -> Image:
         ``f32[h, w, 3]``, not clipped: clipping would spoil the moments.
 
     Examples:
-        >>> import jax
         >>> a, b = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
         >>> bool(jnp.allclose(match_colour(a, b / 2).mean((0, 1)), b.mean((0, 1)) / 2, atol=1e-4))
         True
     """
-    mean, covariance = _moments(image)
-    wanted_mean, wanted_covariance = _moments(reference)
-    root, inverse_root = _power(covariance, 0.5), _power(covariance, -0.5)
-    transport = inverse_root @ _power(root @ wanted_covariance @ root, 0.5) @ inverse_root
-    return (image - mean) @ transport.T + wanted_mean
+    # In full float32: the inverse root magnifies the errors of shortened products.
+    with jax.default_matmul_precision("highest"):
+        mean, covariance = _moments(image)
+        wanted_mean, wanted_covariance = _moments(reference)
+        root, inverse_root = _power(covariance, 0.5), _power(covariance, -0.5)
+        transport = inverse_root @ _power(root @ wanted_covariance @ root, 0.5) @ inverse_root
+        return (image - mean) @ transport.T + wanted_mean
+
+
+def _match_channel(values: Float[Array, " n"], reference: Float[Array, " m"]) -> Float[Array, " n"]:
+    ordered, wanted = jnp.sort(values), jnp.sort(reference)
+    below = jnp.searchsorted(ordered, values, side="left")
+    not_above = jnp.searchsorted(ordered, values, side="right")
+    # Kept as a rank, not divided by n, because float32 holds it exactly up to 8 million pixels.
+    position = (below + not_above) / 2 * (len(wanted) / len(ordered)) - 0.5
+    position = jnp.clip(position, 0.0, len(wanted) - 1.0)
+    lower = jnp.floor(position).astype(jnp.int32)
+    upper = jnp.minimum(lower + 1, len(wanted) - 1)
+    return wanted[lower] + (position - lower) * (wanted[upper] - wanted[lower])
+
+
+def match_histogram(image: Image, reference: Image) -> Image:
+    """Gives each channel of an image the histogram of another image's.
+
+    ``x ↦ Q(F(x))`` per channel, with ``F(x) = (#{p < x} + #{p ≤ x}) / 2n`` counted over the n
+    pixels of the image, and Q the line through ``((j + ½)/m, r_j)``, where ``r_0 ≤ … ≤ r_{m−1}``
+    are the sorted values of the reference, constant beyond its ends (Gonzalez & Woods, "Digital
+    Image Processing", histogram matching). Among n = m distinct values the i-th smallest becomes
+    the i-th smallest. Equal values stay equal, so that flat areas stay flat; the histogram of an
+    image with many equal values is therefore only near the reference's.
+
+    Args:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        reference: ``f32[h', w', 3]``, sRGB in [0, 1].
+
+    Returns:
+        ``f32[h, w, 3]``, within the range of the reference.
+
+    Examples:
+        >>> ramp = jnp.linspace(0, 1, 16).reshape(4, 4, 1) * jnp.ones(3)
+        >>> bool(jnp.allclose(match_histogram(ramp[::-1], ramp**2), ramp[::-1] ** 2))
+        True
+    """
+    pixels, wanted = image.reshape(-1, 3), reference.reshape(-1, 3)
+    return jax.vmap(_match_channel, in_axes=1, out_axes=1)(pixels, wanted).reshape(image.shape)
+
+
+def luminance(image: Image) -> Image:
+    """Returns the grey image of an image's luminance.
+
+    ``Y = 0.299 R + 0.587 G + 0.114 B`` in all three channels: the Y of YIQ and of Rec. 601, taken
+    of the sRGB values as they are.
+
+    Args:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+
+    Examples:
+        >>> luminance(jnp.array([[[1.0, 0.0, 0.0]]]))
+        Array([[[0.299, 0.299, 0.299]]], dtype=float32)
+    """
+    weights = jnp.asarray(_LUMINANCE, image.dtype)
+    return jnp.broadcast_to((image * weights).sum(-1, keepdims=True), image.shape)
+
+
+def match_luminance(image: Image, reference: Image) -> Image:
+    """Returns an image's luminance with the mean and standard deviation of another's.
+
+    ``Y ↦ (Y − μ) σᵣ/σ + μᵣ`` (Gatys et al. 2016, arXiv:1606.05897, luminance-only transfer).
+
+    Args:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        reference: ``f32[h', w', 3]``, sRGB in [0, 1].
+
+    Returns:
+        ``f32[h, w, 3]``, grey, not clipped: clipping would spoil the moments.
+
+    Examples:
+        >>> a, b = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
+        >>> bool(jnp.isclose(match_luminance(a, b / 2).std(), luminance(b / 2).std(), atol=1e-4))
+        True
+    """
+    image, reference = luminance(image), luminance(reference)
+    variances = jnp.stack([reference.var(), image.var()]) + _REGULARISATION
+    return (image - image.mean()) * jnp.sqrt(variances[0] / variances[1]) + reference.mean()
+
+
+def with_luminance(
+    image: Float[Array, "h w 3"], reference: Float[Array, "h w 3"]
+) -> Float[Array, "h w 3"]:
+    """Returns an image with its own chroma and another's luminance.
+
+    ``x + Y(reference) − Y(x)``, the same in all three channels. With ``I = 0.74 (R − Y) −
+    0.27 (B − Y)`` and ``Q = 0.48 (R − Y) + 0.41 (B − Y)``, adding one number to all channels adds
+    it to Y and leaves I and Q: these are the image's I and Q beside the reference's Y (Gatys et
+    al. 2016, arXiv:1606.05897, luminance-only transfer).
+
+    Args:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1]: gives the chroma.
+        reference: ``f32[h, w, 3]``, sRGB in [0, 1], of the same size: gives the luminance.
+
+    Returns:
+        ``f32[h, w, 3]``, not clipped: clipping would change both.
+
+    Examples:
+        >>> a, b = jax.random.uniform(jax.random.key(0), (2, 8, 8, 3))
+        >>> bool(jnp.allclose(luminance(with_luminance(a, b)), luminance(b), atol=1e-6))
+        True
+    """
+    return image + luminance(reference) - luminance(image)
+
+
+def _into_gamut(image: Image) -> Image:
+    """Moves each colour towards the grey of its luminance just until it lies in [0, 1]."""
+    grey = luminance(image)
+    chroma = image - grey
+    grey = jnp.clip(grey, 0.0, 1.0)
+    room = jnp.where(chroma > 0, 1 - grey, grey)
+    kept = (room / jnp.maximum(jnp.abs(chroma), 1e-6)).min(-1, keepdims=True)
+    # What this clips is rounding.
+    return jnp.clip(grey + jnp.minimum(kept, 1.0) * chroma, 0.0, 1.0)
+
+
+def _check(mode: str) -> None:
+    if mode not in get_args(Colour):
+        raise InputError(f"colour {mode!r}: unknown; choose {', '.join(get_args(Colour))}")
+
+
+def recolour(
+    mode: Colour, content: Image, styles: Sequence[Image]
+) -> tuple[Image, tuple[Image, ...]]:
+    """Returns the content and the styles that a run shall see; :func:`restore` goes with it.
+
+    Args:
+        mode: ``style`` changes nothing, and the styles' colours come over. The others keep the
+            content's: ``content`` by :func:`match_colour` and ``match`` by :func:`match_histogram`
+            of every style to the content; ``luminance`` by a run on grey images alone, the
+            :func:`luminance` of the content and :func:`match_luminance` of every style to it.
+        content: ``f32[h, w, 3]``, sRGB in [0, 1].
+        styles: Each ``f32[h', w', 3]``, sRGB in [0, 1], of any size.
+
+    Returns:
+        Content and styles, of their own sizes, clipped to [0, 1]: the image of a run ends there,
+        and should not be drawn towards colours that it cannot have.
+
+    Raises:
+        InputError: The mode is unknown.
+
+    Examples:
+        >>> content, style = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3))
+        >>> _, (matched,) = recolour("match", content, [style])
+        >>> bool(jnp.allclose(matched.mean((0, 1)), content.mean((0, 1)), atol=1e-3))
+        True
+    """
+    _check(mode)
+    if mode == "style":
+        return content, tuple(styles)
+    match = {
+        "content": match_colour,
+        "luminance": match_luminance,
+        "match": match_histogram,
+    }[mode]
+    matched = tuple(jnp.clip(match(style, content), 0.0, 1.0) for style in styles)
+    return jnp.clip(luminance(content), 0.0, 1.0) if mode == "luminance" else content, matched
+
+
+def restore(
+    mode: Colour, image: Float[Array, "h w 3"], content: Float[Array, "h w 3"]
+) -> Float[Array, "h w 3"]:
+    """Returns the result of a run in colour again, after :func:`recolour` of the same mode.
+
+    Only ``luminance`` has anything to do: :func:`with_luminance` of the content and the image.
+    Where that colour leaves [0, 1], its chroma is scaled down by as much as it must, a departure
+    from the paper: clipping would brighten dark strokes over saturated colours.
+
+    Args:
+        mode: As for :func:`recolour`.
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        content: ``f32[h, w, 3]``, sRGB in [0, 1], in its own colours, of the image's size: resize
+            it first for an image of another size, such as one of a coarser scale.
+
+    Returns:
+        ``f32[h, w, 3]``, in [0, 1] if the image is.
+
+    Raises:
+        InputError: The mode is unknown.
+
+    Examples:
+        >>> content, image = jax.random.uniform(jax.random.key(0), (2, 16, 16, 3))
+        >>> restored = restore("luminance", image, content)
+        >>> bool(jnp.allclose(luminance(restored), luminance(image), atol=1e-6))
+        True
+    """
+    _check(mode)
+    return _into_gamut(with_luminance(content, image)) if mode == "luminance" else image

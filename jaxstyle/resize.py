@@ -1,10 +1,14 @@
 """Sizes and resampling. Pure; a size is the longer side in pixels."""
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image
+
+Side = Literal["longer", "shorter", "height"]
 
 MIN_SIDE = 16
 """The smallest side of a picture in pixels: below it the fifth block has no position left."""
@@ -16,19 +20,20 @@ def shape_of(image: Image) -> tuple[int, int]:
     return height, width
 
 
-def fit(shape: tuple[int, int], size: int) -> tuple[int, int]:
-    """Returns the height and width of the same aspect ratio whose longer side is ``size``.
+def fit(shape: tuple[int, int], size: int, side: Side = "longer") -> tuple[int, int]:
+    """Returns the height and width of the same aspect ratio of which one side is ``size``.
 
     Args:
         shape: Height and width in pixels.
-        size: The longer side wanted, in pixels.
+        size: The side wanted, in pixels.
+        side: Which side that is.
 
     Examples:
-        >>> fit((768, 1024), 512)
-        (384, 512)
+        >>> fit((768, 1024), 512), fit((768, 1024), 512, "shorter")
+        ((384, 512), (512, 683))
     """
-    longer = max(shape)
-    return max(1, round(shape[0] * size / longer)), max(1, round(shape[1] * size / longer))
+    measured = {"longer": max(shape), "shorter": min(shape), "height": shape[0]}[side]
+    return max(1, round(shape[0] * size / measured)), max(1, round(shape[1] * size / measured))
 
 
 def resize(image: Float[Array, "_ _ c"], shape: tuple[int, int]) -> Float[Array, "_ _ c"]:

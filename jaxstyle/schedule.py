@@ -40,7 +40,8 @@ class Schedule:
         coarse_iterations: Solver iterations at each coarser scale, ≥ 0.
         coarsest: Shorter side in pixels below which a coarser scale is left out, ≥ 16: where the
             content's features have few positions left, the style rearranges the picture.
-        factor: How many times longer the sides of a scale are than those of the one before, > 1.
+        scale_factor: How many times longer the sides of a scale are than those of the one
+            before, > 1.
         first_iterations: Solver iterations at the coarsest of several scales, ≥ 0; as at the other
             coarser ones if None.
         average: Decay of the moving average of the images that is the result, in [0, 1); 0 for the
@@ -51,7 +52,7 @@ class Schedule:
     scales: int = 3
     coarse_iterations: int = 80
     coarsest: int = 96
-    factor: float = 2.0
+    scale_factor: float = 2.0
     first_iterations: int | None = None
     average: float = 0.0
 
@@ -67,8 +68,8 @@ class Schedule:
             value = getattr(self, name)
             if value is not None and value < minimum:
                 raise InputError(f"{name} {value}: too small; give at least {minimum}")
-        if not 1 < self.factor < math.inf:
-            raise InputError(f"factor {self.factor}: no growth; give a number above 1")
+        if not 1 < self.scale_factor < math.inf:
+            raise InputError(f"scale_factor {self.scale_factor}: no growth; give a number above 1")
         if not 0 <= self.average < 1:
             raise InputError(f"average {self.average}: no decay; give a number in [0, 1)")
 
@@ -84,7 +85,7 @@ class Schedule:
         """
         coarse = []
         for i in range(1, self.scales):
-            smaller = resize.fit(shape, round(max(shape) / self.factor**i))
+            smaller = resize.fit(shape, round(max(shape) / self.scale_factor**i))
             if min(smaller) < self.coarsest:
                 break
             coarse.insert(0, smaller)

@@ -18,6 +18,8 @@ FLOORS = [
     {"objective"},
     {"loop"},
     {"stylize"},
+    {"recipe", "texture"},
+    {"presets"},
     {"files", "pretrained"},
     {"__init__"},
     {"report"},

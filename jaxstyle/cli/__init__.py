@@ -9,34 +9,86 @@ import contextlib
 import io
 import itertools
 import os
+import re
 import sys
+import tomllib
 from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias, cast
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
 import jaxstyle as js
+from jaxstyle.cli.options import registry
+from jaxstyle.cli.presets import Presets
 from jaxstyle.cli.stylize import Stylize
+from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.weights import Weights
 from jaxstyle.errors import InputError
+from jaxstyle.presets import preset
+from jaxstyle.recipe import Recipe
 
-_Command: TypeAlias = (
-    Annotated[Stylize, subcommand("stylize")] | Annotated[Weights, subcommand("weights")]
-)
+_Command: TypeAlias = Stylize | Texture | Presets | Weights
+_FILE_SETTING = "preset"
 
 
-def _parse(arguments: Sequence[str]) -> Stylize | Weights:
+def _named(arguments: Sequence[str], option: str) -> str | None:
+    """Returns the last value of an option, before the arguments are parsed as a whole."""
+    value = None
+    for word, following in itertools.zip_longest(arguments, arguments[1:]):
+        if word == option:
+            value = following
+        elif word.startswith(option + "="):
+            value = word.partition("=")[2]
+    return value
+
+
+def _base(arguments: Sequence[str]) -> tuple[str, Recipe]:
+    """Returns the recipe that the options change, and its name: a preset, changed by a file."""
+    name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
+    if config is not None:
+        try:
+            table = tomllib.loads(Path(config).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{config}: {error.strerror}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise InputError(f"{config}: no TOML: {error}") from None
+        name = name or table.pop(_FILE_SETTING, None)
+    name = name or "default"
+    try:
+        return name, preset(name).updated(table)
+    except InputError as error:
+        raise InputError(f"{config}: {error}") if config else error from None
+
+
+def _commands(arguments: Sequence[str]) -> Any:
+    """Returns the subcommands, their defaults those of the preset and file that are named."""
+    name, recipe = _base(arguments)
+    missing = cast(Any, tyro.MISSING)
+    stylize = Stylize(missing, missing, missing, recipe, preset=name)
+    texture = Texture(missing, missing, recipe, preset=name)
+    return (
+        Annotated[Stylize, subcommand("stylize", default=stylize)]
+        | Annotated[Texture, subcommand("texture", default=texture)]
+        | Annotated[Presets, subcommand("presets")]
+        | Annotated[Weights, subcommand("weights")]
+    )
+
+
+def _parse(arguments: Sequence[str]) -> _Command:
     """Parses the arguments; a mistake in them is one line instead of tyro's box."""
+    commands = _commands(arguments)
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
             return tyro.cli(
-                _Command,  # pyright: ignore[reportArgumentType]
+                commands,
                 prog="jaxstyle",
                 description=js.__doc__,
                 args=arguments,
                 config=(OmitArgPrefixes, OmitSubcommandPrefixes, FlagCreatePairsOff),
+                registry=registry,
             )
     except SystemExit as error:
         if error.code != 2:
@@ -47,6 +99,9 @@ def _parse(arguments: Sequence[str]) -> Stylize | Weights:
         rows = itertools.takewhile(lambda row: not row.startswith(("─", "╰")), rows)
         # The deeply indented rows repeat the help of an option.
         told = " ".join(row.strip() for row in rows if not row.startswith(" " * 8))
+        # A recipe refused as a whole says all that is needed.
+        if refused := re.match(r"Error parsing \S*recipe: (.*?); see", f"{told}; see"):
+            raise InputError(refused[1]) from None
         raise InputError(f"{told.rstrip('.')}; see jaxstyle --help") from None
 
 
@@ -71,7 +126,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in arguments:
             raise
         if isinstance(error, InputError):
-            print(f"jaxstyle: {error}", file=sys.stderr)
+            print(f"jaxstyle: {_with_option(str(error))}", file=sys.stderr)
             return 2
         told = str(error).strip().partition("\n")[0]
         if "RESOURCE_EXHAUSTED" in told or isinstance(error, MemoryError):
@@ -80,3 +135,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kind = type(error).__name__
             print(f"jaxstyle: {kind}: {told} (--debug shows where)", file=sys.stderr)
         return 1
+
+
+def _with_option(message: str) -> str:
+    """Returns a message that begins with a setting's name with the option in its place."""
+    word = re.match(r"[a-z]\w*", message)
+    if word and word[0] in Recipe.__dataclass_fields__:
+        return "--" + word[0].replace("_", "-") + message[word.end() :]
+    return message

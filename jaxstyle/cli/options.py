@@ -1,9 +1,13 @@
-"""Options that several subcommands share."""
+"""Options that several subcommands share, and how values that are not plain are written."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
-from tyro.conf import arg
+from tyro.conf import UseAppendAction, arg
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+from jaxstyle.recipe import LayerWeights, Size, parse_size, size_text
 
 Cache: TypeAlias = Annotated[
     Path | None,
@@ -12,6 +16,47 @@ Cache: TypeAlias = Annotated[
         help_behavior_hint="(default: JAXSTYLE_CACHE, or the user's cache folder)",
     ),
 ]
+Config: TypeAlias = Annotated[
+    Path | None, arg(help="A TOML file of settings, as `jaxstyle presets show` prints them.")
+]
 Debug: TypeAlias = Annotated[bool, arg(help="Show the traceback of an error.")]
+Files: TypeAlias = UseAppendAction[tuple[Path, ...]]
 Overwrite: TypeAlias = Annotated[bool, arg(help="Replace the output if it exists.")]
+PresetName: TypeAlias = Annotated[
+    str, arg(help="The recipe to start from; see `jaxstyle presets`. Other options change it.")
+]
 Quiet: TypeAlias = Annotated[bool, arg(help="Print the path of the result only.")]
+
+registry = ConstructorRegistry()
+
+
+@registry.primitive_rule
+def _layers(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    if info.type != LayerWeights:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="LAYER[=WEIGHT],…",
+        instance_from_str=lambda words: _parse_layers(words[0]),
+        is_instance=lambda value: isinstance(value, Mapping),
+        str_from_instance=lambda layers: [",".join(f"{k}={w:g}" for k, w in layers.items())],
+    )
+
+
+@registry.primitive_rule
+def _size(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    if info.type != Size:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="PIXELS|WxH",
+        instance_from_str=lambda words: parse_size(words[0]),
+        is_instance=lambda value: isinstance(value, int | tuple),
+        str_from_instance=lambda size: [size_text(size)],
+    )
+
+
+def _parse_layers(text: str) -> LayerWeights:
+    """Reads ``image=20,conv1_1``; tyro tells whoever wrote something else."""
+    parts = (part.partition("=") for part in text.split(",") if part)
+    return {name: float(weight) if equals else 1.0 for name, equals, weight in parts}

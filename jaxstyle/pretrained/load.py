@@ -11,7 +11,11 @@ from jaxstyle.pretrained.download import DownloadProgress, cached_file, download
 from jaxstyle.pretrained.initial import random_encoder
 from jaxstyle.pretrained.registry import bundled_file, sources
 from jaxstyle.pretrained.store import fingerprint, read_attributes, read_encoder
-from jaxstyle.vgg import VGG19, Encoder, Padding, Pooling
+from jaxstyle.vgg import VGG19, Encoder, Padding, Pooling, block_of
+
+# What keeps the scale of activations where each pooling takes the place of a maximum (found by
+# K. Crowson, style-transfer-pytorch).
+_GAINS: dict[Pooling, float] = {"max": 1.0, "average": 2.0, "l2": 0.78}
 
 AUTO, BUNDLED, RANDOM = "auto", "bundled", "random"
 
@@ -61,7 +65,7 @@ def load_encoder(
             registry (``vgg19``, ``vgg16``, ``vgg19-torch``, ``vgg16-torch``), which is downloaded
             unless the cache holds it; or a file of ours.
         pooling: What stands between two blocks; None is the encoder's own: max for VGG files,
-            average for ``random``.
+            average for ``random``. Another one comes with the gain that keeps activations in scale.
         padding: What surrounds every convolution's input: ``replicate`` repeats the border, where
             the ``zeros`` of the training can leave a rim.
         cache: Where downloads are kept; None as for ``cache_folder``.
@@ -96,9 +100,27 @@ def load_encoder(
             path = download(name, cache=cache, progress=progress)
     else:
         path = Path(name)
-    encoder = read_encoder(path)
-    vgg = encoder.vgg.clone(pooling=pooling or encoder.vgg.pooling, padding=padding)
-    return dataclasses.replace(encoder, vgg=vgg)
+    encoder = _repool(read_encoder(path), pooling)
+    return dataclasses.replace(encoder, vgg=encoder.vgg.clone(padding=padding))
+
+
+def _repool(encoder: Encoder, pooling: Pooling | None) -> Encoder:
+    """Returns the encoder with another pooling than it was trained with, activations kept in scale.
+
+    The gain that the other pooling wants goes into the kernels behind it.
+    """
+    if pooling is None or pooling == encoder.vgg.pooling:
+        return encoder
+    gain = _GAINS[pooling] / _GAINS[encoder.vgg.pooling]
+    params = {
+        name: {"kernel": p["kernel"] * gain, "bias": p["bias"]} if _is_pooled(name) else p
+        for name, p in encoder.params.items()
+    }
+    return dataclasses.replace(encoder, params=params, vgg=encoder.vgg.clone(pooling=pooling))
+
+
+def _is_pooled(layer: str) -> bool:
+    return layer.endswith("_1") and block_of(layer) > 1
 
 
 class Report(NamedTuple):

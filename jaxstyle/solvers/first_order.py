@@ -1,6 +1,7 @@
 """Solvers that follow the gradient, by optax: Adam and plain gradient descent."""
 
 import dataclasses
+import math
 from typing import Any
 
 import jax
@@ -9,6 +10,7 @@ import optax
 from jaxtyping import Array
 
 from jaxstyle.arrays import Image
+from jaxstyle.errors import InputError
 from jaxstyle.solvers.base import Function, SolverState, is_finite
 
 
@@ -25,6 +27,10 @@ class _FirstOrder:
     clamp: bool = False
 
     line_search = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.learning_rate < math.inf:
+            raise InputError(f"learning_rate {self.learning_rate}: no step; give a number above 0")
 
     def _optax(self) -> optax.GradientTransformation:
         raise NotImplementedError
@@ -70,6 +76,12 @@ class Adam(_FirstOrder):
     b1: float = 0.9
     b2: float = 0.99
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("b1", "b2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"{name} {getattr(self, name)}: no decay; give a number in [0, 1)")
+
     def _optax(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate, self.b1, self.b2)
 
@@ -80,6 +92,13 @@ class GradientDescent(_FirstOrder):
 
     decay: float = 1.0
     decay_steps: int = 100
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.decay <= 1:
+            raise InputError(f"decay {self.decay}: no decay; give a number in (0, 1]")
+        if self.decay_steps < 1:
+            raise InputError(f"decay_steps {self.decay_steps}: too small; give at least 1")
 
     def _optax(self) -> optax.GradientTransformation:
         rate = optax.exponential_decay(
@@ -98,6 +117,9 @@ def adam(
         b1: Decay of the mean of the gradients, in [0, 1).
         b2: Decay of the mean of their squares, in [0, 1).
         clamp: Whether each step is followed by a projection onto [0, 1].
+
+    Raises:
+        InputError: A number is out of its range.
 
     Examples:
         >>> adam(0.05).learning_rate
@@ -120,6 +142,9 @@ def gradient_descent(
         decay: ``d``, by which the rate falls every ``decay_steps`` steps, in (0, 1].
         decay_steps: ``s``.
         clamp: Whether each step is followed by a projection onto [0, 1].
+
+    Raises:
+        InputError: A number is out of its range.
 
     Examples:
         >>> gradient_descent(100.0, decay=0.96).decay_steps

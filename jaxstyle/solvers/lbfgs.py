@@ -124,5 +124,5 @@ def lbfgs(*, history: int = 10) -> LBFGS:
         LBFGS(history=20)
     """
     if history < 1:
-        raise InputError(f"history {history}: too small; at least 1")
+        raise InputError(f"history {history}: too small; give at least 1")
     return LBFGS(history)

@@ -1,0 +1,52 @@
+"""``jaxstyle presets``: named recipes, listed and printed."""
+
+import dataclasses
+from typing import Annotated
+
+import tomli_w
+from tyro.conf import Positional, arg, subcommand
+
+from jaxstyle import presets, report
+from jaxstyle.cli.options import Debug
+
+
+@dataclasses.dataclass(frozen=True)
+class List:
+    """Show every preset and where it comes from."""
+
+    debug: Debug = False
+
+    def run(self) -> int:
+        """Runs the command and returns its exit code."""
+        rows = [(name, preset.source) for name, preset in presets.PRESETS.items()]
+        report.print_table(rows, ("name", "source"))
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Show:
+    """Print a preset as TOML, to change and hand to --config."""
+
+    name: Annotated[Positional[str], arg(metavar="NAME")]
+    """A name that `jaxstyle presets` lists."""
+    debug: Debug = False
+
+    def run(self) -> int:
+        """Runs the command and returns its exit code."""
+        recipe = presets.preset(self.name)
+        print(f"# {presets.PRESETS[self.name].source}")
+        print(tomli_w.dumps(recipe.to_table()), end="")
+        return 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Presets:
+    """Named recipes: ours and those of the best-known tools."""
+
+    command: Annotated[List, subcommand("list")] | Annotated[Show, subcommand("show")] = (
+        dataclasses.field(default_factory=List)
+    )
+
+    def run(self) -> int:
+        """Runs the command and returns its exit code."""
+        return self.command.run()

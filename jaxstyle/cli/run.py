@@ -1,0 +1,102 @@
+"""What the painting subcommands share: pictures, encoder, the run under its bar, the result."""
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast, get_args
+
+import jax
+from rich.console import Console
+
+import jaxstyle as js
+from jaxstyle import files, pretrained, report, resize, vgg
+from jaxstyle.arrays import Image
+from jaxstyle.errors import InputError
+from jaxstyle.recipe import Recipe
+from jaxstyle.schedule import Init
+
+_BETTER = {
+    "random": "untrained; for far better pictures, once: jaxstyle weights download vgg19",
+    "bundled": "for more detail, once: jaxstyle weights download vgg19",
+}
+
+
+def load_style(path: Path, recipe: Recipe, shape: tuple[int, int]) -> Image:
+    """Loads a painting at the size that the recipe gives it beside a result of ``shape``."""
+    style = files.load_image(path)
+    return resize.resize(style, recipe.style_shape_of(resize.shape_of(style), shape))
+
+
+def load_init(init: str) -> Init | Image:
+    """Loads the picture to start from, unless it goes by a name."""
+    if init in get_args(Init):
+        return cast(Init, init)
+    if not os.path.exists(init):
+        raise InputError(f"init {init}: neither {', '.join(get_args(Init))} nor a file that exists")
+    return files.load_image(init)
+
+
+def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> tuple[str, js.Encoder]:
+    """Loads the recipe's encoder, says which one it is, and returns its name too."""
+    name = pretrained.resolve_encoder(recipe.encoder, cache)
+    encoder = pretrained.load_encoder(
+        name,
+        pooling=recipe.pooling,
+        padding=recipe.padding,
+        cache=cache,
+        seed=recipe.seed,
+        progress=None if console.quiet else report.DownloadBar(console),
+    )
+    vgg.truncate(encoder, recipe.make_objective().layers)
+    hint = _BETTER.get(name) if recipe.encoder == "auto" else None
+    console.print(f"encoder {name}" + (f" ({hint})" if hint else ""))
+    return name, encoder
+
+
+def paint(
+    run: Callable[[Callable[[js.Progress], bool]], js.Result],
+    shape: tuple[int, int],
+    console: Console,
+) -> js.Result:
+    """Runs under a progress bar; Ctrl-C ends it early, and an overflow is told."""
+    console.print(f"device {jax.devices()[0].device_kind}, size {shape[1]}×{shape[0]}")
+    with report.RunBar(console) as bar:
+
+        def show(progress: js.Progress) -> bool:
+            bar.update(progress)
+            return bar.interrupted
+
+        result = run(show)
+    steps = len(result.terms.style)
+    if result.status == "converged":
+        console.print(f"converged after {steps} iterations: no step lowers the loss any further")
+    if result.status == "non-finite":
+        # Said even if quiet: the picture is not what was asked for.
+        report.console().print(
+            f"stopped after {steps} iterations: the loss or its gradient is "
+            "not finite; saving the last good image (smaller weights may help)"
+        )
+    return result
+
+
+def settings(
+    recipe: Recipe, name: str, encoder: js.Encoder, result: js.Result, more: Mapping[str, Any]
+) -> dict[str, str]:
+    """Returns everything that it takes to make the picture again; of files, the names only."""
+    values = recipe.to_table() | {
+        "init": Path(recipe.init).name,
+        "encoder": Path(name).name,
+        "pooling": encoder.vgg.pooling,
+        "version": js.__version__,
+        "encoder_sha256": pretrained.fingerprint(encoder),
+        "evaluations": result.evaluations,
+        "status": result.status,
+        **more,
+    }
+    return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
+
+
+def exit_code(result: js.Result) -> int:
+    """Returns the exit code that tells how a run ended."""
+    return 130 if result.status == "stopped" else 0

@@ -1,0 +1,78 @@
+"""``jaxstyle texture``: a texture from paintings alone."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+import jaxstyle as js
+from jaxstyle import files, report
+from jaxstyle.cli import run
+from jaxstyle.cli.options import Cache, Config, Debug, Overwrite, PresetName, Quiet
+from jaxstyle.errors import InputError
+from jaxstyle.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Texture:
+    """Make a texture from a painting."""
+
+    styles: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="STYLE [STYLE …]", help_behavior_hint="")
+    ]
+    """The painting."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """The picture to write: .png, .jpg, .webp, or .tif with 16 bits."""
+    recipe: Recipe
+    seamless: bool = False
+    """Let opposite borders meet, so that copies side by side show no seam."""
+    preset: PresetName = "default"
+    config: Config = None
+    cache: Cache = None
+    overwrite: Overwrite = False
+    quiet: Quiet = False
+    debug: Debug = False
+
+    def run(self) -> int:
+        """Runs the command and returns its exit code."""
+        if not self.styles:
+            raise InputError("no painting: name one")
+        files.check_output(self.output, overwrite=self.overwrite)
+        recipe = dataclasses.replace(self.recipe, content_layers={})
+        if self.seamless:
+            recipe = dataclasses.replace(recipe, padding="circular")
+        shape = recipe.shape_of((1, 1))
+        # The painting keeps its own proportions: its strokes are what counts.
+        free = dataclasses.replace(recipe, size=max(shape), side="longer")
+        styles = [run.load_style(path, free, shape) for path in self.styles]
+        init = run.load_init(recipe.init)
+        console = report.console(quiet=self.quiet)
+        name, encoder = run.load_encoder(recipe, self.cache, console)
+
+        def texture(callback: Callable[[js.Progress], bool]) -> js.Result:
+            return js.texture(
+                encoder,
+                styles,
+                shape,
+                objective=recipe.make_objective(),
+                loss_weights=recipe.make_loss_weights(),
+                solver=recipe.make_solver(),
+                schedule=recipe.make_schedule(),
+                init="noise" if init in ("content", "matched") else init,
+                variable=recipe.variable,
+                seed=recipe.seed,
+                callback=callback,
+            )
+
+        result = run.paint(texture, shape, console)
+        sources = {"styles": [path.name for path in self.styles], "preset": self.preset}
+        path = files.save_image(
+            self.output,
+            result.image,
+            metadata=run.settings(recipe, name, encoder, result, sources),
+            overwrite=self.overwrite,
+        )
+        print(path)
+        return run.exit_code(result)

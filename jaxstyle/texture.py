@@ -1,0 +1,77 @@
+"""A texture from styles alone: the objective without its content term."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+
+from jaxstyle.arrays import Image
+from jaxstyle.objective import LossWeights, Objective
+from jaxstyle.parameterisation import Variable
+from jaxstyle.schedule import Init, Schedule
+from jaxstyle.solvers import Solver
+from jaxstyle.stylize import Callback, Result, stylize
+from jaxstyle.vgg import Encoder
+
+
+def texture(
+    encoder: Encoder,
+    style: Image | Sequence[Image],
+    shape: tuple[int, int],
+    *,
+    objective: Objective | None = None,
+    loss_weights: LossWeights | None = None,
+    solver: Solver | None = None,
+    schedule: Schedule | None = None,
+    init: Init | Image = "noise",
+    variable: Variable = "image",
+    blend: Sequence[float] | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> Result:
+    """Makes a texture in the manner of a style image.
+
+    :func:`jaxstyle.stylize` without content layers (Gatys, Ecker & Bethge 2015, arXiv:1505.07376).
+    With an encoder whose padding is ``circular`` opposite borders meet, so that the texture tiles;
+    exactly where sides are multiples of 16, the grid of the deepest features.
+
+    Args:
+        encoder: Network and pretrained parameters.
+        style: ``f32[h', w', 3]``, sRGB in [0, 1], or several.
+        shape: Height and width of the texture in pixels.
+        objective: Which style layers, statistic and so on; its content layers are left out.
+        loss_weights: How much each term counts.
+        solver: As for ``stylize``.
+        schedule: Likewise.
+        init: ``noise``, ``grey`` or ``style``, or the image to start from.
+        variable: As for ``stylize``.
+        blend: Likewise.
+        seed: Of the noise.
+        callback: As for ``stylize``.
+
+    Raises:
+        InputError: As for ``stylize``.
+
+    Examples:
+        >>> import jax, jaxstyle as js
+        >>> style = jax.random.uniform(jax.random.key(0), (32, 32, 3))
+        >>> encoder = js.load_encoder("random", padding="circular")
+        >>> objective = js.Objective(style_layers=("image", "conv1_1"))
+        >>> schedule = js.Schedule(iterations=2, scales=1)
+        >>> texture(encoder, style, (16, 48), objective=objective, schedule=schedule).image.shape
+        (16, 48, 3)
+    """
+    return stylize(
+        encoder,
+        jnp.full((*shape, 3), 0.5),
+        style,
+        objective=dataclasses.replace(objective or Objective(), content_layers=()),
+        loss_weights=loss_weights,
+        solver=solver,
+        schedule=schedule,
+        init=init,
+        variable=variable,
+        blend=blend,
+        seed=seed,
+        callback=callback,
+    )
