@@ -1,20 +1,25 @@
 """Images on disk: all that comes in is sRGB in [0, 1], all that goes out is whole or not there.
 
 ``pixels`` decodes a file of any common format and depth, ``profiles`` turns its colours into sRGB,
-``picture`` hands over the image together with its transparency, and ``output`` writes results with
-their colour profile and with the settings that made them.
+``picture`` hands over the image together with its transparency, ``masks`` reads which region of the
+styles guides which region of the content, and ``output`` writes results with their colour profile
+and with the settings that made them.
 """
 
+from jaxstyle.files.masks import MAX_REGIONS, Masks, load_masks
 from jaxstyle.files.output import SUFFIXES, check_output, read_metadata, save_image
 from jaxstyle.files.picture import Picture, load_image, load_picture
 from jaxstyle.files.pixels import MAX_PIXELS
 
 __all__ = [
     "MAX_PIXELS",
+    "MAX_REGIONS",
     "SUFFIXES",
+    "Masks",
     "Picture",
     "check_output",
     "load_image",
+    "load_masks",
     "load_picture",
     "read_metadata",
     "save_image",

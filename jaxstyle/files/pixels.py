@@ -8,7 +8,7 @@ compressions.
 
 import sys
 from collections.abc import Callable
-from typing import Any, BinaryIO, TypeAlias
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
@@ -32,13 +32,45 @@ Decoded: TypeAlias = tuple[Colours, Opacity]
 
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _WHITE_IS_ZERO, _RGB = 0, 2
+_TIFF_ORDERS = (b"II", b"MM")
+_LOSSY = {"AVIF", "JPEG", "JPEG2000", "WEBP"}
 
 
-def decode(file: BinaryIO) -> Decoded:
+class Header(NamedTuple):
+    """What a file says of its image: upright height and width, EXIF orientation, lossy or not."""
+
+    shape: tuple[int, int]
+    orientation: int
+    lossy: bool
+
+
+def read_header(file: BinaryIO) -> Header:
+    """Reads the header of a file that :func:`decode` reads, with the same exceptions."""
+    file.seek(0)
+    if file.read(2) in _TIFF_ORDERS:  # Of those, Pillow cannot open all.
+        import tifffile
+
+        file.seek(0)
+        with tifffile.TiffFile(file) as tiff:
+            page: Any = tiff.pages[0]
+            width, height = page.imagewidth, page.imagelength
+            orientation, lossy = page.tags.valueof(ExifTags.Base.Orientation, 1), False
+    else:
+        image = Image.open(file, formats=FORMATS)
+        check_size(*image.size)
+        (width, height), orientation = image.size, _orientation(image)
+        lossy = image.format in _LOSSY
+    shape = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+    return Header(shape, orientation if orientation in range(1, 9) else 1, lossy)
+
+
+def decode(file: BinaryIO, *, managed: bool = True) -> Decoded:
     """Decodes the first frame of an image file.
 
     Args:
         file: Opened for reading, seekable.
+        managed: Whether an RGB or grey profile is applied; without, the colours are the file's
+            numbers.
 
     Returns:
         Colours, ``f32[h, w, 3]``, sRGB in [0, 1], upright; opacity ``f32[h, w]`` in [0, 1] or None.
@@ -51,15 +83,15 @@ def decode(file: BinaryIO) -> Decoded:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         file.seek(0)
-        if file.read(2) not in (b"II", b"MM"):
+        if file.read(2) not in _TIFF_ORDERS:
             raise
-        return _decode_tiff(file)
+        return _decode_tiff(file, managed)
     check_size(*image.size)
     if image.format == "TIFF":
         tags: Any = getattr(image, "tag_v2", {})
         if max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8 and _photometric(image) <= _RGB:
-            return _decode_tiff(file, image)
-    return _upright(image, *_decode_pillow(file, image))
+            return _decode_tiff(file, managed, image)
+    return _upright(image, *_decode_pillow(file, managed, image))
 
 
 def check_size(width: int, height: int) -> None:
@@ -74,9 +106,9 @@ def check_size(width: int, height: int) -> None:
         )
 
 
-def _decode_pillow(file: BinaryIO, image: ImageFile.ImageFile) -> Decoded:
+def _decode_pillow(file: BinaryIO, managed: bool, image: ImageFile.ImageFile) -> Decoded:
     raw = _raw_mode(image)
-    profile = image.info.get("icc_profile")
+    profile = image.info.get("icc_profile") if managed else None
     if ";16" in raw and image.mode in ("RGB", "RGBA") and image.format in ("PNG", "TIFF"):
         samples = _both_bytes(file, image, raw)
         opacity = _keyed_opacity(image, samples)
@@ -145,7 +177,9 @@ def _keyed_opacity(image: Image.Image, samples: np.ndarray) -> Opacity:
     return None if key is None else (samples != np.array(key)).any(-1).astype(np.float32)
 
 
-def _decode_tiff(file: BinaryIO, image: ImageFile.ImageFile | None = None) -> Decoded:
+def _decode_tiff(
+    file: BinaryIO, managed: bool, image: ImageFile.ImageFile | None = None
+) -> Decoded:
     """Decodes TIFF of any depth; ``image`` is Pillow's view of the file, where it has one."""
     import tifffile  # Here, because only deep TIFF files need it.
 
@@ -161,7 +195,7 @@ def _decode_tiff(file: BinaryIO, image: ImageFile.ImageFile | None = None) -> De
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-            return _decode_compressed_tiff(file, image)
+            return _decode_compressed_tiff(file, managed, image)
         layout = {"YX": lambda x: x[..., None], "SYX": lambda x: np.moveaxis(x, 0, -1)}
         samples = layout.get(page.axes, lambda x: x)(samples)
         values = _unit_range(samples)
@@ -171,12 +205,14 @@ def _decode_tiff(file: BinaryIO, image: ImageFile.ImageFile | None = None) -> De
         kind = page.extrasamples[0] if page.extrasamples else _UNASSOCIATED
         values = values[..., : count + (kind in (_ASSOCIATED, _UNASSOCIATED))]
         colours, opacity = _split(values, None, premultiplied=kind == _ASSOCIATED)
-        turn = _turn(page.tags.valueof(ExifTags.Base.Orientation, 1))
+        turn = turning(page.tags.valueof(ExifTags.Base.Orientation, 1))
         opacity = None if opacity is None else turn(opacity)
-        return turn(to_srgb(colours, page.iccprofile)), opacity
+        return turn(to_srgb(colours, page.iccprofile if managed else None)), opacity
 
 
-def _decode_compressed_tiff(file: BinaryIO, image: ImageFile.ImageFile | None) -> Decoded:
+def _decode_compressed_tiff(
+    file: BinaryIO, managed: bool, image: ImageFile.ImageFile | None
+) -> Decoded:
     """Decodes what Pillow alone can decompress, in the layouts that it reads right."""
     tags: Any = getattr(image, "tag_v2", {})
     planes_apart = tags.get(ExifTags.Base.PlanarConfiguration, 1) != 1
@@ -188,7 +224,7 @@ def _decode_compressed_tiff(file: BinaryIO, image: ImageFile.ImageFile | None) -
         or ";12" in _raw_mode(image)
     ):
         raise InputError("is compressed in an uncommon way; save the TIFF without compression")
-    return _decode_pillow(file, image)  # Turned by Pillow, as all TIFF files are.
+    return _decode_pillow(file, managed, image)  # Turned by Pillow, as all TIFF files are.
 
 
 def _photometric(image: Image.Image) -> int:
@@ -227,15 +263,18 @@ def _split(values: np.ndarray, opacity: Opacity, *, premultiplied: bool = False)
 
 def _upright(image: Image.Image, colours: Colours, opacity: Opacity) -> Decoded:
     """Applies the orientation that is left to apply: TIFF files Pillow turns, and says so."""
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # A damaged EXIF block is no reason to refuse the picture.
-        orientation = 1
-    turn = _turn(orientation)
+    turn = turning(_orientation(image))
     return turn(colours), None if opacity is None else turn(opacity)
 
 
-def _turn(orientation: Any) -> Callable[[np.ndarray], np.ndarray]:
+def _orientation(image: Image.Image) -> Any:
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # A damaged EXIF block is no reason to refuse the picture.
+        return 1
+
+
+def turning(orientation: Any) -> Callable[[np.ndarray], np.ndarray]:
     """Returns what makes an image upright, by EXIF's orientation: 1 to 8, others mean 1."""
 
     def turn(x: np.ndarray) -> np.ndarray:
