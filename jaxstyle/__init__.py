@@ -2,16 +2,7 @@
 
 from jaxstyle.errors import InputError
 from jaxstyle.files import load_image, save_image
-from jaxstyle.objective import (
-    LossTerms,
-    LossWeights,
-    Objective,
-    Targets,
-    energy,
-    loss,
-    loss_terms,
-    make_targets,
-)
+from jaxstyle.objective import LossWeights, Objective
 from jaxstyle.presets import preset
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipe import Recipe
@@ -19,6 +10,8 @@ from jaxstyle.schedule import Schedule
 from jaxstyle.solvers import adam, gradient_descent, lbfgs
 from jaxstyle.stats import Gram, MeanStd, Sliced, Stats, Wasserstein, statistics
 from jaxstyle.stylize import Progress, Result, stylize
+from jaxstyle.targets import Targets, make_targets
+from jaxstyle.terms import LossTerms, energy, loss, loss_terms
 from jaxstyle.texture import texture
 from jaxstyle.vgg import VGG, VGG16, VGG19, Encoder, encode
 

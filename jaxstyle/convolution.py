@@ -1,15 +1,32 @@
 """The 3×3 convolution of every layer, fused with its bias and ReLU, and its own adjoint.
 
 XLA's CPU backend has a fast path for plain ``SAME`` convolutions only; the one that autodiff emits
-misses it, inside loops by a factor of five and more. Layout is HWC, kernels are HWIO.
+misses it, inside loops by a factor of five and more. Where both channel counts are large, Winograd
+is faster still on CPUs. Layout is HWC, kernels are HWIO.
 """
 
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
+
+from jaxstyle import winograd
+
+
+class Kernels(NamedTuple):
+    """What a layer runs on, computed once and not in every step of a loop.
+
+    A kernel ``f32[3, 3, i, o]`` is convolved directly, ``f32[36, i, o]`` by Winograd.
+
+    Attributes:
+        adjoint: Of the adjoint convolution.
+        forward: Of the convolution, if not the layer's own kernel.
+    """
+
+    adjoint: Array
+    forward: Array | None = None
 
 
 def adjoint_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "3 3 o i"]:
@@ -17,7 +34,22 @@ def adjoint_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "3 3 o i"]:
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
+def prepare(kernel: Float[Array, "3 3 i o"], *, platform: str) -> Kernels:
+    """Returns what a layer runs on fastest.
+
+    Args:
+        kernel: Of the layer.
+        platform: JAX's name of the backend; all but ``cpu`` have fast convolutions of their own.
+    """
+    adjoint = adjoint_kernel(kernel)
+    if platform == "cpu" and winograd.pays(kernel):
+        return Kernels(winograd.transform_kernel(adjoint), winograd.transform_kernel(kernel))
+    return Kernels(adjoint)
+
+
 def _convolve(x: Array, kernel: Array, pad: int) -> Array:
+    if kernel.ndim == 3:
+        return winograd.convolve(x, kernel, pad)
     return jax.lax.conv_general_dilated(
         x[None],
         kernel,
@@ -28,29 +60,30 @@ def _convolve(x: Array, kernel: Array, pad: int) -> Array:
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4,))
-def conv_relu(x: Array, kernel: Array, bias: Array, adjoint: Array, pad: int) -> Array:
+def conv_relu(x: Array, kernel: Array, bias: Array, kernels: Kernels, pad: int) -> Array:
     """Convolves, adds the bias and rectifies: ``y = max(0, K * x + b)``.
 
     Args:
         x: Input, ``f32[h, w, i]``.
         kernel: ``f32[3, 3, i, o]``.
         bias: ``f32[o]``.
-        adjoint: ``adjoint_kernel(kernel)``, handed in so that a loop computes it once.
+        kernels: ``prepare(kernel)``, handed in so that a loop computes it once.
         pad: Rows and columns of zeros around ``x``: 1 keeps the size, 0 shrinks it by 2.
 
     Returns:
         ``f32[h + 2·pad − 2, w + 2·pad − 2, o]``.
     """
-    del adjoint
-    return jax.nn.relu(_convolve(x, kernel, pad) + bias)
+    forward = kernel if kernels.forward is None else kernels.forward
+    return jax.nn.relu(_convolve(x, forward, pad) + bias)
 
 
-def _conv_relu_forward(x: Any, kernel: Any, bias: Any, adjoint: Any, pad: int) -> Any:
-    y = jax.nn.relu(_convolve(x.value, kernel.value, pad) + bias.value)
+def _conv_relu_forward(x: Any, kernel: Any, bias: Any, kernels: Any, pad: int) -> Any:
+    forward = (kernel if kernels.forward is None else kernels.forward).value
+    y = jax.nn.relu(_convolve(x.value, forward, pad) + bias.value)
     # The rectifier's mask is read off the output, so that no other activation is kept; the input
     # is needed for the kernel's gradient alone, which nobody asks of frozen parameters.
     frozen = not (kernel.perturbed or bias.perturbed)
-    return y, (y, adjoint.value, None if frozen else (x.value, kernel.value))
+    return y, (y, kernels.adjoint.value, None if frozen else (x.value, kernel.value))
 
 
 def _conv_relu_backward(pad: int, residuals: Any, dy: Any) -> Any:

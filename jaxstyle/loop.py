@@ -14,9 +14,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.arrays import Image, Scalar
-from jaxstyle.objective import LossTerms, LossWeights, Objective, Targets, loss_terms
+from jaxstyle.objective import LossWeights, Objective
 from jaxstyle.parameterisation import Variable, from_image, to_image
 from jaxstyle.solvers import Solver, SolverState
+from jaxstyle.targets import Targets
+from jaxstyle.terms import LossTerms, loss_terms
 from jaxstyle.vgg import Encoder
 
 Data: TypeAlias = tuple[Targets, LossWeights, Encoder]
@@ -91,7 +93,7 @@ def _objective(
 
 @partial(jax.jit, static_argnames=("program",))
 def start(image: Image, carried: Any, data: Data, program: Program) -> SolverState:
-    """Returns the solver's state at the image to start from."""
+    """Returns the solver's state at the image to start from, which is not evaluated yet."""
     objective, solver, variable = program
     z = from_image(variable, image, data[-1])
     return solver.init(partial(_objective, objective, variable), z, *data, carried=carried)
@@ -110,16 +112,28 @@ def advance(
     def iterate(chunk: Chunk) -> Chunk:
         state = solver.update(partial(_objective, objective, variable), chunk.state, *data)
         image = to_image(variable, state.image, data[-1])
+        # The evaluation that a run begins with is no step.
+        moved = state.finite & jnp.isfinite(chunk.state.loss)
         average = jax.tree.map(
-            lambda new, old: jnp.where(state.finite, new, old),
+            lambda new, old: jnp.where(moved, new, old),
             chunk.average.update(image, decay),
             chunk.average,
         )
         terms = chunk.terms.at[chunk.step].set(jnp.stack(state.aux))
-        return Chunk(chunk.step + state.finite, state, average, terms)
+        return Chunk(chunk.step + moved, state, average, terms)
 
     empty = jnp.zeros((_CHUNK_LIMIT, len(LossTerms._fields)), jnp.float32)
     return jax.lax.while_loop(unfinished, iterate, Chunk(jnp.int32(0), state, average, empty))
+
+
+def _average(image: Image, decay: float) -> Average:
+    return Average((1 - decay) * image, jnp.float32(decay))
+
+
+def compile_ahead(image: Image, data: Data, program: Program) -> None:
+    """Compiles what :func:`chunks` calls for an image of this shape; meant for another thread."""
+    state = start(image, None, data, program)
+    advance(state, _average(image, 0.0), jnp.int32(0), jnp.float32(0.0), data, program)
 
 
 def chunks(
@@ -143,9 +157,7 @@ def chunks(
     """
     state = start(image, carried, data, program)
     factor = jnp.float32(decay)
-    average = Average(jnp.zeros_like(image), jnp.float32(1.0)).update(image, factor)
-    if not state.finite:
-        yield Chunk(jnp.int32(0), state, average, jnp.zeros((0, len(LossTerms._fields))))
+    average = _average(image, decay)
     size, done = _CHUNK, 0
     while done < iterations and state.finite and not state.stuck:
         started = time.monotonic()

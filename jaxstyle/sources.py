@@ -71,8 +71,8 @@ def make_sources(
         style_masks: For each style as many.
 
     Raises:
-        InputError: A picture is none or under 16 px, or numbers of styles, shares and masks
-            disagree.
+        InputError: A picture is none or under 16 px, numbers of styles, shares and masks disagree,
+            or a region of the content is in no style.
     """
     styles = list(styles)
     for name, pictures in (("content", [content]), ("style", styles)):
@@ -85,7 +85,7 @@ def make_sources(
         raise InputError(f"blend: {len(shares)} numbers for {len(styles)} styles; give as many")
     if min(shares) < 0 or not 0 < sum(shares) < float("inf"):
         raise InputError("blend: no shares; give numbers ≥ 0, not all of them 0")
-    _check_masks(len(styles), content_masks, style_masks)
+    _check_masks(shares, content_masks, style_masks)
     masks = None if style_masks is None else list(style_masks)
     return Sources(content, styles, jnp.asarray(shares, jnp.float32), content_masks, masks)
 
@@ -99,14 +99,19 @@ def _check_picture(name: str, picture: Image) -> None:
 
 
 def _check_masks(
-    styles: int, content_masks: Masks | None, style_masks: Sequence[Masks] | None
+    shares: Sequence[float], content_masks: Masks | None, style_masks: Sequence[Masks] | None
 ) -> None:
     if content_masks is None and style_masks is None:
         return
     if content_masks is None or style_masks is None:
         raise InputError("masks: of one side only; give them for the content and for every style")
-    if len(style_masks) != styles:
-        raise InputError(f"masks: {len(style_masks)} for {styles} styles; give as many")
+    if len(style_masks) != len(shares):
+        raise InputError(f"masks: {len(style_masks)} for {len(shares)} styles; give as many")
     regions = {len(masks) for masks in (content_masks, *style_masks)}
     if len(regions) > 1:
         raise InputError(f"masks: {sorted(regions)} regions; give the same number for all")
+    counting = [masks for masks, share in zip(style_masks, shares, strict=True) if share > 0]
+    for region, mask in enumerate(content_masks):
+        if mask.any() and not any(masks[region].any() for masks in counting):
+            problem = f"masks: region {region + 1} of the content is in no style"
+            raise InputError(f"{problem}; mark it in one, or leave it out")

@@ -5,8 +5,8 @@ is then enlarged as the next scale's start. Between chunks of compiled iteration
 of the progress and may stop.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal, NamedTuple
 
 import jax
@@ -17,12 +17,14 @@ from jaxstyle import resize, vgg
 from jaxstyle.arrays import Image
 from jaxstyle.colour import Colour, recolour, restore
 from jaxstyle.errors import InputError
-from jaxstyle.loop import Chunk, Program, chunks
-from jaxstyle.objective import LossTerms, LossWeights, Objective, Targets, make_targets
+from jaxstyle.loop import Chunk, Data, Program, chunks, compile_ahead
+from jaxstyle.objective import LossWeights, Objective
 from jaxstyle.parameterisation import Variable
 from jaxstyle.schedule import Init, Scale, Schedule, fraction_done, initial_image
 from jaxstyle.solvers import Solver, SolverState, lbfgs
 from jaxstyle.sources import Masks, Sources, make_sources
+from jaxstyle.targets import Targets, combine, observe
+from jaxstyle.terms import LossTerms
 from jaxstyle.vgg import Encoder
 
 Status = Literal["finished", "converged", "stopped", "non-finite"]
@@ -73,16 +75,25 @@ class Result(NamedTuple):
 _prepare = jax.jit(vgg.prepare)
 
 
-@partial(jax.jit, static_argnames=("objective",))
+_observe = jax.jit(observe, static_argnames=("objective",))
+_combine = jax.jit(combine, static_argnames=("objective", "shape"))
+
+
 def _targets(sources: Sources, encoder: Encoder, objective: Objective) -> Targets:
-    return make_targets(
-        sources.content,
-        sources.styles,
-        encoder,
+    """As make_targets, compiled in two parts that pictures and scales can share."""
+    for_styles = vgg.unwrap(encoder)
+    guides = sources.style_masks or [None] * len(sources.styles)
+    styles = [
+        _observe(style, for_styles, objective, masks)
+        for style, masks in zip(sources.styles, guides, strict=True)
+    ]
+    return _combine(
+        _observe(sources.content, encoder, objective),
+        styles,
         objective,
+        shape=resize.shape_of(sources.content),
         blend=sources.blend,
         content_masks=sources.content_masks,
-        style_masks=sources.style_masks,
     )
 
 
@@ -183,12 +194,16 @@ def stylize(
     program = Program(objective, solver, variable)
     encoder = _prepare(vgg.truncate(encoder, objective.layers))
 
+    def prepare(scale: Scale) -> Data:
+        targets = _targets(sources.at(scale.shape), encoder, objective)
+        data = (targets, weights, encoder)
+        compile_ahead(resize.resize(content, scale.shape), data, program)
+        return data
+
     first = scales[0].shape if scales else shape
     image = initial_image(init, sources.content, sources.styles[0], first, seed)
     terms, evaluations, status, chunk = [np.zeros((0, 3), np.float32)], 0, "finished", None
-    for scale in scales:
-        targets = _targets(sources.at(scale.shape), encoder, objective)
-        data = (targets, weights, encoder)
+    for scale, data in _ahead(prepare, scales):
         image, spent = resize.resize(image, scale.shape), 0
         carried = None if chunk is None else solver.carry(chunk.state, scale.shape)
         for chunk in chunks(
@@ -206,3 +221,14 @@ def stylize(
             break
     image = restore(colour, jnp.clip(resize.resize(image, shape), 0.0, 1.0), content)
     return Result(image, LossTerms(*np.concatenate(terms).T), evaluations, status)
+
+
+def _ahead(prepare: Callable[[Scale], Data], scales: list[Scale]) -> Iterator[tuple[Scale, Data]]:
+    """Yields the scales, prepared and compiled by a thread while those before them run."""
+    pool = ThreadPoolExecutor(max_workers=1)
+    try:
+        prepared = [pool.submit(prepare, scale) for scale in scales]
+        for scale, data in zip(scales, prepared, strict=True):
+            yield scale, data.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)

@@ -21,10 +21,12 @@ def _steps(image: Image, wrap: bool) -> tuple[Float[Array, "_ _ 3"], Float[Array
 def _nine_point(image: Image, wrap: bool) -> Scalar:
     h, w, _ = image.shape
     dx, dy = _steps(image, wrap)
-    x = jnp.pad(image, ((1, 1), (1, 1), (0, 0)), "wrap" if wrap else "edge")
+    # A seam is one step, not two.
+    border = (0, 1) if wrap else (1, 1)
+    x = jnp.pad(image, (border, border, (0, 0)), "wrap" if wrap else "edge")
     diagonals = x[1:, 1:] - x[:-1, :-1], x[1:, :-1] - x[:-1, 1:]
     axial = (jnp.square(dx).sum() + jnp.square(dy).sum()) / (h * w)
-    diagonal = sum(jnp.square(d).sum() for d in diagonals) / ((h + 1) * (w + 1))
+    diagonal = sum(jnp.square(d).mean((0, 1)).sum() for d in diagonals)
     return 2 * h * w * (axial / 3 + diagonal / 12)
 
 
@@ -54,7 +56,8 @@ def total_variation(image: Image, kind: Variation = "l2", *, wrap: bool = False)
         return _nine_point(image, wrap)
     dx, dy = _steps(image, wrap)
     if kind == "l1":
-        return jnp.abs(dx).sum() + jnp.abs(dy).sum()
+        # Unlike that of ``abs``, this gradient is 0 where nothing differs.
+        return (dx * jnp.sign(dx)).sum() + (dy * jnp.sign(dy)).sum()
     if kind == "l2":
         return jnp.square(dx).sum() + jnp.square(dy).sum()
     if kind == "isotropic^1.25":

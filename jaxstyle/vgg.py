@@ -12,11 +12,13 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from flax import struct
 
+from jaxstyle import convolution
 from jaxstyle.arrays import Feature, Features, Image, Params
-from jaxstyle.convolution import adjoint_kernel, conv_relu
+from jaxstyle.convolution import Kernels, adjoint_kernel, conv_relu
 from jaxstyle.errors import InputError
 
 Pooling = Literal["max", "average", "l2"]
@@ -72,13 +74,13 @@ class _Conv(nn.Module):
         shape = (3, 3, x.shape[-1], self.width)
         kernel = self.param("kernel", nn.initializers.orthogonal(), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
-        prepared = self.has_variable("adjoint", "kernel")
-        adjoint = self.get_variable("adjoint", "kernel") if prepared else adjoint_kernel(kernel)
+        prepared = self.get_variable("prepared", "kernels")
+        kernels = Kernels(adjoint_kernel(kernel)) if prepared is None else prepared
         if self.padding == "zeros":
-            return conv_relu(x, kernel, bias, adjoint, 1)
+            return conv_relu(x, kernel, bias, kernels, 1)
         mode = "wrap" if self.padding == "circular" else "edge"
         x = jnp.pad(x, ((1, 1), (1, 1), (0, 0)), mode=mode)
-        return conv_relu(x, kernel, bias, adjoint, 0)
+        return conv_relu(x, kernel, bias, kernels, 0)
 
 
 def pool(x: Feature, pooling: Pooling) -> Feature:
@@ -168,14 +170,14 @@ class Encoder:
         params: ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``.
         vgg: The network, static.
         preprocessing: A key of ``PREPROCESSINGS``, static.
-        adjoints: ``{layer: {"kernel": f32[3, 3, o, i]}}`` once :func:`prepare` has run, else None;
-            whoever replaces ``params`` prepares again.
+        kernels: ``{layer: Kernels}`` once :func:`prepare` has run, else None; whoever replaces
+            ``params`` prepares again.
     """
 
     params: Params
     vgg: VGG = struct.field(pytree_node=False)
     preprocessing: str = struct.field(pytree_node=False)
-    adjoints: Params | None = None
+    kernels: dict[str, Kernels] | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -184,9 +186,13 @@ class Encoder:
 
 
 def prepare(encoder: Encoder) -> Encoder:
-    """Returns the encoder with its adjoint kernels computed, once instead of in every step."""
-    adjoints = {k: {"kernel": adjoint_kernel(p["kernel"])} for k, p in encoder.params.items()}
-    return dataclasses.replace(encoder, adjoints=adjoints)
+    """Returns the encoder with what its layers run on computed, once and not in every step."""
+    platform = jax.default_backend()
+    kernels = {
+        name: convolution.prepare(p["kernel"], platform=platform)
+        for name, p in encoder.params.items()
+    }
+    return dataclasses.replace(encoder, kernels=kernels)
 
 
 def unwrap(encoder: Encoder) -> Encoder:
@@ -241,9 +247,9 @@ def encode(encoder: Encoder, image: Image, layers: tuple[str, ...]) -> Features:
         size = f"{image.shape[1]}×{image.shape[0]}"
         raise InputError(f"image of {size} px: too small for {deepest}; at least {smallest} px")
     convolutions = tuple(name for name in layers if name != IMAGE)
-    variables = {"params": encoder.params}
-    if encoder.adjoints is not None:
-        variables["adjoint"] = encoder.adjoints
+    variables: dict[str, Any] = {"params": encoder.params}
+    if encoder.kernels is not None:
+        variables["prepared"] = {name: {"kernels": k} for name, k in encoder.kernels.items()}
     x = PREPROCESSINGS[encoder.preprocessing](image)
     features: Any = encoder.vgg.apply(variables, x, convolutions) if convolutions else {}
     if IMAGE in layers:

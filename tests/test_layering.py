@@ -16,6 +16,8 @@ FLOORS = [
     {"vgg", "schedule", "sources"},
     {"parameterisation", "stats"},
     {"objective"},
+    {"targets"},
+    {"terms"},
     {"loop"},
     {"stylize"},
     {"recipe", "texture"},

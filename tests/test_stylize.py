@@ -64,7 +64,7 @@ def test_no_recompilation_for_other_numbers(encoder, pictures, monkeypatch):
         traces += 1
         return plain(*arguments)
 
-    monkeypatch.setattr("jaxstyle.objective.energy", counted)
+    monkeypatch.setattr("jaxstyle.terms.energy", counted)
     content, style = (p[:-1, :-1] for p in pictures)
     run(encoder, (content, style))
     first = traces

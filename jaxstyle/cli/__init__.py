@@ -13,8 +13,9 @@ import re
 import sys
 import tomllib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, cast
+from typing import Annotated, Any, TypeAlias
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
@@ -65,12 +66,11 @@ def _base(arguments: Sequence[str]) -> tuple[str, Recipe]:
 def _commands(arguments: Sequence[str]) -> Any:
     """Returns the subcommands, their defaults those of the preset and file that are named."""
     name, recipe = _base(arguments)
-    missing = cast(Any, tyro.MISSING)
-    stylize = Stylize(missing, missing, missing, recipe, preset=name)
-    texture = Texture(missing, missing, recipe, preset=name)
+    stylize = partial(Stylize, recipe=recipe, preset=name)
+    texture = partial(Texture, recipe=recipe, preset=name)
     return (
-        Annotated[Stylize, subcommand("stylize", default=stylize)]
-        | Annotated[Texture, subcommand("texture", default=texture)]
+        Annotated[Stylize, subcommand("stylize", constructor=stylize)]
+        | Annotated[Texture, subcommand("texture", constructor=texture)]
         | Annotated[Presets, subcommand("presets")]
         | Annotated[Weights, subcommand("weights")]
     )

@@ -1,8 +1,9 @@
 """Solvers: how an image goes downhill, as pairs of pure functions.
 
-A :class:`Solver` is static and hashable, so that it is part of the compiled program. Its ``init``
-evaluates the objective once, at the image it starts from; each ``update`` takes one step and leaves
-the evaluation at the new image in the state, so that what a state tells always belongs together.
+A :class:`Solver` is static and hashable, so that it is part of the compiled program. Its first
+``update`` evaluates the objective at the image that ``init`` was given; each one after it takes one
+step and leaves the evaluation at the new image in the state, so that what a state tells always
+belongs together.
 One family a module; nothing outside this room imports jaxopt or optax.
 """
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
@@ -17,9 +18,10 @@ class SolverState(NamedTuple):
 
     Attributes:
         image: The current image.
-        loss: The loss there.
+        loss: The loss there; infinite before the first evaluation.
         aux: What the objective returned beside the loss there.
-        finite: Whether the loss and every element of its gradient there are finite.
+        finite: Whether the loss and every element of its gradient there are finite, so far as
+            evaluated.
         stuck: Whether no step lowers the loss any further, as far as float32 can tell.
         evaluations: Evaluations of loss and gradient so far.
         inner: What the algorithm remembers.
@@ -49,16 +51,29 @@ class Solver(Protocol):
         ...
 
     def init(self, fun: Function, image: Image, *data: Any, carried: Any = None) -> SolverState:
-        """Returns the state at the image to start from; ``carried`` is from a coarser scale."""
+        """Returns the state at the image to start from, which is not evaluated yet.
+
+        Its loss is infinite; ``carried`` is what :meth:`carry` returned at a coarser scale.
+        """
         ...
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
-        """Returns the state one step further."""
+        """Returns the state one step further; the first one evaluates the image as it is."""
         ...
 
     def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
         """Returns what is worth remembering at another scale; None if nothing is."""
         ...
+
+
+def unevaluated(fun: Function, image: Image, data: tuple[Any, ...]) -> tuple[Scalar, Any]:
+    """Returns what stands for the loss and aux of an image before its first evaluation.
+
+    The loss is infinite, aux is all zeros. An ``init`` that evaluated would be a second compiled
+    copy of the objective, and compile time is most of the wait for a small picture.
+    """
+    _, aux = jax.eval_shape(fun, image, *data)
+    return jnp.float32(jnp.inf), jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), aux)
 
 
 def is_finite(loss: Scalar, gradient: Image) -> Bool[Array, ""]:

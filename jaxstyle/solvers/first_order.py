@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
-from jaxstyle.solvers.base import Function, SolverState, is_finite
+from jaxstyle.solvers.base import Function, SolverState, is_finite, unevaluated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,17 +36,27 @@ class _FirstOrder:
         raise NotImplementedError
 
     def init(self, fun: Function, image: Image, *data: Any, carried: Any = None) -> SolverState:
-        """Returns the state at the image to start from, after one evaluation."""
+        """Returns the state at the image to start from, which is not evaluated yet."""
         memory = self._optax().init(image) if carried is None else carried
-        return self._evaluate(fun, image, memory, jnp.int32(0), data)
+        loss, aux = unevaluated(fun, image, data)
+        yes, no = jnp.bool_(True), jnp.bool_(False)
+        inner = (jnp.zeros_like(image), memory)
+        return SolverState(image, loss, aux, yes, no, jnp.int32(0), inner)
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
         """Returns the state one step further, after one evaluation."""
         gradient, memory = state.inner
-        step, memory = self._optax().update(gradient, memory, state.image)
+        step, moved = self._optax().update(gradient, memory, state.image)
         image = jnp.asarray(optax.apply_updates(state.image, step))
         image = jnp.clip(image, 0.0, 1.0) if self.clamp else image
-        return self._evaluate(fun, image, memory, state.evaluations, data)
+        first = jnp.isinf(state.loss)
+        image, memory = jax.tree.map(
+            lambda old, new: jnp.where(first, old, new), (state.image, memory), (image, moved)
+        )
+        (loss, aux), gradient = jax.value_and_grad(fun, has_aux=True)(image, *data)
+        finite = is_finite(loss, gradient)
+        evaluations = state.evaluations + 1
+        return SolverState(image, loss, aux, finite, state.stuck, evaluations, (gradient, memory))
 
     def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
         """Returns what the solver remembers, resized for the next scale.
@@ -58,15 +68,6 @@ class _FirstOrder:
             return jax.image.resize(a, (*shape, 3), "linear") if a.ndim == 3 else jnp.array(a)
 
         return jax.tree.map(resize, state.inner[1])
-
-    def _evaluate(
-        self, fun: Function, image: Image, memory: Any, evaluations: Array, data: tuple[Any, ...]
-    ) -> SolverState:
-        (loss, aux), gradient = jax.value_and_grad(fun, has_aux=True)(image, *data)
-        finite = is_finite(loss, gradient)
-        stuck = jnp.bool_(False)
-        inner = (gradient, memory)
-        return SolverState(image, loss, aux, finite, stuck, evaluations + 1, inner)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,11 +6,10 @@ from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool
 
-from jaxstyle.arrays import Image
+from jaxstyle.arrays import Image, Scalar
 from jaxstyle.errors import InputError
-from jaxstyle.solvers.base import Function, SolverState, is_finite
+from jaxstyle.solvers.base import Function, SolverState, is_finite, unevaluated
 from jaxstyle.solvers.linesearch import search, steepest_step
 
 with warnings.catch_warnings():
@@ -76,36 +75,42 @@ class LBFGS:
         )
 
     def init(self, fun: Function, image: Image, *data: Any, carried: Any = None) -> SolverState:
-        """Returns the state at the image to start from, after one evaluation."""
+        """Returns the state at the image to start from, which is not evaluated yet."""
         del carried  # Curvature seen at another scale is another problem's.
-        inner = self._jaxopt(fun, None).init_state(image, *data)
-        inner = inner._replace(gamma=steepest_step(inner.grad))
-        return self._state(image, inner, jnp.bool_(False))
+        loss, aux = unevaluated(fun, image, data)
+
+        def nothing(image: Image, *data: Any) -> tuple[tuple[Scalar, Any], Image]:
+            return (loss, aux), jnp.zeros_like(image)
+
+        # Without a gradient the first update goes nowhere and evaluates the image as it is.
+        inner = jaxopt.LBFGS(
+            nothing, value_and_grad=True, has_aux=True, history_size=self.history
+        ).init_state(image, *data)
+        zero = jnp.zeros_like(inner.num_grad_eval)
+        inner = inner._replace(num_grad_eval=zero, num_fun_eval=zero)
+        return SolverState(image, loss, aux, jnp.bool_(True), jnp.bool_(False), zero, inner)
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
         """Returns the state one step further, after one evaluation or a few."""
         old = state.inner
         image, new = self._jaxopt(fun, state.aux).update(state.image, old, *data)
-        failed = new.failed_linesearch
+        first, failed = jnp.isinf(state.loss), new.failed_linesearch
         # A pair without positive curvature would turn directions uphill: zero leaves it out.
         rho = jnp.where(jnp.isfinite(new.rho_history) & (new.rho_history > 0), new.rho_history, 0.0)
         gamma = jnp.where(jnp.isfinite(new.gamma) & (new.gamma > 0), new.gamma, old.gamma)
         # A search that found nothing forgets what led it there. Without memory, it is the end.
-        stuck = failed & jnp.all(old.rho_history == 0)
+        stuck = failed & ~first & jnp.all(old.rho_history == 0)
         new = new._replace(
             rho_history=jnp.where(failed, 0.0, rho),
-            gamma=jnp.where(failed, steepest_step(new.grad), gamma),
+            gamma=jnp.where(failed | first, steepest_step(new.grad), gamma),
         )
-        return self._state(image, new, stuck)
+        finite = is_finite(new.value, new.grad)
+        evaluations = new.num_grad_eval
+        return SolverState(image, new.value, new.aux, finite, stuck, evaluations, new)
 
     def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
         """Returns None."""
         return None
-
-    def _state(self, image: Image, inner: Any, stuck: Bool[Array, ""]) -> SolverState:
-        finite = is_finite(inner.value, inner.grad)
-        evaluations = inner.num_grad_eval
-        return SolverState(image, inner.value, inner.aux, finite, stuck, evaluations, inner)
 
 
 def lbfgs(*, history: int = 10) -> LBFGS:

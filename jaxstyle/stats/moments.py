@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxstyle.arrays import Feature, Scalar
 from jaxstyle.stats.base import Mask, blended, per_position
 from jaxstyle.stats.gram import gram
-from jaxstyle.stats.roots import square_root, trace_of_root
+from jaxstyle.stats.roots import fidelity
 
 Vector = Float[Array, "_"]
 Matrix = Float[Array, "_ _"]
@@ -34,12 +34,12 @@ class Normal(NamedTuple):
     Attributes:
         mean: ``f32[c]``.
         covariance: With the ridge, ``f32[c, c]``.
-        root: Its square root.
+        factor: Its Cholesky factor.
     """
 
     mean: Vector
     covariance: Matrix
-    root: Matrix
+    factor: Matrix
 
 
 class Spread(NamedTuple):
@@ -53,6 +53,10 @@ def _sum(feature: Feature, mask: Mask | None) -> Vector:
     return (feature if mask is None else feature * mask[..., None]).sum((0, 1))
 
 
+# Of the second moments: what float32 may lose where the mean is subtracted.
+_ROUNDING = 1e-6
+
+
 @dataclasses.dataclass(frozen=True)
 class Wasserstein:
     """The squared 2-Wasserstein distance between normal distributions.
@@ -62,6 +66,7 @@ class Wasserstein:
 
     Attributes:
         ridge: Added to the diagonals of both covariances, > 0: without it roots have no gradient.
+            Where it is less than 1e-6 of the sum of the mean squares, that is added instead.
     """
 
     ridge: float = 1e-4
@@ -77,8 +82,8 @@ class Wasserstein:
 
     def _normal(self, moments: Moments) -> tuple[Vector, Matrix]:
         mean, second = moments
-        ridge = self.ridge * jnp.eye(len(mean), dtype=mean.dtype)
-        return mean, second - jnp.outer(mean, mean) + ridge
+        ridge = jnp.maximum(self.ridge, _ROUNDING * jnp.trace(second))
+        return mean, second - jnp.outer(mean, mean) + ridge * jnp.eye(len(mean), dtype=mean.dtype)
 
     def target(
         self,
@@ -89,13 +94,12 @@ class Wasserstein:
     ) -> Normal:
         """Returns the normal distribution with the blended moments."""
         mean, covariance = self._normal(blended(sums, positions, blend))
-        return Normal(mean, covariance, square_root(covariance)[0])
+        return Normal(mean, covariance, jnp.linalg.cholesky(covariance))
 
     def distance(self, sums: Moments, positions: Scalar, target: Normal) -> Scalar:
         """Returns the squared 2-Wasserstein distance."""
         mean, covariance = self._normal(per_position(sums, positions))
-        product = jnp.matmul(target.root, covariance, precision="highest")
-        common = trace_of_root(jnp.matmul(product, target.root, precision="highest"))
+        common = fidelity(covariance, target.factor)
         spread = jnp.trace(covariance) + jnp.trace(target.covariance) - 2 * common
         return jnp.square(mean - target.mean).sum() + spread
 

@@ -1,4 +1,4 @@
-"""Square roots of positive definite matrices by products alone: no eigenvectors on the device."""
+"""Roots of covariances by products and triangular solves: no eigenvectors on the device."""
 
 from typing import Any
 
@@ -8,67 +8,73 @@ from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Scalar
 
-# Eigenvalues of 1e-7 of the largest, float32's end, have converged by then.
-_ITERATIONS = 20
+Matrix = Float[Array, "n n"]
+
+# Fast steps take singular values from 1e-7 of the largest, float32's end, to [0.56, 1]; the plain
+# ones from there to 1. A faster step yet would send 1 near 0, and rounding with it.
+_FAST, _STEPS = 20, 26
 
 
-def square_root(
-    matrix: Float[Array, "n n"],
-) -> tuple[Float[Array, "n n"], Float[Array, "n n"]]:
-    """Returns the square root of a positive definite matrix, and the root's inverse.
+def polar_factor(matrix: Matrix) -> Matrix:
+    """Returns the orthogonal matrix ``U`` of the polar decomposition ``M = U (MᵀM)^½``.
 
-    The coupled Newton–Schulz iteration ``T = (3I − Z Y) / 2``, ``Y ← Y T``, ``Z ← T Z`` from
-    ``Y = M / ‖M‖``, ``Z = I``; ``Y → (M / ‖M‖)^½``, ``Z → (M / ‖M‖)^−½`` (Higham 2008, Functions
-    of Matrices, eq. 6.35; Lin & Maji 2017, arXiv:1707.06772).
+    The Newton–Schulz iteration ``X ← 3/2 α X − 1/2 α³ X Xᵀ X`` from ``M / ‖M‖`` (Higham 2008,
+    Functions of Matrices, eq. 8.20), at first scaled by ``α = 3/2`` (Chen & Chow 2014, "A stable
+    scaling of Newton-Schulz for improving the sign function computation").
 
     Args:
-        matrix: ``f32[n, n]``, symmetric, positive definite.
+        matrix: ``f32[n, n]``, of full rank.
 
     Examples:
         >>> import jax.numpy as jnp
-        >>> root, inverse = square_root(jnp.diag(jnp.array([4.0, 9.0])))
-        >>> [round(float(x), 4) for x in (*jnp.diag(root), *jnp.diag(inverse))]
-        [2.0, 3.0, 0.5, 0.3333]
+        >>> factor = polar_factor(jnp.array([[0.0, -2.0], [3.0, 0.0]]))
+        >>> [[round(x) for x in row] for row in factor.tolist()]
+        [[0, -1], [1, 0]]
     """
-    norm = jnp.linalg.norm(matrix)
-    identity = jnp.eye(len(matrix), dtype=matrix.dtype)
 
-    def multiply(a: Any, b: Any) -> Any:
-        return jnp.matmul(a, b, precision="highest")
+    def iterate(step: Any, x: Any) -> Any:
+        scaled = jnp.where(step < _FAST, 1.5, 1.0).astype(x.dtype) * x
+        gram = jnp.matmul(scaled.T, scaled, precision="highest")
+        return 1.5 * scaled - 0.5 * jnp.matmul(scaled, gram, precision="highest")
 
-    def iterate(_: Any, pair: Any) -> Any:
-        y, z = pair
-        t = 1.5 * identity - 0.5 * multiply(z, y)
-        return multiply(y, t), multiply(t, z)
-
-    y, z = jax.lax.fori_loop(0, _ITERATIONS, iterate, (matrix / norm, identity))
-    return y * jnp.sqrt(norm), z / jnp.sqrt(norm)
+    return jax.lax.fori_loop(0, _STEPS, iterate, matrix / jnp.linalg.norm(matrix))
 
 
 @jax.custom_vjp
-def trace_of_root(matrix: Float[Array, "n n"]) -> Scalar:
-    """Returns ``tr M^½`` of a positive definite matrix; its gradient is ``M^−½ / 2``.
+def fidelity(covariance: Matrix, factor: Matrix) -> Scalar:
+    """Returns ``tr (LᵀΣL)^½``, how alike the covariances ``Σ`` and ``LLᵀ`` are.
 
-    That closed form needs no Lyapunov equation: Newton–Schulz finds ``M^−½`` on its way.
+    The sum of the singular values of ``B = LᵀK`` with ``Σ = KKᵀ`` (Bhatia, Jain & Lim 2019, "On the
+    Bures–Wasserstein distance between positive definite matrices", eq. 4). ``LᵀΣL`` itself, which
+    squares the condition number, is never formed. With the polar factor ``U`` of ``B`` the gradient
+    with respect to ``Σ`` is ``L U K⁻¹ / 2``; ``L`` is given none.
 
     Args:
-        matrix: ``f32[n, n]``, symmetric, positive definite.
+        covariance: ``Σ``, symmetric, positive definite.
+        factor: ``L``, of full rank.
 
     Examples:
         >>> import jax.numpy as jnp
-        >>> round(float(trace_of_root(jnp.diag(jnp.array([4.0, 9.0])))), 3)
-        5.0
+        >>> covariance, factor = jnp.diag(jnp.array([4.0, 9.0])), jnp.diag(jnp.array([1.0, 2.0]))
+        >>> round(float(fidelity(covariance, factor)), 3)
+        8.0
     """
-    return jnp.trace(square_root(matrix)[0])
+    return _forward(covariance, factor)[0]
 
 
-def _forward(matrix: Any) -> Any:
-    root, inverse = square_root(matrix)
-    return jnp.trace(root), inverse
+def _forward(covariance: Any, factor: Any) -> Any:
+    root = jnp.linalg.cholesky(covariance)
+    product = jnp.matmul(factor.T, root, precision="highest")
+    polar = polar_factor(product)
+    return (polar * product).sum(), (root, factor, polar)
 
 
-def _backward(inverse: Any, dy: Any) -> Any:
-    return (0.5 * dy * inverse,)
+def _backward(saved: Any, dy: Any) -> Any:
+    root, factor, polar = saved
+    product = jnp.matmul(factor, polar, precision="highest")
+    # Symmetric but for rounding; the transpose of L U K⁻¹.
+    gradient = jax.scipy.linalg.solve_triangular(root, product.T, trans=1, lower=True)
+    return 0.25 * dy * (gradient + gradient.T), None
 
 
-trace_of_root.defvjp(_forward, _backward)
+fidelity.defvjp(_forward, _backward)

@@ -69,7 +69,12 @@ class Sliced:
         if mask is None:
             return Sorted(jnp.sort(projected, 0), None)
         counts = jnp.broadcast_to(mask.reshape(-1, 1), projected.shape)
-        return Sorted(*jax.lax.sort((projected, counts), dimension=0, num_keys=1))
+        # What the mask leaves out goes to the end, and has the largest of what it leaves in.
+        inside = counts > 0
+        largest = jnp.where(inside, projected, projected.min(0)).max(0)
+        keys = jnp.where(inside, projected, largest), -counts
+        values, negative = jax.lax.sort(keys, dimension=0, num_keys=2)
+        return Sorted(values, -negative)
 
     def target(
         self,

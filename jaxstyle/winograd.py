@@ -1,0 +1,105 @@
+"""Winograd's 3×3 convolution: 2.25 multiplications per output and channel pair instead of 9.
+
+``F(4×4, 3×3)`` of Lavin & Gray 2016 (arXiv:1509.09308, section 4.2): every tile of 6×6 inputs, the
+kernel and every tile of 4×4 outputs go through fixed matrices, and in between the convolution is 36
+products of matrices. The transforms are products with small matrices too: written as sums they
+take XLA's CPU backend five times as long to compile, and inside loops longer to run. The relative
+error is 2e-6 to 5e-6, ten times that of the direct convolution. Layout is HWC, kernels are HWIO.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+# Interpolation at 0, ±1, ±2 and infinity: the matrices of the paper's section 4.2.
+_INPUT = np.array(
+    [
+        [4, 0, -5, 0, 1, 0],
+        [0, -4, -4, 1, 1, 0],
+        [0, 4, -4, -1, 1, 0],
+        [0, -2, -1, 2, 1, 0],
+        [0, 2, -1, -2, 1, 0],
+        [0, 4, 0, -5, 0, 1],
+    ],
+    np.float32,
+)
+_KERNEL = (
+    np.array([[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], np.float32)
+    / 24
+)
+_OUTPUT = np.array(
+    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]],
+    np.float32,
+)
+
+# Tiles that go through the three steps together: enough for products of matrices to run at full
+# rate, few enough for what stands between the steps to stay in the cache.
+_TILES = 32
+
+
+def pays(kernel: Float[Array, "3 3 i o"]) -> bool:
+    """Returns whether the kernel is large enough for Winograd to beat the direct convolution.
+
+    What it saves grows with the product of both channel counts, what the transforms cost with
+    their sum. The image's size does not matter from 6×8 positions on.
+    """
+    inputs, outputs = kernel.shape[2:]
+    return inputs * outputs >= 64 * 128
+
+
+def _transform(matrix: np.ndarray, x: Array) -> Array:
+    """Applies ``M x Mᵀ`` to the two leading axes, which are one axis here, row by row."""
+    both = np.kron(matrix, matrix)
+    return jnp.matmul(both, x.reshape(both.shape[1], -1), precision="highest")
+
+
+def transform_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "36 i o"]:
+    """Returns the kernel as :func:`convolve` takes it; four times as large."""
+    return _transform(_KERNEL, kernel).reshape(36, *kernel.shape[2:])
+
+
+def _tiles(strip: Float[Array, "h w i"]) -> Float[Array, "6 6 n m i"]:
+    """Cuts a strip of ``4n + 2`` rows into tiles of 6×6; neighbours share 2 rows or columns."""
+    # Padded here, not with the whole image: XLA then writes the strip before it cuts tiles, and
+    # does not clamp the strip's position for every element of every tile.
+    x = jnp.pad(strip, ((0, 2), (0, 2), (0, 0)))
+    h, w, channels = x.shape
+    x = x.reshape(h // 4, 4, w // 4, 4, channels).transpose(1, 3, 0, 2, 4)
+    x = jnp.concatenate([x[:, :, :-1], x[:2, :, 1:]], 0)
+    return jnp.concatenate([x[:, :, :, :-1], x[:, :2, :, 1:]], 1)
+
+
+def _convolve_strip(strip: Float[Array, "h w i"], kernel: Array) -> Float[Array, "_ _ o"]:
+    tiles = _tiles(strip)
+    down, across = tiles.shape[2:4]
+    x = _transform(_INPUT, tiles).reshape(36, down * across, -1)
+    y = jax.lax.dot_general(x, kernel, (((2,), (1,)), ((0,), (0,))), precision="highest")
+    y = _transform(_OUTPUT, y).reshape(4, 4, down, across, -1)
+    return y.transpose(2, 0, 3, 1, 4).reshape(4 * down, 4 * across, -1)
+
+
+def convolve(x: Float[Array, "h w i"], kernel: Float[Array, "36 i o"], pad: int) -> Array:
+    """Convolves by Winograd's ``F(4×4, 3×3)``.
+
+    Args:
+        x: Input.
+        kernel: From :func:`transform_kernel`.
+        pad: Rows and columns of zeros around ``x``.
+
+    Returns:
+        ``f32[h + 2·pad − 2, w + 2·pad − 2, o]``.
+    """
+    height, width = (n + 2 * pad - 2 for n in x.shape[:2])
+    down, across = -(-height // 4), -(-width // 4)
+    rows = -(-down // min(down, -(-down * across // _TILES)))
+    strips = -(-down // rows)
+    after = [4 * strips * rows + 2 - pad - x.shape[0], 4 * across + 2 - pad - x.shape[1]]
+    x = jnp.pad(x, ((pad, after[0]), (pad, after[1]), (0, 0)))
+
+    def strip(i: Array) -> Array:
+        cut = jax.lax.dynamic_slice_in_dim(x, 4 * rows * i, 4 * rows + 2)
+        return _convolve_strip(cut, kernel)
+
+    y = jax.lax.map(strip, jnp.arange(strips))
+    return y.reshape(4 * strips * rows, 4 * across, -1)[:height, :width]
