@@ -16,6 +16,9 @@ Cache: TypeAlias = Annotated[
         help_behavior_hint="(default: JAXSTYLE_CACHE, or the user's cache folder)",
     ),
 ]
+CompileCache: TypeAlias = Annotated[
+    bool, arg(help="Keep no compiled programs in the cache folder for the next run.")
+]
 Config: TypeAlias = Annotated[
     Path | None, arg(help="A TOML file of settings, as `jaxstyle presets show` prints them.")
 ]

@@ -11,7 +11,16 @@ from tyro.conf import Positional, arg
 import jaxstyle as js
 from jaxstyle import files, report, resize
 from jaxstyle.cli import run
-from jaxstyle.cli.options import Cache, Config, Debug, Files, Overwrite, PresetName, Quiet
+from jaxstyle.cli.options import (
+    Cache,
+    CompileCache,
+    Config,
+    Debug,
+    Files,
+    Overwrite,
+    PresetName,
+    Quiet,
+)
 from jaxstyle.errors import InputError
 from jaxstyle.recipe import Recipe
 
@@ -38,6 +47,7 @@ class Stylize:
     preset: PresetName = "default"
     config: Config = None
     cache: Cache = None
+    compile_cache: CompileCache = True
     overwrite: Overwrite = False
     quiet: Quiet = False
     debug: Debug = False
@@ -52,6 +62,8 @@ class Stylize:
         masks = self._load_masks(shape, styles)
         init = run.load_init(self.recipe.init)
         console = report.console(quiet=self.quiet)
+        if self.compile_cache:
+            run.keep_compiled(self.cache)
         name, encoder = run.load_encoder(self.recipe, self.cache, console)
 
         def stylize(callback: Callable[[js.Progress], bool]) -> js.Result:

@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 import jaxstyle as js
 from jaxstyle import files, report
 from jaxstyle.cli import run
-from jaxstyle.cli.options import Cache, Config, Debug, Overwrite, PresetName, Quiet
+from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Overwrite, PresetName, Quiet
 from jaxstyle.errors import InputError
 from jaxstyle.recipe import Recipe
 
@@ -31,6 +31,7 @@ class Texture:
     preset: PresetName = "default"
     config: Config = None
     cache: Cache = None
+    compile_cache: CompileCache = True
     overwrite: Overwrite = False
     quiet: Quiet = False
     debug: Debug = False
@@ -49,6 +50,8 @@ class Texture:
         styles = [run.load_style(path, free, shape) for path in self.styles]
         init = run.load_init(recipe.init)
         console = report.console(quiet=self.quiet)
+        if self.compile_cache:
+            run.keep_compiled(self.cache)
         name, encoder = run.load_encoder(recipe, self.cache, console)
 
         def texture(callback: Callable[[js.Progress], bool]) -> js.Result:
