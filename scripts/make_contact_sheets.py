@@ -1,6 +1,6 @@
-"""Paint the project's own picture with one setting varied at a time: a contact sheet a setting.
+"""Paint the project's own pictures with one setting varied at a time: a contact sheet a setting.
 
-python scripts/make_contact_sheets.py --out docs/recipe
+python scripts/make_contact_sheets.py
 """
 
 import dataclasses
@@ -13,90 +13,200 @@ import tyro
 from PIL import Image, ImageDraw, ImageFont
 
 import jaxstyle as js
+from jaxstyle import resize
+from jaxstyle.presets import PRESETS
 
-EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
-LAYERS = js.Objective().style_layers
-FLAT = dict.fromkeys(LAYERS, 1.0)
+DOCS = Path(__file__).parent.parent / "docs"
+EXAMPLES = DOCS / "examples"
 CAPTION = 22
+LAYERS = js.Recipe().style_layers
+FLAT = dict.fromkeys(LAYERS, 1.0)
 
-# Of each sheet, the captions and what differs from the defaults.
-SHEETS: dict[str, dict[str, dict[str, Any]]] = {
-    "style_weight": {f"style weight {w:g}": {"style": w} for w in (0.3, 1, 3, 10, 100)},
-    "tv": {f"TV weight {w:g}": {"tv": w} for w in (0, 3, 30, 100, 300)},
-    "palette": {f"palette layer times {w:g}": {"layers": {"image": w}} for w in (0, 1, 5, 20, 100)},
-    "layer_weights": {
-        "all equal": {"layers": FLAT},
-        "conv1_1 times 0.2": {"layers": {"image": 20.0, "conv1_1": 0.2}},
-        "conv4_1, conv5_1 times 3": {"layers": {"image": 20.0, "conv4_1": 3.0, "conv5_1": 3.0}},
-        "conv4_1, conv5_1 times 0.2": {"layers": {"image": 20.0, "conv4_1": 0.2, "conv5_1": 0.2}},
-        "no conv5_1": {"style_layers": LAYERS[:-1]},
+# The sky, in parts of width and height: of the photograph, and of the painting.
+SKIES = {
+    "harbour": "0,0 1,0 1,.08 .84,.16 .8,.16 .6,.3 .59,.16 .55,.05 .52,.18 .52,.33 .19,.46 0,.53",
+    "painting": "0,0 1,0 1,.55 .8,.49 .7,.48 .53,.57 .27,.57 0,.52",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One picture of a sheet: what differs from the defaults."""
+
+    change: dict[str, Any] = dataclasses.field(default_factory=dict)
+    styles: tuple[str, ...] = ("painting",)
+    blend: tuple[float, ...] | None = None
+    guided: bool = False
+    texture: str | None = None  # "free" or "seamless"
+
+
+def vary(setting: str, *values: Any, **also: Any) -> dict[str, Cell]:
+    """A cell for each value of a setting."""
+    name = setting.replace("_", " ")
+    return {f"{name} {value}": Cell({setting: value} | also) for value in values}
+
+
+# Of each sheet of docs/recipe.md, how the default recipe was chosen, its cells by caption.
+CHOICES: dict[str, dict[str, Cell]] = {
+    "style_weight": vary("style_weight", 1.0, 3.0, 10.0, 30.0, 100.0),
+    "tv": vary("tv_weight", 0.0, 10.0, 60.0, 200.0, 600.0),
+    "palette": {
+        f"palette layer times {w}": Cell({"style_layers": {**LAYERS, "image": w}})
+        for w in (0.0, 1.0, 5.0, 20.0, 100.0)
     },
-    "start": {init: {"init": init} for init in ("content", "matched", "style", "noise")},
-    "scales": {f"{n} scale{'s' * (n > 1)}": {"scales": n, "coarsest": 16} for n in (1, 2, 3)},
-    "encoder": {
-        "bundled, padding zeros": {"padding": "zeros"},
-        "bundled, padding replicate": {"padding": "replicate"},
-        "bundled, max pooling": {"pooling": "max"},
-        "random": {"encoder": "random"},
+    "layer_weights": {
+        "default": Cell(),
+        "all equal but the palette": Cell({"style_layers": {**FLAT, "image": 20.0}}),
+        "conv1_1 only": Cell({"style_layers": {"image": 20.0, "conv1_1": 5.0}}),
+        "up to conv3_1": Cell({"style_layers": dict(list(LAYERS.items())[:4])}),
+        "conv4_1, conv5_1 times 3": Cell(
+            {"style_layers": {**LAYERS, "conv4_1": 6.0, "conv5_1": 6.0}}
+        ),
+        "conv5_1 times 0": Cell({"style_layers": {**LAYERS, "conv5_1": 0.0}}),
     },
     "content_layers": {
-        name: {"content_layers": tuple(name.split())}
-        for name in ("conv3_2", "conv4_2", "conv5_1", "conv3_2 conv4_2")
+        name.replace("=1", ""): Cell({"content_layers": dict.fromkeys(name.split(), 1.0)})
+        for name in ("conv2_2", "conv3_2", "conv4_2", "conv5_1", "conv3_2 conv4_2")
     },
-    "solver": {
-        "L-BFGS": {},
-        "L-BFGS, history 50": {"solver": js.lbfgs(history=50)},
-        "Adam 0.02": {"solver": js.adam(0.02)},
-        "Adam 0.05": {"solver": js.adam(0.05)},
+    "normalisation": {
+        "energy (default)": Cell(),
+        "mean, weights of gatys": Cell(
+            {
+                "normalisation": "mean",
+                "style_layers": dict(PRESETS["gatys"].recipe.style_layers),
+                "style_weight": 1000.0,
+                "tv_weight": 1.0,
+            }
+        ),
+        "neural-style": Cell(
+            {
+                "normalisation": "neural-style",
+                "style_layers": dict(PRESETS["neural-style"].recipe.style_layers),
+                "style_weight": 1e5,
+                "tv_weight": 1e-5,
+            }
+        ),
+        "udacity": Cell(
+            {
+                "normalisation": "udacity",
+                "style_layers": dict(PRESETS["udacity"].recipe.style_layers),
+                "style_weight": 1e4,
+                "tv_weight": 1.0,
+            }
+        ),
     },
+    "start": vary("init", "content", "matched", "style", "noise", "grey"),
+    "scales": vary("scales", 1, 2, 3, coarsest=16),
+    "encoder": {
+        "bundled, padding zeros": Cell({"padding": "zeros"}),
+        "bundled, padding replicate": Cell(),
+        "bundled, max pooling": Cell({"pooling": "max"}),
+        "bundled, l2 pooling": Cell({"pooling": "l2"}),
+        "random": Cell({"encoder": "random"}),
+    },
+}
+
+# And of docs/recipes.md, what each control does.
+CONTROLS: dict[str, dict[str, Cell]] = {
+    "statistics": {
+        "gram": Cell(),
+        "wasserstein": Cell({"statistic": "wasserstein"}),
+        "mean-std": Cell({"statistic": "mean-std"}),
+        "sliced": Cell({"statistic": "sliced", "iterations": 30, "coarse_iterations": 40}),
+    },
+    "colour": vary("colour", "style", "content", "luminance", "match"),
+    "blend": {
+        "painting": Cell(),
+        "--blend 3,1": Cell(styles=("painting", "window"), blend=(3, 1)),
+        "--blend 1,3": Cell(styles=("painting", "window"), blend=(1, 3)),
+        "window": Cell(styles=("window",)),
+    },
+    "guides": {
+        "without": Cell(),
+        "sky from sky": Cell(guided=True),
+    },
+    "style_scale": vary("style_scale", 0.5, 1.0, 2.0),
+    "tv_kinds": {
+        "none": Cell({"tv_weight": 0.0}),
+        "l1, 2": Cell({"tv": "l1", "tv_weight": 2.0}),
+        "l2, 60": Cell(),
+        "isotropic^1.25, 200": Cell({"tv": "isotropic^1.25", "tv_weight": 200.0}),
+        "nine-point, 60": Cell({"tv": "nine-point", "tv_weight": 60.0}),
+    },
+    "solvers": {
+        "lbfgs": Cell(),
+        "adam": Cell({"solver": "adam"}),
+        "adam, average .9": Cell({"solver": "adam", "average": 0.9}),
+        "adam, normalised gradients": Cell(
+            {"solver": "adam", "normalise_gradients": True, "style_weight": 20.0, "tv_weight": 1e-5}
+        ),
+    },
+    "range": {
+        "no limit": Cell({"solver": "adam"}),
+        "clamp": Cell({"solver": "adam", "clamp": True}),
+        "variable sigmoid": Cell({"variable": "sigmoid"}),
+    },
+    "texture": {
+        "painting": Cell(texture="free"),
+        "painting, seamless, four copies": Cell(texture="seamless"),
+        "window, seamless, four copies": Cell(styles=("window",), texture="seamless"),
+    },
+}
+SHEETS = {
+    **{name: (DOCS / "recipe", cells) for name, cells in CHOICES.items()},
+    **{name: (DOCS / "recipes", cells) for name, cells in CONTROLS.items()},
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Sheets:
-    """Paint the project's own picture with one setting varied at a time."""
+    """Paint the project's own pictures with one setting varied at a time."""
 
     names: tyro.conf.Positional[tuple[str, ...]] = ()
     """Of the sheets to make; all if left out."""
-    out: Path = EXAMPLES.parent / "recipe"
-    """Folder of the sheets."""
-    content: Path = EXAMPLES / "harbour.jpg"
-    """The photograph."""
-    style: Path = EXAMPLES / "painting.jpg"
-    """The painting."""
     size: int = 320
     """Longer side of each picture, in pixels."""
 
 
-def paint(options: Sheets, change: dict[str, Any]) -> Image.Image:
-    """One picture; `change` holds what differs from the defaults."""
-    encoder = js.load_encoder(
-        change.get("encoder", "bundled"),
-        pooling=change.get("pooling"),
-        padding=change.get("padding", "replicate"),
-    )
-    plain = js.LossWeights()
-    result = js.stylize(
-        encoder,
-        js.load_image(options.content, options.size),
-        js.load_image(options.style, options.size),
-        objective=js.Objective(
-            change.get("content_layers", js.Objective.content_layers),
-            change.get("style_layers", LAYERS),
-        ),
-        loss_weights=js.LossWeights(
-            style=change.get("style", plain.style),
-            tv=change.get("tv", plain.tv),
-            style_layers=change.get("layers", plain.style_layers),
-        ),
-        solver=change.get("solver"),
-        schedule=js.Schedule(
-            scales=change.get("scales", js.Schedule.scales),
-            coarsest=change.get("coarsest", js.Schedule.coarsest),
-        ),
-        init=change.get("init", "content"),
-    )
-    return Image.fromarray(np.asarray(jnp.round(result.image * 255)).astype(np.uint8))
+def sky_masks(name: str, shape: tuple[int, int]) -> jnp.ndarray:
+    """Two regions, the sky and the rest, `f32[2, h, w]`."""
+    mask = Image.new("L", (shape[1], shape[0]))
+    corners = [tuple(map(float, corner.split(","))) for corner in SKIES[name].split()]
+    ImageDraw.Draw(mask).polygon([(x * shape[1], y * shape[0]) for x, y in corners], fill=255)
+    sky = np.asarray(mask, np.float32) / 255
+    return jnp.stack([sky, 1 - sky])
+
+
+def paint(cell: Cell, size: int) -> Image.Image:
+    """Paints one picture."""
+    recipe = js.Recipe(encoder="bundled", size=size).updated(cell.change)
+    padding = "circular" if cell.texture == "seamless" else recipe.padding
+    encoder = js.load_encoder(recipe.encoder, pooling=recipe.pooling, padding=padding)
+    content = js.load_image(EXAMPLES / "harbour.jpg", size)
+    shape = resize.shape_of(content)
+    styles = []
+    for name in cell.styles:
+        style = js.load_image(EXAMPLES / f"{name}.jpg")
+        styles.append(resize.resize(style, recipe.style_shape_of(resize.shape_of(style), shape)))
+    options: dict[str, Any] = {
+        "objective": recipe.make_objective(),
+        "loss_weights": recipe.make_loss_weights(),
+        "solver": recipe.make_solver(),
+        "schedule": recipe.make_schedule(),
+        "variable": recipe.variable,
+        "blend": cell.blend,
+    }
+    if cell.texture:
+        side = size // 2 // 16 * 16 if cell.texture == "seamless" else size // 16 * 16
+        image = js.texture(encoder, styles, (side, side), **options).image
+        image = jnp.tile(image, (2, 2, 1)) if cell.texture == "seamless" else image
+    else:
+        if cell.guided:
+            options["content_masks"] = sky_masks("harbour", shape)
+            options["style_masks"] = [sky_masks("painting", resize.shape_of(styles[0]))]
+        options |= {"init": recipe.init, "colour": recipe.colour}
+        image = js.stylize(encoder, content, styles, **options).image
+    return Image.fromarray(np.asarray(jnp.round(image * 255)).astype(np.uint8))
 
 
 def sheet(pictures: dict[str, Image.Image]) -> Image.Image:
@@ -115,13 +225,12 @@ def sheet(pictures: dict[str, Image.Image]) -> Image.Image:
 
 def main() -> None:
     options = tyro.cli(Sheets)
-    options.out.mkdir(parents=True, exist_ok=True)
     for name in options.names or SHEETS:
-        path = options.out / f"{name}.jpg"
-        sheet({c: paint(options, change) for c, change in SHEETS[name].items()}).save(
-            path, quality=88
-        )
-        print(path, flush=True)
+        folder, cells = SHEETS[name]
+        folder.mkdir(parents=True, exist_ok=True)
+        pictures = {caption: paint(cell, options.size) for caption, cell in cells.items()}
+        sheet(pictures).save(folder / f"{name}.jpg", quality=88)
+        print(folder / f"{name}.jpg", flush=True)
 
 
 if __name__ == "__main__":

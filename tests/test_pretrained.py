@@ -293,7 +293,6 @@ def test_the_registry_is_sound():
         assert source.name == name
         assert source.url.startswith("https://")
         assert source.preprocessing in PREPROCESSINGS
-        assert source.layout in ("keras", "safetensors")
         assert name.startswith("vgg16" if len(source.vgg.layers) == 13 else "vgg19")
 
 

@@ -28,7 +28,6 @@ class Source:
         licence: Of the parameters, and whose they are.
         vgg: The network that the file must turn out to hold.
         preprocessing: A key of ``jaxstyle.vgg.PREPROCESSINGS``.
-        layout: How the original file is laid out: ``keras`` or ``safetensors``.
     """
 
     name: str
@@ -38,7 +37,6 @@ class Source:
     licence: str
     vgg: VGG
     preprocessing: str
-    layout: str
 
 
 def weights_folder() -> Path:
