@@ -70,7 +70,7 @@ PRESETS = {
         ),
     ),
     "surma": Preset(
-        "Surma, 'Neural style transfer', surma.dev, with VGG16",
+        "G. Surma's style_transfer, with VGG16 (github.com/gsurma/style_transfer)",
         Recipe(
             encoder="vgg16",
             padding="zeros",

@@ -237,9 +237,12 @@ def parse_size(text: str) -> Size:
         InputError: It is neither.
     """
     try:
-        numbers = [int(part) for part in text.lower().split("x")]
-        return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
-    except (ValueError, IndexError):
+        sides = [int(part) for part in text.lower().split("x")]
+        if len(sides) == 1:
+            return sides[0]
+        width, height = sides
+        return width, height
+    except ValueError:
         raise InputError(f"size {text}: no size; give pixels or WIDTHxHEIGHT") from None
 
 
@@ -256,7 +259,7 @@ def _check_weight(name: str, value: float) -> None:
 def _typed(name: str, value: Any, kind: Any) -> Any:
     """Returns a TOML value as a setting's type, or says why it is none."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if name == "size" and (isinstance(value, str) or number):
+    if kind == Size:
         return parse_size(str(value))
     if kind is float and number:
         return float(value)
@@ -266,10 +269,10 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
     choices = [
         c for option in options for c in (get_args(option) or ([option] * isinstance(option, str)))
     ]
-    if choices and kind != LayerWeights:
+    if choices:
         if value in choices:
             return value
         raise InputError(f"{name} {value!r}: unknown; choose {', '.join(choices)}")
-    if any(type(value) is option for option in options):
+    if kind != LayerWeights and any(type(value) is option for option in options):
         return value
     raise InputError(f"{name} {value!r}: not of the kind that it should be; see jaxstyle --help")
