@@ -16,17 +16,16 @@ from jaxstyle import winograd
 
 
 class Kernels(NamedTuple):
-    """What a layer runs on, computed once and not in every step of a loop.
-
-    A kernel ``f32[3, 3, i, o]`` is convolved directly, ``f32[36, i, o]`` by Winograd.
+    """What a layer runs on beside its own kernel, computed once and not in every step of a loop.
 
     Attributes:
-        adjoint: Of the adjoint convolution.
-        forward: Of the convolution, if not the layer's own kernel.
+        adjoint: Kernel of the adjoint convolution, ``f32[3, 3, o, i]``.
+        winograd: The kernel and the adjoint's, ``f32[36, i, o]`` and ``f32[36, o, i]``, where
+            Winograd may run.
     """
 
     adjoint: Array
-    forward: Array | None = None
+    winograd: tuple[Array, Array] | None = None
 
 
 def adjoint_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "3 3 o i"]:
@@ -42,14 +41,15 @@ def prepare(kernel: Float[Array, "3 3 i o"], *, platform: str) -> Kernels:
         platform: JAX's name of the backend; all but ``cpu`` have fast convolutions of their own.
     """
     adjoint = adjoint_kernel(kernel)
-    if platform == "cpu" and winograd.pays(kernel):
-        return Kernels(winograd.transform_kernel(adjoint), winograd.transform_kernel(kernel))
-    return Kernels(adjoint)
+    if platform != "cpu" or not winograd.suits(kernel):
+        return Kernels(adjoint)
+    transformed = winograd.transform_kernel(kernel), winograd.transform_kernel(adjoint)
+    return Kernels(adjoint, transformed)
 
 
-def _convolve(x: Array, kernel: Array, pad: int) -> Array:
-    if kernel.ndim == 3:
-        return winograd.convolve(x, kernel, pad)
+def _convolve(x: Array, kernel: Array, pad: int, transformed: Array | None = None) -> Array:
+    if transformed is not None and winograd.pays(x, kernel):
+        return winograd.convolve(x, transformed, pad)
     return jax.lax.conv_general_dilated(
         x[None],
         kernel,
@@ -73,25 +73,28 @@ def conv_relu(x: Array, kernel: Array, bias: Array, kernels: Kernels, pad: int) 
     Returns:
         ``f32[h + 2·pad − 2, w + 2·pad − 2, o]``.
     """
-    forward = kernel if kernels.forward is None else kernels.forward
-    return jax.nn.relu(_convolve(x, forward, pad) + bias)
+    transformed = None if kernels.winograd is None else kernels.winograd[0]
+    return jax.nn.relu(_convolve(x, kernel, pad, transformed) + bias)
 
 
 def _conv_relu_forward(x: Any, kernel: Any, bias: Any, kernels: Any, pad: int) -> Any:
-    forward = (kernel if kernels.forward is None else kernels.forward).value
-    y = jax.nn.relu(_convolve(x.value, forward, pad) + bias.value)
+    # A primal's wrapper is a leaf here, and every leaf is one.
+    kernels = jax.tree.map(lambda k: k.value, kernels, is_leaf=lambda k: hasattr(k, "perturbed"))
+    transformed, adjoint = kernels.winograd or (None, None)
+    y = jax.nn.relu(_convolve(x.value, kernel.value, pad, transformed) + bias.value)
     # The rectifier's mask is read off the output, so that no other activation is kept; the input
     # is needed for the kernel's gradient alone, which nobody asks of frozen parameters.
     frozen = not (kernel.perturbed or bias.perturbed)
-    return y, (y, kernels.adjoint.value, None if frozen else (x.value, kernel.value))
+    trained = None if frozen else (x.value, kernel.value)
+    return y, (y, (kernels.adjoint, adjoint), trained)
 
 
 def _conv_relu_backward(pad: int, residuals: Any, dy: Any) -> Any:
-    y, adjoint, trained = residuals
+    y, (adjoint, transformed), trained = residuals
     if isinstance(dy, jax.custom_derivatives.SymbolicZero):
         return None, None, None, None
     dz = jnp.where(y > 0, dy, 0)
-    dx = _convolve(dz, adjoint, 2 - pad)
+    dx = _convolve(dz, adjoint, 2 - pad, transformed)
     if trained is None:
         return dx, None, None, None
     x, kernel = trained

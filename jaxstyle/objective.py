@@ -44,6 +44,10 @@ class Objective:
         return tuple(dict.fromkeys((*self.content_layers, *self.style_layers)))
 
 
+# Chosen by eye, docs/recipe.md: the palette needs weight, and deep layers more than shallow ones.
+_BALANCE = {"image": 20.0, "conv1_1": 0.3, "conv2_1": 0.5, "conv4_1": 1.5, "conv5_1": 1.5}
+
+
 @struct.dataclass
 class LossWeights:
     """How much each term counts; every field is a number ≥ 0 and traced.
@@ -57,10 +61,10 @@ class LossWeights:
     """
 
     content: ArrayLike = 1.0
-    style: ArrayLike = 5.0
-    tv: ArrayLike = 30.0
+    style: ArrayLike = 8.0
+    tv: ArrayLike = 80.0
     content_layers: Mapping[str, ArrayLike] = struct.field(default_factory=dict)
-    style_layers: Mapping[str, ArrayLike] = struct.field(default_factory=lambda: {"image": 20.0})
+    style_layers: Mapping[str, ArrayLike] = struct.field(default_factory=lambda: dict(_BALANCE))
 
     def of_content(self, layer: str) -> ArrayLike:
         """Returns the weight of a content layer."""

@@ -48,8 +48,8 @@ def vary(setting: str, *values: Any, **also: Any) -> dict[str, Cell]:
 
 # Of each sheet of docs/recipe.md, how the default recipe was chosen, its cells by caption.
 CHOICES: dict[str, dict[str, Cell]] = {
-    "style_weight": vary("style_weight", 1.0, 3.0, 10.0, 30.0, 100.0),
-    "tv": vary("tv_weight", 0.0, 10.0, 60.0, 200.0, 600.0),
+    "style_weight": vary("style_weight", 1.0, 3.0, 8.0, 30.0, 100.0),
+    "tv": vary("tv_weight", 0.0, 10.0, 80.0, 200.0, 600.0),
     "palette": {
         f"palette layer times {w}": Cell({"style_layers": {**LAYERS, "image": w}})
         for w in (0.0, 1.0, 5.0, 20.0, 100.0)
@@ -60,7 +60,7 @@ CHOICES: dict[str, dict[str, Cell]] = {
         "conv1_1 only": Cell({"style_layers": {"image": 20.0, "conv1_1": 5.0}}),
         "up to conv3_1": Cell({"style_layers": dict(list(LAYERS.items())[:4])}),
         "conv4_1, conv5_1 times 3": Cell(
-            {"style_layers": {**LAYERS, "conv4_1": 6.0, "conv5_1": 6.0}}
+            {"style_layers": {**LAYERS, "conv4_1": 4.5, "conv5_1": 4.5}}
         ),
         "conv5_1 times 0": Cell({"style_layers": {**LAYERS, "conv5_1": 0.0}}),
     },
@@ -129,9 +129,9 @@ CONTROLS: dict[str, dict[str, Cell]] = {
     "tv_kinds": {
         "none": Cell({"tv_weight": 0.0}),
         "l1, 2": Cell({"tv": "l1", "tv_weight": 2.0}),
-        "l2, 60": Cell(),
+        "l2, 80": Cell(),
         "isotropic^1.25, 200": Cell({"tv": "isotropic^1.25", "tv_weight": 200.0}),
-        "nine-point, 60": Cell({"tv": "nine-point", "tv_weight": 60.0}),
+        "nine-point, 80": Cell({"tv": "nine-point", "tv_weight": 80.0}),
     },
     "solvers": {
         "lbfgs": Cell(),

@@ -66,3 +66,72 @@ def loss_terms(image, content, style, encoder, objective, loss_weights):
         loss_weights.style * style_term,
         loss_weights.tv * tv,
     )
+
+
+def slope_error(fun, x, gradient, rng, step=1e-5):
+    """How far slopes along the gradient and along directions at random are from it, relatively."""
+    gradient, x = np.asarray(gradient, np.float64), np.asarray(x, np.float64)
+    errors = []
+    for direction in [gradient, *rng.normal(size=(3, *x.shape))]:
+        direction = direction / np.linalg.norm(direction)
+        slope = (fun(x + step * direction) - fun(x - step * direction)) / (2 * step)
+        errors.append(abs(slope - (gradient * direction).sum()))
+    return max(errors) / np.linalg.norm(gradient)
+
+
+def psd_root(matrix):
+    values, vectors = np.linalg.eigh(matrix)
+    return (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+
+
+def normal(f, ridge):
+    """Mean and covariance; the ridge is at least 1e-6 of the sum of the mean squares."""
+    flat = f.reshape(-1, f.shape[-1])
+    ridge = max(ridge, 1e-6 * (flat**2).mean(0).sum())
+    return flat.mean(0), np.cov(flat.T, bias=True) + ridge * np.eye(flat.shape[1])
+
+
+def wasserstein(f, s, ridge=1e-4):
+    """Squared, between normal distributions, by eigenvectors."""
+    (m, c), (n, d) = normal(f, ridge), normal(s, ridge)
+    # tr (√D C √D)^½ by the singular values of √D √C: half the digits are lost in the product.
+    common = np.linalg.svd(psd_root(d) @ psd_root(c), compute_uv=False).sum()
+    return ((m - n) ** 2).sum() + np.trace(c) + np.trace(d) - 2 * common
+
+
+def mean_std(f, s, ridge=1e-4):
+    (m, v), (n, w) = ((x.mean((0, 1)), x.var((0, 1)) + ridge) for x in (f, s))
+    return ((m - n) ** 2).sum() + ((np.sqrt(v) - np.sqrt(w)) ** 2).sum()
+
+
+def quantiles(values, size):
+    """Each column at the middles of ``size`` equal parts, linear between its own middles."""
+    own = (np.arange(len(values)) + 0.5) / len(values)
+    wanted = (np.arange(size) + 0.5) / size
+    return np.stack([np.interp(wanted, own, np.sort(column)) for column in values.T], 1)
+
+
+def sliced(f, s, directions):
+    """Mean squared difference of the sorted projections, summed over directions."""
+    x, t = (a.reshape(-1, a.shape[-1]) @ directions for a in (f, s))
+    return ((np.sort(x, 0) - quantiles(t, len(x))) ** 2).mean(0).sum()
+
+
+def differences(image, wrap):
+    """Pairs of steps to the right and down at every pixel, None where the image ends; by loops."""
+    h, w, c = image.shape
+    for i in range(h):
+        for j in range(w):
+            for k in range(c):
+                here = image[i, j, k]
+                right = image[i, (j + 1) % w, k] - here if wrap or j + 1 < w else None
+                down = image[(i + 1) % h, j, k] - here if wrap or i + 1 < h else None
+                yield right, down
+
+
+def total_variation(image, kind, wrap=False):
+    pairs = list(differences(np.asarray(image, np.float64), wrap))
+    if kind == "isotropic^1.25":
+        return sum((a * a + b * b) ** 1.25 for a, b in pairs if a is not None and b is not None)
+    steps = [d for pair in pairs for d in pair if d is not None]
+    return sum(map(abs, steps)) if kind == "l1" else sum(d * d for d in steps)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 import oracles
-from jaxstyle.convolution import adjoint_kernel, conv_relu
+from jaxstyle.convolution import Kernels, adjoint_kernel, conv_relu
 
 
 def plain_conv_relu(x, kernel, bias, pad):
@@ -22,12 +22,12 @@ def test_adjoint_agrees_with_autodiff(pad, rng):
         for shape in [(7, 9, 4), (3, 3, 4, 5), (5,), (5 + 2 * pad, 7 + 2 * pad, 5)]
     )
     expected = jax.vjp(lambda *a: plain_conv_relu(*a, pad), x, kernel, bias)[1](dy)
-    adjoint = adjoint_kernel(kernel)
-    actual = jax.vjp(lambda *a: conv_relu(*a, adjoint, pad), x, kernel, bias)[1](dy)
+    kernels = Kernels(adjoint_kernel(kernel))
+    actual = jax.vjp(lambda *a: conv_relu(*a, kernels, pad), x, kernel, bias)[1](dy)
     for a, b in zip(actual, expected, strict=True):
         assert oracles.relative_error(a, b) <= 1e-5
     # The input alone, parameters frozen: the branch that every optimisation takes.
-    (frozen,) = jax.vjp(lambda x: conv_relu(x, kernel, bias, adjoint, pad), x)[1](dy)
+    (frozen,) = jax.vjp(lambda x: conv_relu(x, kernel, bias, kernels, pad), x)[1](dy)
     assert oracles.relative_error(frozen, expected[0]) <= 1e-5
 
 
@@ -43,6 +43,6 @@ def test_hessian_vector_product_agrees_with_autodiff(rng):
         return jax.jvp(gradient, (x,), (direction,))[1]
 
     expected = product(lambda x: plain_conv_relu(x, kernel, bias, 1))
-    adjoint = adjoint_kernel(kernel)
-    actual = product(lambda x: conv_relu(x, kernel, bias, adjoint, 1))
+    kernels = Kernels(adjoint_kernel(kernel))
+    actual = product(lambda x: conv_relu(x, kernel, bias, kernels, 1))
     assert oracles.relative_error(actual, expected) <= 1e-5

@@ -7,6 +7,8 @@ import pytest
 
 import jaxstyle as js
 import oracles
+from jaxstyle.stats import masks_at
+from jaxstyle.vgg import block_of
 
 OBJECTIVE = js.Objective(
     content_layers=("conv2_2", "conv3_1"), style_layers=("image", "conv1_1", "conv2_1", "conv3_1")
@@ -149,3 +151,187 @@ def test_statistics_of_tiles_add_up(encoder, pictures):
     total = jax.tree.map(jnp.add, *halves)
     for a, b in zip(jax.tree.leaves(total), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+# Regions and blends
+
+STATISTICS = (js.Gram(), js.Wasserstein(), js.MeanStd(), js.Sliced())
+STYLE_ONLY = js.LossWeights(0.0, 1.0, 0.0, style_layers={})
+
+
+def halves(picture, share=0.5):
+    """Left and right."""
+    h, w, _ = picture.shape
+    left = np.broadcast_to(np.arange(w) < round(share * w), (h, w))
+    return jnp.asarray(np.stack([left, ~left]), jnp.float32)
+
+
+def style_term(image, targets, encoder, objective):
+    return js.loss_terms(image, targets, STYLE_ONLY, encoder, objective).style
+
+
+with_gradient = jax.jit(jax.value_and_grad(style_term), static_argnums=3)
+targets_of = jax.jit(js.make_targets, static_argnums=3)
+
+
+@pytest.fixture
+def small(pictures):
+    content, style = map(np.asarray, pictures)
+    return jnp.asarray(content[:24, 8:36]), jnp.asarray(style[:26, :20])
+
+
+def assert_same(targets, others, rtol=1e-5):
+    for a, b in zip(jax.tree.leaves(targets), jax.tree.leaves(others), strict=True):
+        np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * np.abs(b).max())
+
+
+@pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
+def test_one_region_everywhere_is_no_region(small, encoder, statistic):
+    objective = js.Objective((), ("image", "conv2_1"), statistic=statistic)
+    ones = [jnp.ones((1, *p.shape[:2])) for p in small]
+    guided = targets_of(*small, encoder, objective, content_masks=ones[0], style_masks=ones[1:])
+    plain = targets_of(*small, encoder, objective)
+    (a, da), (b, db) = (
+        with_gradient(small[0] ** 2, t, encoder, objective) for t in (guided, plain)
+    )
+    np.testing.assert_allclose(a, b, rtol=1e-4)
+    np.testing.assert_allclose(da, db, atol=1e-4 * np.abs(db).max())
+
+
+@pytest.mark.parametrize("statistic", STATISTICS[:3], ids=repr)
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_regions_that_look_alike_count_by_their_share(small, encoder, statistic, share):
+    """A picture of four times the same: cut anywhere, the loss is that of the whole."""
+    objective = js.Objective((), ("image",), statistic=statistic)
+    four, style = jnp.tile(small[0], (1, 4, 1)), jnp.tile(small[1], (1, 2, 1))
+    guided = targets_of(
+        four,
+        style,
+        encoder,
+        objective,
+        content_masks=halves(four, share),
+        style_masks=[halves(style)],
+    )
+    plain = targets_of(four, style, encoder, objective)
+    (a, da), (b, db) = (with_gradient(four, t, encoder, objective) for t in (guided, plain))
+    np.testing.assert_allclose(a, b, rtol=1e-4)
+    np.testing.assert_allclose(da, db, atol=1e-3 * np.abs(db).max())
+
+
+@pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
+def test_each_region_takes_over_its_own(small, encoder, statistic):
+    """An image of two styles side by side is where it should be; swapped, it is not."""
+    objective = js.Objective((), ("image",), statistic=statistic)
+    one, two = small[0], 1 - 0.6 * small[0]
+    both, masks = jnp.concatenate([one, two], 1), halves(jnp.concatenate([one, two], 1))
+    targets = [
+        targets_of(both, both, encoder, objective, content_masks=masks, style_masks=[m])
+        for m in (masks, masks[::-1])
+    ]
+    right, wrong = (float(style_term(both, t, encoder, objective)) for t in targets)
+    assert abs(right) < 1e-3 * wrong
+
+
+def test_guided_gram_matrices_agree_with_numpy(pictures, encoder, rng):
+    """Masks at random, pooled to each layer as the features are."""
+    layers, image = ("image", "conv1_2", "conv2_1", "conv3_1"), pictures[0][:35, :41]
+    masks = np.asarray(rng.uniform(size=(3, 35, 41)), np.float32)
+    masks /= masks.sum(0)
+    guides = masks_at(jnp.asarray(masks), layers)
+    statistics = jax.jit(js.statistics, static_argnums=2)
+    stats, plain = (statistics(image, encoder, layers, {}, masks=m) for m in (guides, None))
+    features = oracles.encode(encoder, image, layers)
+    for name in layers:
+        expected = np.moveaxis(np.float64(masks), 0, -1)
+        for _ in range(1, block_of(name)):
+            expected = oracles.pool(expected, "average")
+        np.testing.assert_allclose(np.moveaxis(guides[name], 0, -1), expected, atol=1e-6)
+        np.testing.assert_allclose(guides[name].sum(0), 1, atol=1e-6)
+        grams = np.einsum("hwr,hwi,hwj->rij", expected, features[name], features[name])
+        np.testing.assert_allclose(stats.style[name], grams, rtol=1e-4, atol=1e-4 * grams.max())
+        np.testing.assert_allclose(stats.positions[name], expected.sum((0, 1)), rtol=1e-5)
+        # Regions that add up to everything add up to the whole.
+        whole = plain.style[name]
+        np.testing.assert_allclose(stats.style[name].sum(0), whole[0], rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
+def test_a_style_without_a_region_has_no_say_in_it(small, encoder, statistic):
+    objective = js.Objective((), ("image", "conv1_1"), statistic=statistic)
+    content, style = small
+    other = 1 - 0.5 * style[:, ::-1]
+    everywhere, nowhere = jnp.ones(style.shape[:2]), jnp.zeros(style.shape[:2])
+    without = jnp.stack([nowhere, everywhere])
+
+    def targets(styles, style_masks):
+        masks = halves(content)
+        return targets_of(
+            content, styles, encoder, objective, content_masks=masks, style_masks=style_masks
+        ).style
+
+    both = targets([style, other], [halves(style), without])
+    alone = targets(style, [halves(style)])
+    assert_same(*(jax.tree.map(lambda x: x[0], t) for t in (both, alone)))
+    # The other region is of both.
+    for a, b in zip(jax.tree.leaves(both), jax.tree.leaves(alone), strict=True):
+        assert np.abs(a[1] - b[1]).max() > 1e-2 * np.abs(b[1]).max()
+
+
+@pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
+def test_shares_of_a_blend(small, encoder, statistic):
+    objective = js.Objective((), ("image", "conv1_1"), statistic=statistic)
+    content, style = small
+    styles = [style, 1 - 0.5 * content]
+
+    @jax.jit
+    def blended(shares):
+        return targets_of(content, styles, encoder, objective, blend=shares).style
+
+    alone = targets_of(content, style, encoder, objective).style
+    assert_same(blended(jnp.array([1.0, 0.0])), alone, rtol=1e-4)
+    half = targets_of(content, styles, encoder, objective).style
+    for total in (1e-9, 1.0, 2.0, 1e9):
+        assert_same(blended(jnp.array([total, total])), half)
+    # Many shares at once.
+    shares = jnp.array([[1.0, 3.0], [2.0, 0.5]])
+    together = jax.vmap(blended)(shares)
+    for i, share in enumerate(shares):
+        single = blended(share)
+        assert_same(jax.tree.map(lambda x, i=i: x[i], together), single, rtol=1e-4)
+
+
+def test_a_blend_of_gram_matrices_is_linear(image, pictures, encoder):
+    objective = js.Objective((), ("image", "conv1_1", "conv3_1"))
+    content, style = pictures
+    styles, shares = [style, 1 - 0.5 * content, content**2], np.array([1.0, 2.0, 5.0])
+    targets = targets_of(
+        content, styles, encoder, objective, blend=jnp.asarray(shares, jnp.float32)
+    )
+    expected, f = 0.0, oracles.encode(encoder, image, objective.style_layers)
+    features = [oracles.encode(encoder, s, objective.style_layers) for s in styles]
+    for name in objective.style_layers:
+        grams = np.stack([oracles.gram(s[name]) for s in features])
+        mix = np.tensordot(shares / shares.sum(), grams, 1)
+        np.testing.assert_allclose(targets.style[name][0], mix, rtol=1e-4, atol=1e-5 * mix.max())
+        expected += ((oracles.gram(f[name]) - mix) ** 2).sum() / (mix**2).sum()
+    actual = style_term(image, targets, encoder, objective)
+    np.testing.assert_allclose(actual, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("statistic", STATISTICS[1:], ids=repr)
+def test_gradient_of_every_statistic_goes_downhill_as_told(small, encoder, statistic):
+    """Through the network, in two regions: what a small step promises, it keeps."""
+    objective = js.Objective((), ("image", "conv2_1"), statistic=statistic)
+    targets = targets_of(
+        *small,
+        encoder,
+        objective,
+        content_masks=halves(small[0]),
+        style_masks=[halves(small[1])],
+    )
+    value, gradient = with_gradient(small[0] ** 2, targets, encoder, objective)
+    step = 1e-2 * float(value) / float(jnp.square(gradient).sum()) * gradient
+    ahead, behind = (
+        with_gradient(small[0] ** 2 + s, targets, encoder, objective)[0] for s in (step, -step)
+    )
+    np.testing.assert_allclose(ahead - behind, 2e-2 * value, rtol=0.02)

@@ -1,11 +1,14 @@
 """The solvers on a quadratic whose minimum is known."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.solvers import Solver, adam, lbfgs
+from jaxstyle.loop import Average
+from jaxstyle.solvers import Solver, adam, gradient_descent, lbfgs
 from jaxstyle.solvers.linesearch import search
 
 
@@ -19,7 +22,7 @@ def quadratic(image, target, scale):
 def run(solver, steps, image, *data, fun=quadratic):
     state = jax.jit(lambda image, *data: solver.init(fun, image, *data))(image, *data)
     update = jax.jit(lambda state, *data: solver.update(fun, state, *data))
-    for _ in range(steps):
+    for _ in range(steps + 1):  # The first one evaluates.
         state = update(state, *data)
     return state
 
@@ -175,3 +178,124 @@ def test_search_does_not_follow_a_direction_uphill():
     uphill = jnp.zeros_like(image).at[0, 0, 0].set(-1.0)
     found = search(value_and_grad, image, value, grad, aux, uphill, 1.0)
     assert float(found.value) < float(value)
+
+
+def until(solver, steps, image, *data, carried=None):
+    """The state after a number of steps, the evaluation at the start not counted."""
+    state = jax.jit(lambda image: solver.init(quadratic, image, *data, carried=carried))(image)
+    update = jax.jit(lambda state: solver.update(quadratic, state, *data))
+    while int(state.evaluations) <= steps:
+        state = update(state)
+    return state
+
+
+def torchs(image, target, optimiser, decay=1.0):
+    """Twenty steps on the quadratic with an optimiser of PyTorch's."""
+    torch = pytest.importorskip("torch")
+    x = torch.tensor(np.asarray(image, np.float64), requires_grad=True)
+    goal = torch.tensor(np.asarray(target, np.float64))
+    curvature = torch.linspace(1, 100, x.numel(), dtype=x.dtype).reshape(x.shape)
+    optimiser = optimiser(torch.optim)([x])
+    rates = torch.optim.lr_scheduler.ExponentialLR(optimiser, decay)
+    for _ in range(20):
+        optimiser.zero_grad()
+        (curvature * (x - goal) ** 2).sum().backward()
+        optimiser.step()
+        rates.step()
+    return x.detach().numpy()
+
+
+@pytest.mark.parametrize(
+    ("solver", "optimiser", "decay"),
+    [
+        (adam(0.02), lambda o: lambda p: o.Adam(p, 0.02, (0.9, 0.99)), 1.0),
+        (adam(0.1, b1=0.5, b2=0.9), lambda o: lambda p: o.Adam(p, 0.1, (0.5, 0.9)), 1.0),
+        (gradient_descent(3e-3), lambda o: lambda p: o.SGD(p, 3e-3), 1.0),
+        (
+            gradient_descent(4e-3, decay=0.5, decay_steps=10),
+            lambda o: lambda p: o.SGD(p, 4e-3),
+            0.5 ** (1 / 10),
+        ),
+    ],
+    ids=repr,
+)
+def test_first_order_solvers_agree_with_pytorch(problem, solver, optimiser, decay):
+    image, target = problem
+    expected = torchs(image, target, optimiser, decay)
+    state = until(solver, 20, image, target, 1.0)
+    np.testing.assert_allclose(state.image, expected, atol=2e-5)
+    assert np.abs(expected - image).max() > 0.05
+
+
+@pytest.mark.parametrize(
+    ("make", "rate", "steps"), [(adam, 4e-3, 1500), (gradient_descent, 9e-3, 600)]
+)
+def test_clamp_projects_every_step(problem, make, rate, steps):
+    """Goals outside [0, 1] are met on its border; the loss is the projected image's."""
+    image, target = problem
+    target = 3 * target - 1
+    state = run(make(rate, clamp=True), steps, image, target, 1.0)
+    np.testing.assert_allclose(state.image, np.clip(target, 0, 1), atol=2e-3)
+    np.testing.assert_allclose(state.loss, quadratic(state.image, target, 1.0)[0], rtol=1e-5)
+    free = run(make(rate), steps, image, target, 1.0)
+    assert float(jnp.abs(free.image - 0.5).max()) > 1
+
+
+def test_adam_carries_its_moments_over(problem):
+    image, target = problem
+    solver = adam(0.01)
+    state = until(solver, 9, image, target, 1.0)
+    (old, *_), (new, *_) = state.inner[1], solver.carry(state, (8, 10))
+    assert int(new.count) == int(old.count) == 9
+    assert new.mu.shape == new.nu.shape == (8, 10, 3)
+    assert float(new.nu.min()) >= 0
+    # An enlargement by two keeps the mean inside: each pixel's share is the same.
+    for coarse, fine in ((old.mu, new.mu), (old.nu, new.nu)):
+        assert float(coarse.min()) <= float(fine.min()) <= float(fine.max()) <= float(coarse.max())
+        np.testing.assert_allclose(fine[3:5, 3:5].mean((0, 1)), coarse[1:3, 1:3].mean((0, 1)),
+                                   atol=1e-5 * float(jnp.abs(coarse).max()))  # fmt: skip
+    same = solver.carry(state, (4, 5))[0]
+    np.testing.assert_allclose(same.nu, old.nu, rtol=1e-6)
+
+
+def test_carried_memory_goes_on_where_it_was(problem):
+    """Twelve steps are eight and four, when the memory is handed over at the same size."""
+    image, target = problem
+    for solver in (adam(0.02), gradient_descent(3e-3, decay=0.7, decay_steps=3)):
+        whole = until(solver, 12, image, target, 1.0)
+        half = until(solver, 8, image, target, 1.0)
+        # The last step's gradient is not in the memory yet; the evaluation is taken again.
+        carried = solver.carry(half, (4, 5))
+        state = until(solver, 4, half.image, target, 1.0, carried=carried)
+        np.testing.assert_allclose(state.image, whole.image, atol=1e-6)
+    assert lbfgs().carry(run(lbfgs(), 2, image, target, 1.0), (8, 10)) is None
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.99])
+def test_average_agrees_with_numpy(rng, decay):
+    """Weights (1 − d) dᵏ, latest first, divided by their sum."""
+    images = rng.uniform(size=(12, 3, 4, 3))
+    weights = (1 - decay) * decay ** np.arange(11.0, -1, -1)
+    expected = np.tensordot(weights / weights.sum(), images, 1)
+    average = Average(jnp.zeros((3, 4, 3)), jnp.float32(1.0))
+    for image in images:
+        average = jax.jit(Average.update)(average, jnp.asarray(image, jnp.float32), decay)
+    np.testing.assert_allclose(average.image, expected, rtol=1e-4)
+    first = Average(jnp.zeros((3, 4, 3)), jnp.float32(1.0)).update(
+        jnp.float32(images[0]), jnp.float32(decay)
+    )
+    np.testing.assert_allclose(first.image, images[0], rtol=1e-4)
+
+
+def test_solvers_under_vmap(problem):
+    image, target = problem
+    images = jnp.stack([image, 1 - image])
+
+    def solve(solver, image):
+        state = solver.init(quadratic, image, target, 1.0)
+        update = partial(solver.update, quadratic)
+        return jax.lax.fori_loop(0, 5, lambda _, s: update(s, target, 1.0), state).image
+
+    for solver in (adam(), gradient_descent(1e-3, clamp=True)):
+        together = jax.vmap(lambda x, s=solver: solve(s, x))(images)
+        np.testing.assert_allclose(together, [solve(solver, x) for x in images], atol=1e-6)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
 import tyro
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
 import jaxstyle as js
 from jaxstyle.cli.options import registry
@@ -55,7 +55,9 @@ def _base(arguments: Sequence[str]) -> tuple[str, Recipe]:
             raise InputError(f"{config}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{config}: no TOML: {error}") from None
-        name = name or table.pop(_FILE_SETTING, None)
+        # An option counts before the file.
+        in_file = str(table.pop(_FILE_SETTING, "default"))
+        name = name or in_file
     name = name or "default"
     try:
         return name, preset(name).updated(table)
@@ -76,6 +78,10 @@ def _commands(arguments: Sequence[str]) -> Any:
     )
 
 
+def _is_ruler(row: str) -> bool:
+    return bool(row.strip()) and not row.strip("─-╯ ")
+
+
 def _parse(arguments: Sequence[str]) -> _Command:
     """Parses the arguments; a mistake in them is one line instead of tyro's box."""
     commands = _commands(arguments)
@@ -87,16 +93,16 @@ def _parse(arguments: Sequence[str]) -> _Command:
                 prog="jaxstyle",
                 description=js.__doc__,
                 args=arguments,
-                config=(OmitArgPrefixes, OmitSubcommandPrefixes, FlagCreatePairsOff),
+                config=(OmitArgPrefixes, OmitSubcommandPrefixes),
                 registry=registry,
             )
     except SystemExit as error:
         if error.code != 2:
             raise
-        rows = [
-            line.removeprefix("│ ").removesuffix("│") for line in box.getvalue().splitlines()[1:]
-        ]
-        rows = itertools.takewhile(lambda row: not row.startswith(("─", "╰")), rows)
+        # The box has lines, or only dashes where the terminal's encoding lacks them.
+        rows = [line[2:].removesuffix("│") for line in box.getvalue().splitlines()[1:]]
+        rows = itertools.dropwhile(_is_ruler, rows)
+        rows = itertools.takewhile(lambda row: not _is_ruler(row), rows)
         # The deeply indented rows repeat the help of an option.
         told = " ".join(row.strip() for row in rows if not row.startswith(" " * 8))
         # A recipe refused as a whole says all that is needed.
@@ -139,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _with_option(message: str) -> str:
     """Returns a message that begins with a setting's name with the option in its place."""
-    word = re.match(r"[a-z]\w*", message)
+    word = re.match(r"[a-z]\w*(?=[ :])", message)
     if word and word[0] in Recipe.__dataclass_fields__:
         return "--" + word[0].replace("_", "-") + message[word.end() :]
     return message

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
 
-from tyro.conf import UseAppendAction, arg
+from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 from jaxstyle.recipe import LayerWeights, Size, parse_size, size_text
 
+Flag: TypeAlias = FlagCreatePairsOff[bool]
 Cache: TypeAlias = Annotated[
     Path | None,
     arg(
@@ -17,18 +18,18 @@ Cache: TypeAlias = Annotated[
     ),
 ]
 CompileCache: TypeAlias = Annotated[
-    bool, arg(help="Keep no compiled programs in the cache folder for the next run.")
+    Flag, arg(help="Keep no compiled programs in the cache folder for the next run.")
 ]
 Config: TypeAlias = Annotated[
     Path | None, arg(help="A TOML file of settings, as `jaxstyle presets show` prints them.")
 ]
-Debug: TypeAlias = Annotated[bool, arg(help="Show the traceback of an error.")]
+Debug: TypeAlias = Annotated[Flag, arg(help="Show the traceback of an error.")]
 Files: TypeAlias = UseAppendAction[tuple[Path, ...]]
-Overwrite: TypeAlias = Annotated[bool, arg(help="Replace the output if it exists.")]
+Overwrite: TypeAlias = Annotated[Flag, arg(help="Replace the output if it exists.")]
 PresetName: TypeAlias = Annotated[
     str, arg(help="The recipe to start from; see `jaxstyle presets`. Other options change it.")
 ]
-Quiet: TypeAlias = Annotated[bool, arg(help="Print the path of the result only.")]
+Quiet: TypeAlias = Annotated[Flag, arg(help="Print the path of the result only.")]
 
 registry = ConstructorRegistry()
 

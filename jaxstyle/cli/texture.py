@@ -10,7 +10,16 @@ from tyro.conf import Positional, arg
 import jaxstyle as js
 from jaxstyle import files, report
 from jaxstyle.cli import run
-from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Overwrite, PresetName, Quiet
+from jaxstyle.cli.options import (
+    Cache,
+    CompileCache,
+    Config,
+    Debug,
+    Flag,
+    Overwrite,
+    PresetName,
+    Quiet,
+)
 from jaxstyle.errors import InputError
 from jaxstyle.recipe import Recipe
 
@@ -26,7 +35,7 @@ class Texture:
     output: Annotated[Path, arg(aliases=["-o"])]
     """The picture to write: .png, .jpg, .webp, or .tif with 16 bits."""
     recipe: Recipe
-    seamless: bool = False
+    seamless: Flag = False
     """Let opposite borders meet, so that copies side by side show no seam."""
     preset: PresetName = "default"
     config: Config = None

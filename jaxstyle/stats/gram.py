@@ -2,7 +2,9 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -20,16 +22,35 @@ def gram(feature: Float[Array, "h w c"], mask: Mask | None = None) -> Float[Arra
 
     Args:
         feature: ``f32[h, w, c]``.
-        mask: How much each position counts, ``f32[h, w]`` in [0, 1].
+        mask: How much each position counts, ``f32[h, w]`` in [0, 1]; it has no gradient.
 
     Examples:
         >>> import jax.numpy as jnp
         >>> gram(jnp.ones((2, 3, 1))).item()
         6.0
     """
+    return _gram(feature, mask)
+
+
+@jax.custom_vjp
+def _gram(feature: Feature, mask: Mask | None) -> Matrix:
     weighted = feature if mask is None else feature * mask[..., None]
     # In full float32: style is in small differences of these sums, which shortened products lose.
     return jnp.einsum("hwi,hwj->ij", weighted, feature, precision="highest")
+
+
+def _forward(feature: Any, mask: Any) -> Any:
+    return _gram(feature, mask), (feature, mask)
+
+
+def _backward(residuals: Any, dg: Any) -> Any:
+    # One product where autodiff, which does not see the symmetry, takes two.
+    feature, mask = residuals
+    df = jnp.einsum("hwi,ij->hwj", feature, dg + dg.T, precision="highest")
+    return (df if mask is None else df * mask[..., None]), None
+
+
+_gram.defvjp(_forward, _backward)
 
 
 @dataclasses.dataclass(frozen=True)

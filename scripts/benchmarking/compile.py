@@ -1,0 +1,76 @@
+"""``compile``: what stands before the first iteration."""
+
+import dataclasses
+import re
+import tempfile
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+import jaxstyle as js
+from jaxstyle import loop, targets
+
+from .options import Measurement
+from .outcome import Row
+from .problem import OBJECTIVE, begin, make_problem
+from .processes import COMMAND, Command
+
+_observe = jax.jit(targets.observe, static_argnames=("objective",))
+
+
+def _stages(function: Any, *arguments: Any) -> Row:
+    """Traces and compiles a jitted function, and counts what it became."""
+    started = time.perf_counter()
+    lowered = function.lower(*arguments)
+    traced = time.perf_counter()
+    compiled = lowered.compile()
+    done = time.perf_counter()
+    text = compiled.as_text()
+    row: Row = {"tracing [s]": traced - started, "compiling [s]": done - traced}
+    for kind in ("fusion", "convolution"):
+        row[f"{kind}s"] = len(re.findall(rf" {kind}\(", text))
+    return row
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compile(Measurement):
+    """Time tracing and compiling of each program, and the command up to its first iteration."""
+
+    rounds: int = 3
+    """How often the command is run with a warm cache."""
+    command: str = COMMAND
+    """Arguments of jaxstyle for the command to be timed; nothing for none."""
+
+    def measure(self, encoder: js.Encoder) -> list[Row]:
+        """Returns a row for every size and program, then for the commands."""
+        rows = [row for size in self.sizes for row in self._programs(encoder, size)]
+        return rows + [row for size in self.sizes if self.command for row in self._command(size)]
+
+    def _programs(self, encoder: js.Encoder, size: int) -> list[Row]:
+        problem, program = make_problem(encoder, size), loop.Program(OBJECTIVE, js.lbfgs())
+        data, image = problem.data(), problem.image()
+        before = begin(data, image, program)
+        steps, decay = jnp.int32(1), jnp.float32(0)
+        calls = {
+            "observe": (_observe, image, data[-1], OBJECTIVE),
+            "start": (loop.start, image, None, data, program),
+            "advance": (loop.advance, *before, steps, decay, data, program),
+        }
+        # What has been traced for another size or measurement would help.
+        jax.clear_caches()
+        return [{"size": size, "program": name} | _stages(*call) for name, call in calls.items()]
+
+    def _command(self, size: int) -> list[Row]:
+        """Up to one iteration at the full size, and the picture of it written."""
+        with tempfile.TemporaryDirectory() as folder:
+            command = Command(f"{self.command} --scales 1 --iterations 1", size, folder)
+            return [
+                {
+                    "size": size,
+                    "program": f"command to first iteration, {cache} cache",
+                    "all [s]": s,
+                }
+                for cache, s in command.cold_and_warm(self.rounds).items()
+            ]

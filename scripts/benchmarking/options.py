@@ -1,0 +1,48 @@
+"""The options that every subcommand has."""
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Annotated
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+import jaxstyle as js
+
+from .outcome import Row
+
+Numbers = Annotated[
+    tuple[int, ...],
+    PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="INT[,INT…]",
+        instance_from_str=lambda words: tuple(int(part) for part in words[0].split(",")),
+        is_instance=lambda value: isinstance(value, tuple),
+        str_from_instance=lambda numbers: [",".join(map(str, numbers))],
+    ),
+]
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """What all subcommands share."""
+
+    sizes: Numbers = (256, 512)
+    """Sides of the square image, in pixels."""
+    rounds: int = 7
+    """How often the sides take turns."""
+    encoder: str = "random"
+    """The network's parameters: random is VGG19, untrained; else as of jaxstyle stylize."""
+    cores: int = dataclasses.field(default_factory=available_cores)
+    """That both sides are pinned to."""
+    json: Path | None = None
+    """File to write the numbers to."""
+
+    def measure(self, encoder: js.Encoder) -> list[Row]:
+        """Returns the rows of the table."""
+        raise NotImplementedError

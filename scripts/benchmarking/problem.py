@@ -1,0 +1,98 @@
+"""What both sides compute: the objective of the gatys recipe on two square pictures."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import jaxstyle as js
+from jaxstyle import loop, vgg
+
+RECIPE = js.preset("gatys")
+OBJECTIVE = RECIPE.make_objective()
+
+
+class Problem(NamedTuple):
+    """Everything that is handed to either side; arrays are NumPy's, so that they can be shipped.
+
+    Attributes:
+        params: Of the network, cut after the deepest layer.
+        vgg: The network.
+        preprocessing: What the network sees; a key of ``jaxstyle.vgg.PREPROCESSINGS``.
+        content: ``f32[h, w, 3]``, and where the descent starts.
+        style: Likewise.
+    """
+
+    params: dict[str, dict[str, np.ndarray]]
+    vgg: js.VGG
+    preprocessing: str
+    content: np.ndarray
+    style: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures."""
+        return len(self.content)
+
+    @property
+    def encoder(self) -> js.Encoder:
+        """Ours, not prepared yet."""
+        return js.Encoder(jax.tree.map(jnp.asarray, self.params), self.vgg, self.preprocessing)
+
+    @property
+    def loss_weights(self) -> js.LossWeights:
+        """The recipe's."""
+        return RECIPE.make_loss_weights()
+
+    def data(self) -> loop.Data:
+        """Returns what our side's loss is computed from."""
+        encoder = jax.jit(vgg.prepare)(self.encoder)
+        targets = jax.jit(js.make_targets, static_argnums=3)(
+            jnp.asarray(self.content), jnp.asarray(self.style), encoder, OBJECTIVE
+        )
+        return targets, jax.tree.map(jnp.float32, self.loss_weights), encoder
+
+    def image(self) -> jax.Array:
+        """Returns the image to start from."""
+        return jnp.asarray(self.content)
+
+
+def make_problem(encoder: js.Encoder, size: int) -> Problem:
+    """Makes a problem of smooth random pictures: what they show does not change the time."""
+    noise = np.random.default_rng(0).random((2, max(size // 8, 2), max(size // 8, 2), 3), "float32")
+    content, style = (
+        np.clip(jax.image.resize(n, (size, size, 3), "cubic"), 0, 1).astype("float32")
+        for n in noise
+    )
+    encoder = vgg.truncate(encoder, OBJECTIVE.layers)
+    params = jax.tree.map(np.asarray, encoder.params)
+    return Problem(params, encoder.vgg, encoder.preprocessing, content, style)
+
+
+evaluate = jax.jit(jax.value_and_grad(js.loss), static_argnums=4)
+"""Our loss and gradient: ``(image, *data, objective)``."""
+
+
+def evaluation(data: loop.Data, image: jax.Array) -> Callable[[], object]:
+    """Returns one evaluation of our loss and gradient, to be called and waited for."""
+    return lambda: jax.block_until_ready(evaluate(image, *data, OBJECTIVE))
+
+
+def begin(
+    data: loop.Data, image: jax.Array, program: loop.Program
+) -> tuple[loop.SolverState, loop.Average]:
+    """Returns what :func:`proceed` goes on from: the loop's state before its first update."""
+    return loop.start(image, None, data, program), loop.Average(image + 0, jnp.float32(0))
+
+
+def proceed(
+    before: tuple[loop.SolverState, loop.Average],
+    steps: int,
+    data: loop.Data,
+    program: loop.Program,
+) -> loop.Chunk:
+    """Runs some iterations of the compiled loop and waits for them; ``before`` is used up."""
+    chunk = loop.advance(*before, jnp.int32(steps), jnp.float32(0), data, program)
+    return jax.block_until_ready(chunk)

@@ -1,0 +1,57 @@
+"""Processes of their own: for whole commands, with a compilation cache, and for peaks of memory."""
+
+import multiprocessing
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple, TypeVar
+
+from .rounds import seconds
+
+ROOT = Path(__file__).parents[2]
+COMMAND = "stylize docs/examples/harbour.jpg docs/examples/painting.jpg"
+
+Answer = TypeVar("Answer")
+
+
+def in_own_process(measure: Callable[..., Answer], *arguments: object) -> Answer:
+    """Returns what a function returns in a process that has done nothing else."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(measure, *arguments).result()
+
+
+class Command(NamedTuple):
+    """The command at some size.
+
+    Attributes:
+        arguments: Of jaxstyle, relative to the repository, without output and size.
+        size: Of the result.
+        folder: For the result and what the command caches.
+    """
+
+    arguments: str
+    size: int
+    folder: str
+
+    def run(self) -> None:
+        """Runs it to the end.
+
+        Raises:
+            subprocess.CalledProcessError: It failed.
+        """
+        command = [sys.executable, "-m", "jaxstyle", *shlex.split(self.arguments)]
+        output = ["-o", str(Path(self.folder, "picture.png")), "--overwrite", "--quiet"]
+        options = ["--size", str(self.size), "--cache", str(Path(self.folder, "cache"))]
+        subprocess.run(
+            [*command, *output, *options], cwd=ROOT, stdout=subprocess.DEVNULL, check=True
+        )
+
+    def cold_and_warm(self, rounds: int) -> dict[str, float]:
+        """Returns the seconds with an empty cache, and the median of those with a full one."""
+        cold = seconds(self.run)
+        return {"cold": cold, "warm": median(seconds(self.run) for _ in range(rounds))}

@@ -1,0 +1,459 @@
+"""All pairs of options, together in as few runs as cover them, and what each option promises."""
+
+import dataclasses
+import itertools
+import random
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias, get_args
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import command
+import jaxstyle as js
+from jaxstyle import solvers
+from jaxstyle.colour import Colour, recolour
+from jaxstyle.normalisation import Normalisation
+from jaxstyle.parameterisation import Variable, from_image, to_image
+from jaxstyle.pretrained import random_encoder
+from jaxstyle.recipe import STATISTICS
+from jaxstyle.resize import resize
+from jaxstyle.schedule import Init, initial_image
+from jaxstyle.sources import Sources, make_sources
+from jaxstyle.variation import Variation
+from jaxstyle.vgg import Padding, Pooling
+
+Row: TypeAlias = Mapping[str, Any]
+Setting: TypeAlias = tuple[str, Any]
+
+OPTIONS = {
+    "statistic": tuple(STATISTICS),
+    "normalisation": get_args(Normalisation),
+    "tv": get_args(Variation),
+    "colour": get_args(Colour),
+    "solver": ("lbfgs", "adam", "gradient-descent"),
+    "variable": get_args(Variable),
+    "clamp": (False, True),
+    "normalise_gradients": (False, True),
+    "pooling": get_args(Pooling),
+    "padding": get_args(Padding),
+    "init": get_args(Init),
+    "scales": (1, 2),
+    "average": (0.0, 0.9),
+    "styles": (1, 2),
+    "regions": (1, 2),
+    "texture": (False, True),
+}
+
+# The library refuses the first three; textures have no content to take anything from.
+EXCLUDED = [
+    ({"solver": ("lbfgs",)}, {"clamp": (True,)}),
+    ({"solver": ("lbfgs",)}, {"normalise_gradients": (True,)}),
+    ({"variable": ("encoder", "sigmoid")}, {"clamp": (True,)}),
+    ({"texture": (True,)}, {"colour": ("content", "luminance", "match")}),
+    ({"texture": (True,)}, {"regions": (2,)}),
+    ({"texture": (True,)}, {"init": ("content", "matched")}),
+]
+
+
+def excludes(*settings: Setting) -> bool:
+    """Whether some of the settings exclude each other."""
+    row = dict(settings)
+    return any(
+        all(row.get(name) in values for part in parts for name, values in part.items())
+        for parts in EXCLUDED
+    )
+
+
+def pairs_of(settings: Iterable[Setting]) -> set[tuple[Setting, Setting]]:
+    """All pairs of settings, the options of each in the order of OPTIONS."""
+    names = list(OPTIONS)
+    ordered = sorted(settings, key=lambda setting: names.index(setting[0]))
+    return {pair for pair in itertools.combinations(ordered, 2) if pair[0][0] != pair[1][0]}
+
+
+def allowed_pairs() -> set[tuple[Setting, Setting]]:
+    settings = [(name, value) for name, values in OPTIONS.items() for value in values]
+    return {pair for pair in pairs_of(settings) if not excludes(*pair)}
+
+
+def grow(uncovered: list[tuple[Setting, Setting]], draw: random.Random) -> Row:
+    """A row with one pair that is uncovered, and of the others as many as come along."""
+    row, left = dict(draw.choice(uncovered)), set(uncovered)
+    for name in draw.sample(list(OPTIONS), len(OPTIONS)):
+        if name not in row:
+            fitting = [v for v in OPTIONS[name] if not excludes(*row.items(), (name, v))]
+            gains = [len(pairs_of((*row.items(), (name, v))) & left) for v in fitting]
+            best = [v for v, gain in zip(fitting, gains, strict=True) if gain == max(gains)]
+            row[name] = draw.choice(best)
+    return {name: row[name] for name in OPTIONS}
+
+
+def covering_rows() -> list[Row]:
+    """Rows in which all pairs occur: greedily, each the best of a few drawn at random."""
+    draw, rows, uncovered = random.Random(15), [], allowed_pairs()
+    while uncovered:
+        ordered = sorted(uncovered, key=repr)
+        candidates = [grow(ordered, draw) for _ in range(8)]
+        rows.append(max(candidates, key=lambda row: len(pairs_of(row.items()) & uncovered)))
+        uncovered -= pairs_of(rows[-1].items())
+    return cheaper(rows)
+
+
+def cheaper(rows: list[Row]) -> list[Row]:
+    """The rows with the quickest value of some options wherever no pair is lost by it."""
+    rows, wanted = list(rows), allowed_pairs()
+    for name in ("scales", "styles", "regions", "statistic"):
+        for i, row in enumerate(rows):
+            changed = {**row, name: OPTIONS[name][0]}
+            covered = set().union(
+                *(pairs_of(r.items()) for r in (changed, *rows[:i], *rows[i + 1 :]))
+            )
+            if covered == wanted:
+                rows[i] = changed
+    return rows
+
+
+ROWS = covering_rows()
+SHAPE, STYLE_SHAPES = (32, 40), ((40, 32), (32, 32))
+LAYERS = {"content_layers": ("conv2_1",), "style_layers": ("image", "conv1_1", "conv2_2")}
+BLEND = (0.7, 0.3)
+
+
+quick_compilation = command.quick_compilation
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    """Two blocks, so that there is something to pool, and three convolutions to pad."""
+    return random_encoder(js.VGG(depths=(1, 2), widths=(6, 8)))
+
+
+def picture(shape, middle, swing, waves):
+    """Waves around a colour, well inside the range, the right half shifted."""
+    y, x = np.mgrid[: shape[0], : shape[1]]
+    phase = waves * y / 5 + x / (3 * waves) + 2.0 * (x > shape[1] // 2)
+    wave = np.sin(phase)[..., None] * np.array(swing)
+    return jnp.asarray(np.array(middle) + wave, jnp.float32)
+
+
+def halves(shape):
+    """Masks of the left and of the right half."""
+    left = jnp.broadcast_to(jnp.arange(shape[1]) < shape[1] // 2, shape)
+    return jnp.stack([left, ~left]).astype(jnp.float32)
+
+
+CONTENT = picture(SHAPE, (0.3, 0.4, 0.6), (0.1, 0.15, 0.2), 1)
+STYLES = [
+    picture(STYLE_SHAPES[0], (0.7, 0.5, 0.3), (0.25, 0.15, 0.05), 3),
+    picture(STYLE_SHAPES[1], (0.4, 0.7, 0.4), (0.05, 0.25, 0.1), 2),
+]
+
+
+class Case(NamedTuple):
+    """What a row asks for, seen apart from ``stylize``."""
+
+    row: Row
+    encoder: js.Encoder
+    objective: js.Objective
+    sources: Sources
+
+    def terms(self, image: jax.Array, weights: js.LossWeights) -> js.LossTerms:
+        return _terms(image, self.sources, weights, self.encoder, self.objective)
+
+    def solver(self, image: jax.Array, weights: js.LossWeights) -> solvers.Solver:
+        """Steps of about a hundredth of the range near an image, in units of the variable."""
+        variable, kind = self.row["variable"], self.row["solver"]
+        units = 1.0 if variable == "image" else 4.0
+        if kind == "lbfgs":
+            return js.lbfgs()
+        if kind == "adam":
+            return js.adam(0.004 * units, clamp=self.row["clamp"])
+        z = from_image(variable, image, self.encoder)
+        slope = _slope(z, self.sources, weights, self.encoder, self.objective, variable)
+        rate = 0.003 * units * image.size**0.5 / float(slope)
+        return js.gradient_descent(rate, clamp=self.row["clamp"])
+
+
+@partial(jax.jit, static_argnames="objective")
+def _terms(image, sources, weights, encoder, objective):
+    targets = js.make_targets(
+        sources.content,
+        sources.styles,
+        encoder,
+        objective,
+        blend=sources.blend,
+        content_masks=sources.content_masks,
+        style_masks=sources.style_masks,
+    )
+    return js.loss_terms(image, targets, weights, encoder, objective)
+
+
+@partial(jax.jit, static_argnames=("objective", "variable"))
+def _slope(z, sources, weights, encoder, objective, variable):
+    def loss(z):
+        return _terms(to_image(variable, z, encoder), sources, weights, encoder, objective).loss
+
+    return jnp.linalg.norm(jax.grad(loss)(z))
+
+
+def make_case(row: Row, encoder: js.Encoder) -> Case:
+    vgg = encoder.vgg.clone(pooling=row["pooling"], padding=row["padding"])
+    objective = js.Objective(
+        **LAYERS | ({"content_layers": ()} if row["texture"] else {}),
+        statistic=STATISTICS[row["statistic"]],
+        normalisation=row["normalisation"],
+        tv=row["tv"],
+        normalise_gradients=row["normalise_gradients"],
+    )
+    content, styles = recolour(row["colour"], CONTENT, STYLES[: row["styles"]])
+    content_masks = style_masks = None
+    if row["regions"] == 2:
+        content_masks = halves(SHAPE)
+        style_masks = [halves(shape) for shape in STYLE_SHAPES[: row["styles"]]]
+    blend = BLEND[: row["styles"]]
+    sources = make_sources(content, styles, blend, content_masks, style_masks)
+    return Case(row, dataclasses.replace(encoder, vgg=vgg), objective, sources)
+
+
+def halfway(case: Case) -> jax.Array:
+    """An image as far from the content as from the style."""
+    return (case.sources.content + resize(case.sources.styles[0], SHAPE)) / 2
+
+
+def balanced(case: Case) -> js.LossWeights:
+    """Weights that make content and style 1 halfway, and the total variation a tenth."""
+    terms = case.terms(halfway(case), js.LossWeights(1.0, 1.0, 1.0))
+    content = 1 / terms.content if case.objective.content_layers else jnp.float32(1.0)
+    return js.LossWeights(content, 1 / terms.style, 0.1 / terms.tv)
+
+
+def paint(case: Case, **options: Any) -> js.Result:
+    """Calls the library as a row says."""
+    row, (_, _, _, content_masks, style_masks) = case.row, case.sources
+    options |= {
+        "objective": case.objective,
+        "schedule": js.Schedule(
+            iterations=6,
+            scales=row["scales"],
+            scale_factor=2**0.5,
+            coarse_iterations=4,
+            coarsest=16,
+            average=row["average"],
+        ),
+        "init": row["init"],
+        "variable": row["variable"],
+        "blend": BLEND[: row["styles"]],
+    }
+    styles = STYLES[: row["styles"]]
+    if row["texture"]:
+        return js.texture(case.encoder, styles, SHAPE, **options)
+    options |= {"content_masks": content_masks, "style_masks": style_masks}
+    return js.stylize(case.encoder, CONTENT, styles, colour=row["colour"], **options)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row.values())))
+def test_every_pair_of_options(row, encoder):
+    case, seen = make_case(row, encoder), []
+    weights = balanced(case)
+    start = initial_image(row["init"], case.sources.content, case.sources.styles[0], SHAPE, 0)
+    solver = case.solver(halfway(case), weights)
+    result = paint(case, loss_weights=weights, solver=solver, callback=seen.append)
+    assert result.status == "finished"
+    assert result.image.shape == (*SHAPE, 3)
+    assert np.all(np.isfinite(np.stack(result.terms)))
+    assert 0 <= float(result.image.min()) <= float(result.image.max()) <= 1
+    last = seen[-1]
+    before, after = (case.terms(image, weights) for image in (start, last.image))
+    if row["normalise_gradients"]:  # It follows no loss's gradient, but each term's own.
+        assert after.style < before.style or after.loss < before.loss
+    else:
+        assert after.loss < before.loss
+    if not row["average"]:
+        np.testing.assert_allclose(last.terms, after, rtol=1e-3, atol=1e-5)
+    if row["clamp"] or row["variable"] == "sigmoid":
+        assert all(p.image.min() >= 0 and p.image.max() <= 1 for p in seen)
+    shapes = {progress.shape for progress in seen}
+    assert shapes == ({(22, 28), SHAPE} if row["scales"] == 2 else {SHAPE})
+    check_colour(row["colour"], result.image, start)
+
+
+def check_colour(colour, image, start):
+    """Colours go the content's way, or are the content's up to what the range cuts off."""
+    image, start, content = (np.asarray(x, np.float64) for x in (image, start, CONTENT))
+    if colour in ("content", "match"):
+        before, after = (abs(x.mean((0, 1)) - content.mean((0, 1))).max() for x in (start, image))
+        assert after < max(before, 0.02)
+    if colour == "luminance":
+        weights = np.array([0.299, 0.587, 0.114])
+        chroma, wanted = (x - (x @ weights)[..., None] for x in (image, content))
+        np.testing.assert_allclose(np.cross(chroma, wanted), 0, atol=1e-5)
+        inside = (image > 1e-4).all(-1) & (image < 1 - 1e-4).all(-1)
+        assert inside.mean() > 0.5
+        np.testing.assert_allclose(chroma[inside], wanted[inside], atol=1e-5)
+
+
+def test_rows_cover_every_pair_of_options_that_go_together():
+    values = [(name, value) for name in OPTIONS for value in OPTIONS[name]]
+    missing = [
+        (a, b)
+        for a, b in itertools.combinations(values, 2)
+        if a[0] != b[0]
+        and not any(
+            (a[1] in p.get(a[0], ()) and b[1] in q.get(b[0], ()))
+            or (b[1] in p.get(b[0], ()) and a[1] in q.get(a[0], ()))
+            for p, q in EXCLUDED
+        )
+        and not any(row[a[0]] == a[1] and row[b[0]] == b[1] for row in ROWS)
+    ]
+    assert missing == []
+    assert not any(excludes(*row.items()) for row in ROWS)
+    assert covering_rows() == ROWS
+
+
+WEIGHTS = js.LossWeights(1.0, 3.0, 10.0, style_layers={"image": 20.0})
+
+
+def run(encoder, styles=STYLES[0], **options):
+    defaults = {"objective": js.Objective(**LAYERS), "schedule": js.Schedule(8, 1)}
+    defaults |= {"loss_weights": WEIGHTS}
+    return js.stylize(encoder, CONTENT, styles, **defaults | options)
+
+
+@pytest.mark.parametrize("options", [
+    {"objective": js.Objective(**LAYERS, normalise_gradients=True)},
+    {"solver": js.adam(clamp=True), "variable": "sigmoid"},
+    {"solver": js.gradient_descent(1.0, clamp=True), "variable": "encoder"},
+], ids=str)  # fmt: skip
+def test_what_excludes_each_other_is_refused(encoder, options):
+    with pytest.raises(js.InputError, match=r"normalise_gradients|clamp"):
+        run(encoder, **options)
+
+
+@pytest.mark.parametrize("tv", get_args(Variation))
+def test_more_total_variation_weight_less_variation(encoder, tv):
+    objective = js.Objective(**LAYERS, tv=tv)
+    rough, smooth = (
+        np.asarray(
+            run(
+                encoder,
+                objective=objective,
+                loss_weights=WEIGHTS.replace(tv=weight),
+                init="noise",
+            ).image
+        )
+        for weight in (0.0, 300.0)
+    )
+    assert variation(smooth) < 0.7 * variation(rough)
+
+
+def variation(image):
+    return np.abs(np.diff(image, axis=0)).sum() + np.abs(np.diff(image, axis=1)).sum()
+
+
+def test_more_style_weight_less_distance_in_style(encoder):
+    distances = []
+    for weight in (0.3, 3.0, 30.0):
+        terms = run(
+            encoder, schedule=js.Schedule(30, 1), loss_weights=WEIGHTS.replace(style=weight)
+        ).terms
+        distances.append(terms.style[-1] / weight)
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] < 0.5 * distances[0]
+
+
+def test_more_content_weight_less_distance_in_content(encoder):
+    distances = []
+    for weight in (0.3, 3.0, 30.0):
+        terms = run(
+            encoder, schedule=js.Schedule(30, 1), loss_weights=WEIGHTS.replace(content=weight)
+        ).terms
+        distances.append(terms.content[-1] / weight)
+    assert distances == sorted(distances, reverse=True)
+    assert distances[-1] < 0.8 * distances[0]
+
+
+def test_more_share_nearer_to_that_style(encoder):
+    first, second = (np.asarray(style).mean((0, 1)) for style in STYLES)
+    axis = (second - first) / np.square(second - first).sum()
+    images = [run(encoder, STYLES, blend=(1 - s, s)).image for s in (0.0, 0.3, 0.6, 1.0)]
+    # 0 at the mean colour of the first style, 1 at that of the second.
+    places = [float((np.asarray(image).mean((0, 1)) - first) @ axis) for image in images]
+    assert places == sorted(places)
+    assert places[-1] - places[0] > 0.5
+    np.testing.assert_array_equal(images[0], run(encoder, STYLES[0]).image)
+
+
+def test_each_region_takes_over_its_own(encoder):
+    """The left half is drawn to the style's red half, the right to its green one; and crosswise."""
+    red, green = jnp.array([0.7, 0.3, 0.3]), jnp.array([0.3, 0.7, 0.3])
+    masks, style = halves((32, 32)), picture((32, 32), (0, 0, 0), (0.1, 0.1, 0.1), 2)
+    style += masks[0][..., None] * red + masks[1][..., None] * green
+    for swapped in (False, True):
+        guides = {
+            "content_masks": halves(SHAPE),
+            "style_masks": [masks[::-1] if swapped else masks],
+        }
+        image = np.asarray(run(encoder, style, **guides).image)
+        left, right = (half.mean((0, 1)) for half in np.split(image, 2, axis=1))
+        reddish = (left - right)[0] * (-1 if swapped else 1)
+        greenish = (right - left)[1] * (-1 if swapped else 1)
+        assert reddish > 0.15
+        assert greenish > 0.15
+
+
+@pytest.mark.parametrize("solver", [js.lbfgs(), js.adam(0.01)], ids=repr)
+def test_average_is_that_of_the_images_gone_through(encoder, solver):
+    def last(**schedule):
+        """The last image, not clipped."""
+        seen = []
+        run(
+            encoder, solver=solver, schedule=js.Schedule(scales=1, **schedule), callback=seen.append
+        )
+        return np.asarray(seen[-1].image, np.float64)
+
+    path = [np.asarray(CONTENT), *(last(iterations=n) for n in range(1, 6))]
+    for decay in (0.5, 0.9):
+        factors = decay ** np.arange(6)[::-1]
+        expected = sum(f * x for f, x in zip(factors, path, strict=True)) / factors.sum()
+        average = last(iterations=5, average=decay)
+        np.testing.assert_allclose(average, expected, atol=1e-5)
+        assert np.abs(average - path[-1]).max() > 0.005
+
+
+@pytest.mark.parametrize("init", get_args(Init))
+def test_without_iterations_the_start_is_the_result(encoder, init):
+    options = {"init": init, "schedule": js.Schedule(0, 1)}
+    image, other = (np.asarray(run(encoder, seed=s, **options).image) for s in (0, 1))
+    assert np.array_equal(image, other) == (init not in ("noise", "grey"))
+    mean, spread = image.mean((0, 1)), image.std((0, 1))
+    if init == "content":
+        np.testing.assert_array_equal(image, CONTENT)
+    elif init == "noise":
+        np.testing.assert_allclose(mean, 0.5, atol=0.05)
+        np.testing.assert_allclose(spread, 12**-0.5, atol=0.02)
+    elif init == "grey":
+        assert 0 < spread.max() < 1e-4
+    else:
+        np.testing.assert_allclose(mean, np.mean(STYLES[0], (0, 1)), atol=0.02)
+        np.testing.assert_allclose(spread, np.std(STYLES[0], (0, 1)), atol=0.02)
+
+
+def test_sigmoid_and_clamp_stay_in_range_where_the_image_would_leave_it(encoder):
+    """Towards a style of nothing but black and white."""
+    style = (picture((32, 32), (0.5,) * 3, (0.5,) * 3, 3) > 0.5).astype(jnp.float32)
+    outside = {}
+    for name, clamp, variable in (
+        ("image", False, "image"), ("clamp", True, "image"), ("sigmoid", False, "sigmoid"),
+    ):  # fmt: skip
+        seen, solver = [], js.adam(0.1, clamp=clamp)
+        run(encoder, style, solver=solver, variable=variable, callback=seen.append)
+        extremes = [x for p in seen for x in (-float(p.image.min()), float(p.image.max()) - 1)]
+        outside[name] = max(extremes)
+    assert outside["image"] > 0.02
+    assert outside["clamp"] <= 0
+    assert outside["sigmoid"] < 0

@@ -1,0 +1,182 @@
+"""What XLA makes of the objective: operations, convolutions, and how often it compiles.
+
+Nothing is timed: these are the properties that the speed rests on.
+"""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import jaxtyping
+import pytest
+
+import jaxstyle as js
+from jaxstyle import convolution, loop, winograd
+from jaxstyle.vgg import VGG, block_of
+
+STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
+OBJECTIVE = js.Objective(("conv4_2",), STYLE_LAYERS, normalisation="mean")
+NARROW = VGG(depths=(2, 2, 4, 4, 1), widths=(4, 6, 8, 10, 12))
+WIDE = VGG(depths=(2, 2, 4, 4, 1))
+# Under 48 px the deepest features are smaller than a kernel, and XLA turns the two around.
+SIZE = 48
+# What XLA's CPU backend has a fast path for, in and out of loops: nothing reversed, dilated or
+# strided, and the kernel's axes in this order. Autodiff's convolution has a reversed kernel, 01oi.
+PLAIN = "window={size=3x3 pad=1_1x1_1}, dim_labels=b01f_01io->b01f"
+
+
+@pytest.fixture(autouse=True)
+def unchecked():
+    """Lowering puts descriptions of arguments where types say that arrays are."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def compilations():
+    """The names of the programs that XLA compiles meanwhile."""
+    names = []
+
+    def listen(event, seconds, **facts):
+        if event == "/jax/core/compile/backend_compile_duration":
+            names.append(facts["fun_name"])
+
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    yield names
+    jax.monitoring.unregister_event_duration_listener(listen)
+
+
+def array(*shape):
+    return jax.ShapeDtypeStruct(shape, jnp.float32)
+
+
+def direct_encoder(vgg):
+    """Shapes only, and every convolution the direct one."""
+    params, inputs = {}, 3
+    for name in vgg.layers:
+        outputs = vgg.widths[block_of(name) - 1]
+        params[name] = {"kernel": array(3, 3, inputs, outputs), "bias": array(outputs)}
+        inputs = outputs
+    kernels = {
+        name: jax.eval_shape(lambda k: convolution.prepare(k, platform="gpu"), p["kernel"])
+        for name, p in params.items()
+    }
+    return js.Encoder(params, vgg, "caffe", kernels)
+
+
+def make_data(encoder, size):
+    def targets(content, style, encoder):
+        return js.make_targets(content, style, encoder, OBJECTIVE)
+
+    image = array(size, size, 3)
+    weights = jax.tree.map(lambda _: array(), js.LossWeights())
+    return jax.eval_shape(targets, image, image, encoder), weights, encoder
+
+
+def compile_objective(encoder, size):
+    function = jax.jit(jax.value_and_grad(js.loss), static_argnums=4)
+    return function.lower(array(size, size, 3), *make_data(encoder, size), OBJECTIVE).compile()
+
+
+def compile_loop(encoder, size):
+    program, data = loop.Program(OBJECTIVE, js.lbfgs()), make_data(encoder, size)
+    image = array(size, size, 3)
+    state = jax.eval_shape(lambda i, d: loop.start(i, None, d, program), image, data)
+    average = loop.Average(image, array())
+    steps = jax.ShapeDtypeStruct((), jnp.int32)
+    return loop.advance.lower(state, average, steps, array(), data, program).compile()
+
+
+def convolutions(compiled):
+    return re.findall(r"^.* convolution\(.*$", compiled.as_text(), re.MULTILINE)
+
+
+def expected_convolutions(vgg, size):
+    """Per layer ``2·i·o`` for each tap inside the image, and as many for the adjoint."""
+    total, inputs = 0, 3
+    for name in vgg.layers:
+        side, outputs = size >> (block_of(name) - 1), vgg.widths[block_of(name) - 1]
+        total += 2 * 2 * (3 * side - 2) ** 2 * inputs * outputs
+        inputs = outputs
+    return total
+
+
+def expected_grams(vgg, size):
+    """Per style layer ``2·n·c²``, and as many for the gradient."""
+    sides = [size >> (block_of(name) - 1) for name in STYLE_LAYERS]
+    return sum(2 * 2 * side**2 * c**2 for side, c in zip(sides, vgg.widths, strict=True))
+
+
+def test_operations_are_those_of_the_formula():
+    """Within 3 %: what is pointwise, and the sums, come on top."""
+    counted = compile_objective(direct_encoder(WIDE), 64).cost_analysis()["flops"]
+    expected = expected_convolutions(WIDE, 64) + expected_grams(WIDE, 64)
+    assert counted == pytest.approx(expected, rel=0.03)
+
+
+def test_winograd_has_the_operations_of_its_formula():
+    """36 products of matrices a tile of 4×4 outputs, and the transforms into and out of them."""
+    side, inputs, outputs = 16, 128, 256  # one strip: XLA counts the body of a loop once
+    kernel = jax.eval_shape(winograd.transform_kernel, array(3, 3, inputs, outputs))
+    layer = jax.jit(winograd.convolve, static_argnums=2)
+    compiled = layer.lower(array(side, side, inputs), kernel, 1).compile()
+    tile = 36 * inputs * outputs + 36 * 36 * inputs + 16 * 36 * outputs
+    expected = 2 * (side // 4) ** 2 * tile
+    assert compiled.cost_analysis()["flops"] == pytest.approx(expected, rel=0.03)
+    assert expected < 0.4 * 2 * (3 * side - 2) ** 2 * inputs * outputs
+
+
+@pytest.mark.parametrize("compiler", [compile_objective, compile_loop])
+def test_objective_is_there_once(compiler):
+    """A convolution and an adjoint a layer, in the loop's body and nowhere else."""
+    encoder = direct_encoder(NARROW)
+    lines = convolutions(compiler(encoder, SIZE))
+    assert len(lines) == 2 * len(NARROW.layers)
+    # Channels of the inputs are not in the line; layers and adjoints have their own outputs.
+    widths = [int(re.search(r",(\d+)\]", line)[1]) for line in lines]
+    outputs = [NARROW.widths[block_of(name) - 1] for name in NARROW.layers]
+    assert sorted(widths) == sorted([*outputs, 3, *outputs[:-1]])
+    if compiler is compile_loop:
+        assert all("while/body" in line for line in lines)
+
+
+def test_every_convolution_in_the_loop_is_plain():
+    lines = convolutions(compile_loop(direct_encoder(NARROW), SIZE))
+    assert lines
+    assert [line for line in lines if PLAIN not in line] == []
+
+
+def test_autodiff_has_a_convolution_that_is_not_plain():
+    """What the convolution's own adjoint avoids; shows that the test before this one can fail."""
+
+    def descend(image, kernel):
+        def loss(x):
+            y = jax.lax.conv_general_dilated(
+                x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+            return jnp.square(y).sum()
+
+        return jax.lax.fori_loop(0, 3, lambda _, x: x - jax.grad(loss)(x), image)
+
+    compiled = jax.jit(descend).lower(array(1, 16, 16, 8), array(3, 3, 8, 8)).compile()
+    assert [PLAIN in line for line in convolutions(compiled)] == [True, False]
+
+
+def test_one_scale_compiles_once(encoder, pictures, compilations):
+    """However many chunks it takes; and another run of the shape compiles nothing at all."""
+    content, style = pictures[0][:-3, :-5], pictures[1]
+    other = 1 - content
+    options = {
+        "objective": js.Objective(("conv2_2",), ("conv1_1", "conv3_1")),
+        "schedule": js.Schedule(iterations=16, scales=1),
+    }
+    chunks = []
+    first = js.stylize(encoder, content, style, callback=chunks.append, **options)
+    assert len(chunks) >= 2
+    assert [compilations.count(f"jit({name})") for name in ("start", "advance")] == [1, 1]
+    compilations.clear()
+    options["loss_weights"] = js.LossWeights(2.0, 7.0, 0.5)
+    second = js.stylize(encoder, other, style, **options)
+    assert compilations == []
+    assert second.terms.loss[-1] != first.terms.loss[-1]

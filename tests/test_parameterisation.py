@@ -1,0 +1,109 @@
+"""Variables: there and back, and the chain rule."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxstyle as js
+import oracles
+from jaxstyle.parameterisation import from_image, to_image
+from jaxstyle.vgg import PREPROCESSINGS
+
+VARIABLES = ("image", "encoder", "sigmoid")
+CAFFE = np.array([123.68, 116.779, 103.939])
+
+
+@pytest.fixture(params=["torch", "caffe"])
+def either(encoder, request):
+    return encoder.replace(preprocessing=request.param)
+
+
+def plain(variable, z, encoder):
+    """In float64, constants written out."""
+    if variable == "sigmoid":
+        return 1 / (1 + np.exp(-z))
+    if variable == "encoder" and encoder.preprocessing == "caffe":
+        return (z + CAFFE) / 255
+    return z * oracles.STD + oracles.MEAN if variable == "encoder" else z
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_there_and_back(either, variable, rng):
+    image = jnp.asarray(rng.uniform(0.02, 0.98, (6, 7, 3)), jnp.float32)
+    z = from_image(variable, image, either)
+    np.testing.assert_allclose(to_image(variable, z, either), image, atol=1e-6)
+    np.testing.assert_allclose(plain(variable, np.float64(z), either), image, atol=1e-6)
+
+
+def test_encoder_variable_is_the_networks_input(either, rng):
+    image = jnp.asarray(rng.uniform(size=(6, 7, 3)), jnp.float32)
+    z = from_image("encoder", image, either)
+    preprocessing = PREPROCESSINGS[either.preprocessing]
+    network = preprocessing(image)[..., ::-1] if preprocessing.bgr else preprocessing(image)
+    np.testing.assert_allclose(z, network, atol=1e-4)
+
+
+@pytest.mark.parametrize("variable", VARIABLES)
+def test_gradient_follows_the_chain_rule(either, variable, rng):
+    image = jnp.asarray(rng.uniform(0.1, 0.9, (6, 7, 3)), jnp.float32)
+    factors = rng.normal(size=image.shape)
+    z = from_image(variable, image, either)
+
+    def loss(z):
+        return (jnp.asarray(factors, jnp.float32) * to_image(variable, z, either) ** 2).sum()
+
+    gradient = jax.jit(jax.grad(loss))(z)
+    error = oracles.slope_error(
+        lambda z: (factors * plain(variable, z, either) ** 2).sum(), z, gradient, rng
+    )
+    assert error < 1e-5
+
+
+def test_sigmoid_stays_inside(encoder):
+    z = jnp.asarray([-1e30, -100.0, -5.0, 0.0, 5.0, 100.0]).reshape(1, 2, 3)
+    image, slopes = jax.jvp(lambda z: to_image("sigmoid", z, encoder), (z,), (jnp.ones_like(z),))
+    assert 0 <= float(image.min()) <= float(image.max()) <= 1
+    assert np.all(np.isfinite(slopes))
+    for extreme in (0.0, 1.0):
+        z = from_image("sigmoid", jnp.full((2, 2, 3), extreme), encoder)
+        back = to_image("sigmoid", z, encoder)
+        assert 0 < float(jnp.abs(back - extreme).max()) <= 0.0101
+        assert float(jax.grad(lambda z: to_image("sigmoid", z, encoder).sum())(z).min()) > 1e-3
+
+
+def test_under_vmap(encoder, rng):
+    images = jnp.asarray(rng.uniform(0.1, 0.9, (2, 4, 5, 3)), jnp.float32)
+    for variable in VARIABLES:
+        together = jax.vmap(lambda x, v=variable: from_image(v, x, encoder))(images)
+        singles = [from_image(variable, x, encoder) for x in images]
+        np.testing.assert_allclose(together, singles, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("variable", "solver"), [("encoder", js.adam(0.05)), ("sigmoid", js.lbfgs())], ids=str
+)
+def test_runs_go_downhill(encoder, pictures, variable, solver):
+    """And stay inside, where a sigmoid keeps them there, without being clipped."""
+    seen = []
+    result = js.stylize(
+        encoder,
+        *pictures,
+        objective=js.Objective(("conv2_2",), ("image", "conv1_1")),
+        schedule=js.Schedule(iterations=8, scales=1),
+        variable=variable,
+        solver=solver,
+        callback=seen.append,
+    )
+    loss = sum(result.terms)
+    assert loss[-1] < 0.8 * loss[0]
+    if variable == "sigmoid":
+        assert all(0 < float(p.image.min()) <= float(p.image.max()) < 1 for p in seen)
+
+
+def test_what_cannot_go_together_is_refused(encoder, pictures):
+    with pytest.raises(js.InputError, match=r"clamp: .* image, not sigmoid"):
+        js.stylize(encoder, *pictures, variable="sigmoid", solver=js.adam(clamp=True))
+    unchecked = getattr(to_image, "__wrapped__", to_image)
+    with pytest.raises(js.InputError, match="variable 'yuv': unknown; choose image"):
+        unchecked("yuv", pictures[0], encoder)

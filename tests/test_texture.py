@@ -1,0 +1,217 @@
+"""Textures, from the library and from the command: their size, their style, their seams."""
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import command
+import jaxstyle as js
+from command import check_refused
+from jaxstyle import cli, files
+
+folder, quick_compilation = command.folder, command.quick_compilation
+pytestmark = pytest.mark.usefixtures("quick_compilation")
+
+OBJECTIVE = js.Objective(("conv2_2",), ("image", "conv1_1", "conv2_1", "conv3_1"))
+ONCE = js.Schedule(iterations=20, scales=1)
+QUICK = ["--style-layers", "image=20,conv1_1,conv2_1,conv3_1", "--size", "48x32"]
+QUICK += ["--scales", "1", "--iterations", "20"]
+
+
+def make(encoder, style, shape=(32, 48), padding="zeros", **options):
+    options = {"objective": OBJECTIVE, "schedule": ONCE} | options
+    encoder = dataclasses.replace(encoder, vgg=encoder.vgg.clone(padding=padding))
+    return js.texture(encoder, style, shape, **options)
+
+
+def texture(*options, styles=("painting.png",), out="out.png"):
+    return cli.main(["texture", *styles, "-o", out, *command.ENCODER, *QUICK, *options])
+
+
+def seam(image):
+    """The jump across the borders that meet when copies lie side by side, to that inside."""
+    image = np.asarray(image, np.float64)
+    ratios = []
+    for axis in (0, 1):
+        inside = np.abs(np.diff(image, axis=axis)).mean()
+        first, last = np.take(image, 0, axis), np.take(image, -1, axis)
+        ratios.append(np.abs(first - last).mean() / inside)
+    return max(ratios)
+
+
+def test_takes_over_the_style_and_nothing_else(encoder, pictures):
+    """Against the style's own terms; there is no content term, whatever the objective names."""
+    style = pictures[1]
+    result = make(encoder, style, loss_weights=js.LossWeights(tv=0.1))
+    assert result.image.shape == (32, 48, 3)
+    assert not np.any(result.terms.content)
+    objective = dataclasses.replace(OBJECTIVE, content_layers=())
+    targets = js.make_targets(result.image, style, encoder, objective)
+    noise = make(encoder, style, schedule=js.Schedule(0, 1)).image
+    before, after = (
+        float(js.loss_terms(x, targets, js.LossWeights(), encoder, objective).style)
+        for x in (noise, result.image)
+    )
+    assert after < 0.3 * before
+    means = [np.mean(x, (0, 1)) for x in (result.image, style)]
+    np.testing.assert_allclose(*means, atol=0.05)
+
+
+def test_is_stylize_without_content(encoder, pictures):
+    """Any content picture gives the same, as long as nothing is kept of it."""
+    style, weights = pictures[1], js.LossWeights(tv=0.1)
+    options = {"schedule": js.Schedule(4, 1), "loss_weights": weights, "seed": 3}
+    expected = js.stylize(
+        encoder,
+        pictures[0],
+        style,
+        objective=dataclasses.replace(OBJECTIVE, content_layers=()),
+        init="noise",
+        **options,
+    )
+    result = make(encoder, style, pictures[0].shape[:2], **options)
+    np.testing.assert_allclose(result.image, expected.image, atol=1e-4)
+
+
+def test_seeds_make_other_textures_of_one_style(encoder, pictures):
+    first, again, other = (
+        make(encoder, pictures[1], seed=seed, schedule=js.Schedule(4, 1)).image
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).mean() > 0.02
+
+
+@pytest.mark.parametrize("style", [0, 1])
+def test_opposite_borders_meet_only_where_padding_is_circular(encoder, pictures, style):
+    open_, tiled = (
+        seam(make(encoder, pictures[style], padding=padding).image)
+        for padding in ("replicate", "circular")
+    )
+    assert tiled < 1.3
+    assert open_ > 1.5 * tiled
+
+
+def test_a_tile_may_be_rolled(encoder, pictures):
+    """Where copies lie side by side, no place is the first: rolled by whole blocks, the loss is
+    the same; without circular padding, it is not.
+    """
+    image, style = make(encoder, pictures[1], schedule=js.Schedule(2, 1)).image, pictures[1]
+    rolled = jnp.roll(image, (8, 12), (0, 1))
+    objective = dataclasses.replace(OBJECTIVE, content_layers=())
+    changes = {}
+    for padding in ("circular", "replicate"):
+        padded = dataclasses.replace(encoder, vgg=encoder.vgg.clone(padding=padding))
+        targets = js.make_targets(image, style, padded, objective)
+        losses = [
+            float(js.loss(x, targets, js.LossWeights(), padded, objective)) for x in (image, rolled)
+        ]
+        changes[padding] = abs(losses[1] / losses[0] - 1)
+    assert changes["circular"] < 1e-4
+    assert changes["replicate"] > 100 * changes["circular"]
+
+
+def test_from_several_styles(encoder, pictures):
+    """The share of a style draws the palette to it."""
+    styles = [pictures[0] * 0.5, 1 - pictures[1] * 0.5]
+    means = [
+        float(make(encoder, styles, blend=blend, schedule=js.Schedule(8, 1)).image.mean())
+        for blend in ((1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
+    ]
+    assert means[0] + 0.1 < means[1] < means[2] - 0.1
+
+
+def test_command_writes_a_texture(folder, capsys):
+    assert texture() == 0
+    told = capsys.readouterr()
+    assert told.out == "out.png\n"
+    assert "48×32" in told.err
+    assert js.load_image("out.png").shape == (32, 48, 3)
+    settings = files.read_metadata("out.png")
+    assert settings["styles"] == '["painting.png"]'
+    assert settings["content_layers"] == "{}"
+    assert settings["size"] == "48x32"
+    assert settings["padding"] == "replicate"
+    assert settings["encoder"] == "narrow.h5"
+    assert settings["status"] == "finished"
+    assert settings["preset"] == "default"
+    assert "content" not in settings
+    assert str(folder) not in str(settings)
+
+
+def test_command_writes_what_the_library_computes(folder):
+    assert texture("--seamless", "--seed", "4", "--iterations", "3") == 0
+    style = js.load_image("painting.png", size=48)
+    expected = js.texture(
+        js.load_encoder("narrow.h5", padding="circular"),
+        style,
+        (32, 48),
+        objective=OBJECTIVE,
+        loss_weights=js.LossWeights(style_layers={"image": 20.0}),
+        schedule=js.Schedule(3, 1),
+        seed=4,
+    )
+    np.testing.assert_allclose(js.load_image("out.png"), expected.image, atol=1.01 / 255)
+
+
+def test_seamless(folder):
+    assert texture("--seamless", out="tile.png") == 0
+    assert texture(out="open.png") == 0
+    tile, open_ = (seam(js.load_image(name)) for name in ("tile.png", "open.png"))
+    assert tile < 1.3
+    assert open_ > 1.5 * tile
+    assert files.read_metadata("tile.png")["padding"] == "circular"
+
+
+def test_one_number_is_a_square(folder):
+    assert texture("--size", "32", "--iterations", "0") == 0
+    assert js.load_image("out.png").shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize("init", ["style", "grey", "photo.png"])
+def test_starts(folder, init):
+    assert texture("--init", init, "--iterations", "0") == 0
+    image = np.asarray(js.load_image("out.png"))
+    if init == "grey":
+        assert image.std((0, 1)).max() < 0.01
+    else:
+        name = "painting.png" if init == "style" else init
+        wanted = np.asarray(js.load_image(name))
+        np.testing.assert_allclose(image.mean((0, 1)), wanted.mean((0, 1)), atol=0.03)
+
+
+def test_recipes_that_start_from_the_content_start_from_noise(folder):
+    for init in ("content", "matched", "noise"):
+        assert texture("--init", init, "--iterations", "0", out=f"{init}.png") == 0
+    noise = js.load_image("noise.png")
+    assert noise.std() > 0.2
+    np.testing.assert_array_equal(js.load_image("content.png"), noise)
+    np.testing.assert_array_equal(js.load_image("matched.png"), noise)
+
+
+def test_several_paintings(folder):
+    assert texture("--iterations", "1", styles=("painting.png", "photo.png")) == 0
+    assert files.read_metadata("out.png")["styles"] == '["painting.png", "photo.png"]'
+
+
+@pytest.mark.parametrize(("options", "needles"), [
+    (["--size", "15"], ["--size", "15"]),
+    (["--style-layers", "conv9_1"], ["conv9_1"]),
+    (["--preset", "gaty"], ["gaty"]),
+    (["--init", "nothing"], ["--init", "nothing"]),
+    (["--clamp"], ["--clamp"]),
+    (["--blend", "1,2"], ["--blend"]),
+    (["--content-mask", "mask.png"], ["--content-mask"]),
+], ids=lambda value: " ".join(value))  # fmt: skip
+def test_bad_option(folder, capsys, options, needles):
+    check_refused(capsys, folder, texture(*options), *needles)
+
+
+def test_bad_pictures(folder, capsys):
+    check_refused(capsys, folder, texture(styles=()), "painting")
+    check_refused(capsys, folder, texture(styles=("missing.png",)), "missing.png")
+    before = (folder / "photo.png").read_bytes()
+    check_refused(capsys, folder, texture(out="photo.png"), "exists already")
+    assert (folder / "photo.png").read_bytes() == before
