@@ -4,7 +4,7 @@
 kernel and every tile of 4×4 outputs go through fixed matrices, and in between the convolution is 36
 products of matrices. The transforms are products with small matrices too: written as sums they
 take XLA's CPU backend five times as long to compile, and inside loops longer to run. The relative
-error is 2e-6 to 5e-6, ten times that of the direct convolution. Layout is HWC, kernels are HWIO.
+error of a convolution is 2e-6 to 5e-6. Layout is HWC, kernels are HWIO.
 """
 
 import jax
@@ -39,7 +39,7 @@ _TILES = 32
 
 
 # Multiplications of the direct convolution, over 9, below which a run of a hundred iterations does
-# not win back the 75 ms by which each of these convolutions takes longer to compile.
+# not win back the 60 ms by which each of these convolutions takes longer to compile.
 _WORK = 2**24
 
 

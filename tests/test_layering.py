@@ -11,7 +11,7 @@ import jaxstyle
 
 PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = [
-    {"errors", "arrays"},
+    {"arrays", "errors", "winograd"},
     {"colour", "convolution", "gradients", "normalisation", "resize", "solvers", "variation"},
     {"vgg", "schedule", "sources"},
     {"parameterisation", "stats"},
