@@ -17,6 +17,7 @@ from jaxstyle.normalisation import Normalisation
 from jaxstyle.objective import LossWeights, Objective
 from jaxstyle.parameterisation import Variable
 from jaxstyle.schedule import Schedule
+from jaxstyle.stylize import check_combination
 from jaxstyle.variation import Variation
 from jaxstyle.vgg import Padding, Pooling
 
@@ -132,8 +133,8 @@ class Recipe:
                 raise InputError(f"size {size}: too small; give at least {resize.MIN_SIDE}")
         if not 0 <= self.seed < _SEEDS:
             raise InputError(f"seed {self.seed}: out of range; give 0 to {_SEEDS - 1}")
-        self.make_solver()
         self.make_schedule()
+        check_combination(self.make_objective(), self.make_solver(), self.variable)
 
     def shape_of(self, content: tuple[int, int]) -> tuple[int, int]:
         """Returns height and width of the result for those of a content image.

@@ -127,5 +127,7 @@ def print_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> None
     table = Table(*header, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    width = max(Console().width, *(sum(len(str(c)) + 2 for c in row) for row in rows))
+    columns = zip(header, *rows, strict=True)
+    needed = sum(max(len(str(cell)) for cell in column) + 2 for column in columns)
+    width = max(Console().width, needed)
     Console(width=width, highlight=False).print(table)

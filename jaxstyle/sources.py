@@ -87,6 +87,8 @@ def make_sources(
         raise InputError("blend: no shares; give numbers ≥ 0, not all of them 0")
     _check_masks(shares, content_masks, style_masks)
     masks = None if style_masks is None else list(style_masks)
+    # Of one type, whatever they were computed from, or they would compile again.
+    content, *styles = (jnp.array(picture, jnp.float32) for picture in (content, *styles))
     return Sources(content, styles, jnp.asarray(shares, jnp.float32), content_masks, masks)
 
 

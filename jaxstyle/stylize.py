@@ -97,7 +97,12 @@ def _targets(sources: Sources, encoder: Encoder, objective: Objective) -> Target
     )
 
 
-def _check_combination(objective: Objective, solver: Solver, variable: Variable) -> None:
+def check_combination(objective: Objective, solver: Solver, variable: Variable) -> None:
+    """Refuses what excludes each other.
+
+    Raises:
+        InputError: A line search without a loss's own gradient, or a projection of a variable.
+    """
     if objective.normalise_gradients and solver.line_search:
         raise InputError(
             "normalise_gradients: no loss has such a gradient, and this solver compares losses; "
@@ -182,11 +187,11 @@ def stylize(
         ((32, 32, 3), 'finished')
     """
     styles = list(style) if isinstance(style, Sequence) else [style]
-    make_sources(content, styles, blend, content_masks, style_masks)
+    sources = make_sources(content, styles, blend, content_masks, style_masks)
     objective, solver = objective or Objective(), solver or lbfgs()
-    _check_combination(objective, solver, variable)
-    recoloured = recolour(colour, content, styles)
-    sources = make_sources(*recoloured, blend, content_masks, style_masks)
+    check_combination(objective, solver, variable)
+    seen, styles = recolour(colour, sources.content, sources.styles)
+    sources = sources._replace(content=seen, styles=list(styles))
     # One type whatever is handed in, or another way of writing a number would recompile.
     weights: LossWeights = jax.tree.map(jnp.float32, loss_weights or LossWeights())
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
@@ -197,11 +202,12 @@ def stylize(
     def prepare(scale: Scale) -> Data:
         targets = _targets(sources.at(scale.shape), encoder, objective)
         data = (targets, weights, encoder)
-        compile_ahead(resize.resize(content, scale.shape), data, program)
+        compile_ahead(resize.resize(sources.content, scale.shape), data, program)
         return data
 
     first = scales[0].shape if scales else shape
     image = initial_image(init, sources.content, sources.styles[0], first, seed)
+    image = jnp.array(image, jnp.float32)
     terms, evaluations, status, chunk = [np.zeros((0, 3), np.float32)], 0, "finished", None
     for scale, data in _ahead(prepare, scales):
         image, spent = resize.resize(image, scale.shape), 0

@@ -63,7 +63,7 @@ def texture(
     """
     return stylize(
         encoder,
-        jnp.full((*shape, 3), 0.5),
+        jnp.full((*shape, 3), 0.5, jnp.float32),
         style,
         objective=dataclasses.replace(objective or Objective(), content_layers=()),
         loss_weights=loss_weights,

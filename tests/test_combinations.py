@@ -163,6 +163,7 @@ class Case(NamedTuple):
     sources: Sources
 
     def terms(self, image: jax.Array, weights: js.LossWeights) -> js.LossTerms:
+        weights = jax.tree.map(jnp.float32, weights)  # One type, or it compiles twice.
         return _terms(image, self.sources, weights, self.encoder, self.objective)
 
     def solver(self, image: jax.Array, weights: js.LossWeights) -> solvers.Solver:
@@ -256,6 +257,7 @@ def paint(case: Case, **options: Any) -> js.Result:
     return js.stylize(case.encoder, CONTENT, styles, colour=row["colour"], **options)
 
 
+@pytest.mark.slow  # Two minutes: each row compiles programs of its own.
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: "-".join(map(str, row.values())))
 def test_every_pair_of_options(row, encoder):
     case, seen = make_case(row, encoder), []
