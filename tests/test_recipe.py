@@ -59,6 +59,7 @@ def test_every_setting_reaches_the_library():
         normalisation="mean",
         tv="l1",
         normalise_gradients=True,
+        solver="adam",
         content_weight=5.0,
         style_weight=6.0,
         tv_weight=7.0,
