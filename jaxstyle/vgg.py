@@ -83,6 +83,36 @@ class _Conv(nn.Module):
         return conv_relu(x, kernel, bias, kernels, 0)
 
 
+def _corners(x: Feature) -> list[Feature]:
+    h, w = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
+    return [x[i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)]
+
+
+@jax.custom_vjp
+def _max_pool(x: Feature) -> Feature:
+    # Strided maxima: XLA's reduce-window has a slow gradient (select-and-scatter) on every backend.
+    a, b, c, d = _corners(x)
+    return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
+
+
+def _max_pool_forward(x: Any) -> Any:
+    y = _max_pool(x)
+    return y, (x, y)
+
+
+def _max_pool_backward(residuals: Any, dy: Any) -> Any:
+    # From the features themselves, which are kept anyway; autodiff would keep every comparison.
+    x, y = residuals
+    shared = dy / sum((corner == y).astype(y.dtype) for corner in _corners(x))
+    y, shared = (jnp.repeat(jnp.repeat(z, 2, 0), 2, 1) for z in (y, shared))
+    h, w = y.shape[:2]
+    dx = jnp.where(x[:h, :w] == y, shared, 0.0)
+    return (jnp.pad(dx, ((0, x.shape[0] - h), (0, x.shape[1] - w), (0, 0))),)
+
+
+_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
 def pool(x: Feature, pooling: Pooling) -> Feature:
     """Halves a feature map in blocks of 2×2; an odd last row or column is dropped.
 
@@ -93,15 +123,13 @@ def pool(x: Feature, pooling: Pooling) -> Feature:
     Returns:
         ``f32[h // 2, w // 2, c]``.
     """
-    h, w = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
-    corners = [x[i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)]
+    if pooling == "max":
+        return _max_pool(x)
+    corners = _corners(x)
     if pooling == "average":
         return sum(corners[1:], corners[0]) * 0.25
-    if pooling == "l2":
-        squares = [jnp.square(x) for x in corners]
-        return jnp.sqrt(sum(squares[1:], squares[0]) * 0.25 + _TINY)
-    # Strided maxima: XLA's reduce-window has a slow gradient (select-and-scatter) on every backend.
-    return jnp.maximum(jnp.maximum(*corners[:2]), jnp.maximum(*corners[2:]))
+    squares = [jnp.square(corner) for corner in corners]
+    return jnp.sqrt(sum(squares[1:], squares[0]) * 0.25 + _TINY)
 
 
 class VGG(nn.Module):

@@ -62,6 +62,20 @@ def test_narrow_network_agrees_with_numpy(encoder, pooling, pictures):
         assert oracles.relative_error(feature, expected[name]) <= 1e-5, name
 
 
+def test_gradient_of_the_maximum_agrees_with_pytorch(rng):
+    torch = pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")
+    x, dy = (rng.normal(size=shape).astype(np.float32) for shape in [(9, 7, 4), (4, 3, 4)])
+    t = torch.from_numpy(x).permute(2, 0, 1)[None].requires_grad_()
+    torch.nn.functional.max_pool2d(t, 2).backward(torch.from_numpy(dy).permute(2, 0, 1)[None])
+    (dx,) = jax.vjp(lambda x: vgg.pool(x, "max"), x)[1](dy)
+    np.testing.assert_array_equal(dx, t.grad[0].permute(1, 2, 0))
+
+
+def test_equal_corners_share_the_gradient_of_their_maximum():
+    (dx,) = jax.vjp(lambda x: vgg.pool(x, "max"), jnp.zeros((4, 4, 2)))[1](jnp.ones((2, 2, 2)))
+    np.testing.assert_array_equal(dx, np.full((4, 4, 2), 0.25))
+
+
 def test_prepared_encoder_gives_the_same_gradient(encoder, pictures):
     def energy(image, encoder):
         return jnp.square(vgg.encode(encoder, image, ("conv3_1",))["conv3_1"]).sum()
