@@ -67,7 +67,7 @@ def test_gradient_of_the_maximum_agrees_with_pytorch(rng):
     x, dy = (rng.normal(size=shape).astype(np.float32) for shape in [(9, 7, 4), (4, 3, 4)])
     t = torch.from_numpy(x).permute(2, 0, 1)[None].requires_grad_()
     torch.nn.functional.max_pool2d(t, 2).backward(torch.from_numpy(dy).permute(2, 0, 1)[None])
-    (dx,) = jax.vjp(lambda x: vgg.pool(x, "max"), x)[1](dy)
+    (dx,) = jax.vjp(lambda x: vgg.pool(x, "max"), jnp.asarray(x))[1](jnp.asarray(dy))
     np.testing.assert_array_equal(dx, t.grad[0].permute(1, 2, 0))
 
 
