@@ -115,7 +115,7 @@ def test_agrees_with_the_tools_own_formula(name, encoder, pictures, rng):
 @pytest.mark.parametrize(
     ("statistic", "distance"),
     [(js.Wasserstein(), oracles.wasserstein), (js.MeanStd(), oracles.mean_std)],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 @pytest.mark.parametrize("name", CASES)
 def test_other_statistics_see_the_same_scaled_features(

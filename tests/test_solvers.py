@@ -217,7 +217,7 @@ def torchs(image, target, optimiser, decay=1.0):
             0.5 ** (1 / 10),
         ),
     ],
-    ids=repr,
+    ids=lambda value: getattr(value, "__name__", repr(value)),
 )
 def test_first_order_solvers_agree_with_pytorch(problem, solver, optimiser, decay):
     image, target = problem
