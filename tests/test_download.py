@@ -73,7 +73,6 @@ def make_source(url, **changes):
         "licence": "a licence",
         "vgg": NETWORK,
         "preprocessing": "torch",
-        "layout": "safetensors",
     }
     return registry.Source(**(entry | changes))
 
@@ -186,7 +185,6 @@ def tiny_registry(server, tmp_path, monkeypatch):
         licence = "a licence"
         network = "tiny"
         preprocessing = "torch"
-        layout = "safetensors"
         """
     )
     monkeypatch.setattr(registry, "weights_folder", lambda: folder)

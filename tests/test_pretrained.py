@@ -202,7 +202,7 @@ NAN[1, 1, 2, 3] = np.nan
         (lambda file: file.attrs.pop("format"), "no encoder of jaxstyle"),
         (attribute("format_version", 2), "format version 2.*update jaxstyle"),
         (attribute("preprocessing", "vgg"), "'vgg'; must be caffe or torch"),
-        (attribute("pooling", "l2"), "'l2'; must be max or average"),
+        (attribute("pooling", "median"), "'median'; must be max or average or l2"),
     ],
 )
 def test_files_that_are_refused(tmp_path, change, message):
