@@ -253,7 +253,8 @@ def test_the_command_says_what_went_wrong_in_one_line(
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.count("\n") == 1
-    assert told.err.startswith("jaxstyle: encoder vgg19: ")
+    named = {"download": "encoder", "stylize": "--encoder"}[command]
+    assert told.err.startswith(f"jaxstyle: {named} vgg19: ")
     assert needle in told.err
     assert not list((tmp_path / "cache").iterdir())
     assert not (tmp_path / "out.png").exists()

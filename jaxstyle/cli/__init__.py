@@ -132,7 +132,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if "--debug" in arguments:
             raise
         if isinstance(error, InputError):
-            print(f"jaxstyle: {_with_option(str(error))}", file=sys.stderr)
+            told = str(error) if list(arguments[:1]) == ["weights"] else _with_option(str(error))
+            print(f"jaxstyle: {told}", file=sys.stderr)
             return 2
         told = str(error).strip().partition("\n")[0]
         if "RESOURCE_EXHAUSTED" in told or isinstance(error, MemoryError):
