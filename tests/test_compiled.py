@@ -160,7 +160,7 @@ def test_autodiff_has_a_convolution_that_is_not_plain():
         return jax.lax.fori_loop(0, 3, lambda _, x: x - jax.grad(loss)(x), image)
 
     compiled = jax.jit(descend).lower(array(1, 16, 16, 8), array(3, 3, 8, 8)).compile()
-    assert [PLAIN in line for line in convolutions(compiled)] == [True, False]
+    assert sorted(PLAIN in line for line in convolutions(compiled)) == [False, True]
 
 
 def test_one_scale_compiles_once(encoder, pictures, compilations):
