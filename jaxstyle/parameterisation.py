@@ -40,9 +40,7 @@ def to_image(variable: Variable, z: Image, encoder: Encoder) -> Image:
     if variable == "sigmoid":
         return jax.nn.sigmoid(z)
     if variable == "encoder":
-        preprocessing = PREPROCESSINGS[encoder.preprocessing]
-        mean, std = (jnp.asarray(v, z.dtype) for v in (preprocessing.mean, preprocessing.std))
-        return (z * std + mean) / preprocessing.scale
+        return PREPROCESSINGS[encoder.preprocessing].denormalise(z)
     raise InputError(f"variable {variable!r}: unknown; choose {', '.join(get_args(Variable))}")
 
 
@@ -57,7 +55,5 @@ def from_image(variable: Variable, image: Image, encoder: Encoder) -> Image:
     if variable == "sigmoid":
         return jax.scipy.special.logit(jnp.clip(image, _MARGIN, 1 - _MARGIN))
     if variable == "encoder":
-        preprocessing = PREPROCESSINGS[encoder.preprocessing]
-        mean, std = (jnp.asarray(v, image.dtype) for v in (preprocessing.mean, preprocessing.std))
-        return (image * preprocessing.scale - mean) / std
+        return PREPROCESSINGS[encoder.preprocessing].normalise(image)
     return image

@@ -203,6 +203,17 @@ class Recipe:
         fields = (field.name for field in dataclasses.fields(Schedule))
         return Schedule(**{name: getattr(self, name) for name in fields})
 
+    def make_options(self) -> dict[str, Any]:
+        """Returns the options that ``stylize`` and ``texture`` share, as keyword arguments."""
+        return {
+            "objective": self.make_objective(),
+            "loss_weights": self.make_loss_weights(),
+            "solver": self.make_solver(),
+            "schedule": self.make_schedule(),
+            "variable": self.variable,
+            "seed": self.seed,
+        }
+
     def to_table(self) -> dict[str, Any]:
         """Returns the recipe as a TOML table; what is None is left out."""
         table = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}

@@ -11,11 +11,12 @@ from jaxstyle import resize
 from jaxstyle.arrays import Image
 from jaxstyle.colour import match_colour
 from jaxstyle.errors import InputError
+from jaxstyle.vgg import PREPROCESSINGS
 
 Init = Literal["content", "matched", "style", "noise", "grey"]
 
-# The mean of ImageNet's pixels, and the spread of a start that is flat but for a trace of noise.
-_MEAN, _TRACE = (0.485, 0.456, 0.406), 0.001 / 255
+# The spread of a start that is flat but for a trace of noise.
+_TRACE = 0.001 / 255
 
 
 class Scale(NamedTuple):
@@ -142,7 +143,7 @@ def initial_image(
         return jax.random.uniform(jax.random.key(seed), (*shape, 3), jnp.float32)
     if init == "grey":
         noise = jax.random.normal(jax.random.key(seed), (*shape, 3), jnp.float32)
-        return jnp.asarray(_MEAN) + _TRACE * noise
+        return jnp.asarray(PREPROCESSINGS["torch"].mean) + _TRACE * noise
     if init == "matched":
         return jnp.clip(match_colour(resize.resize(content, shape), style), 0.0, 1.0)
     return resize.resize({"content": content, "style": style}[init], shape)

@@ -6,11 +6,9 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxstyle.arrays import Image
+from jaxstyle.arrays import Image, Masks
 from jaxstyle.errors import InputError
 from jaxstyle.resize import MIN_SIDE, resize, resize_masks, scale_to, shape_of
-
-Masks = Float[Array, "r _ _"]
 
 
 class Sources(NamedTuple):

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxstyle import resize, vgg
-from jaxstyle.arrays import Image
+from jaxstyle.arrays import Image, Masks
 from jaxstyle.colour import Colour, recolour, restore
 from jaxstyle.errors import InputError
 from jaxstyle.loop import Chunk, Data, Program, chunks, compile_ahead
@@ -22,8 +22,8 @@ from jaxstyle.objective import LossWeights, Objective
 from jaxstyle.parameterisation import Variable
 from jaxstyle.schedule import Init, Scale, Schedule, fraction_done, initial_image
 from jaxstyle.solvers import Solver, SolverState, lbfgs
-from jaxstyle.sources import Masks, Sources, make_sources
-from jaxstyle.targets import Targets, combine, observe
+from jaxstyle.sources import make_sources
+from jaxstyle.targets import make_targets
 from jaxstyle.terms import LossTerms
 from jaxstyle.vgg import Encoder
 
@@ -73,28 +73,6 @@ class Result(NamedTuple):
 
 
 _prepare = jax.jit(vgg.prepare)
-
-
-_observe = jax.jit(observe, static_argnames=("objective",))
-_combine = jax.jit(combine, static_argnames=("objective", "shape"))
-
-
-def _targets(sources: Sources, encoder: Encoder, objective: Objective) -> Targets:
-    """As make_targets, compiled in two parts that pictures and scales can share."""
-    for_styles = vgg.unwrap(encoder)
-    guides = sources.style_masks or [None] * len(sources.styles)
-    styles = [
-        _observe(style, for_styles, objective, masks)
-        for style, masks in zip(sources.styles, guides, strict=True)
-    ]
-    return _combine(
-        _observe(sources.content, encoder, objective),
-        styles,
-        objective,
-        shape=resize.shape_of(sources.content),
-        blend=sources.blend,
-        content_masks=sources.content_masks,
-    )
 
 
 def check_combination(objective: Objective, solver: Solver, variable: Variable) -> None:
@@ -200,9 +178,18 @@ def stylize(
     encoder = _prepare(vgg.truncate(encoder, objective.layers))
 
     def prepare(scale: Scale) -> Data:
-        targets = _targets(sources.at(scale.shape), encoder, objective)
+        scaled = sources.at(scale.shape)
+        targets = make_targets(
+            scaled.content,
+            scaled.styles,
+            encoder,
+            objective,
+            blend=scaled.blend,
+            content_masks=scaled.content_masks,
+            style_masks=scaled.style_masks,
+        )
         data = (targets, weights, encoder)
-        compile_ahead(resize.resize(sources.content, scale.shape), data, program)
+        compile_ahead(scaled.content, data, program)
         return data
 
     first = scales[0].shape if scales else shape

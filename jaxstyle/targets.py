@@ -1,4 +1,7 @@
-"""Targets: what the statistics of an image should become, read off the pictures."""
+"""Targets: what the statistics of an image should become, read off the pictures.
+
+In two compiled parts, so that pictures and scales of one shape share a program.
+"""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,12 +12,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle import vgg
-from jaxstyle.arrays import Features, Image, Scalar
+from jaxstyle.arrays import Features, Image, Masks, Scalar
 from jaxstyle.objective import Objective
 from jaxstyle.stats import Stats, masks_at, summarise
 from jaxstyle.vgg import Encoder
-
-Masks = Float[Array, "r _ _"]
 
 # Of a picture: a region that covers less is missing there.
 _LEAST = 1e-6
@@ -78,14 +79,12 @@ def make_targets(
     )
 
 
+@partial(jax.jit, static_argnames=("objective",))
 def observe(
     picture: Image, encoder: Encoder, objective: Objective, masks: Masks | None = None
 ) -> tuple[Features, Stats]:
-    """Returns the features of the content layers and the statistics of the style layers.
-
-    One function for content and style, so that pictures of one shape share a compiled program.
-    """
-    features: Features = vgg.encode(encoder, picture, objective.layers) if objective.layers else {}
+    """Returns the features of the content layers and the statistics of the style layers."""
+    features = vgg.encode(encoder, picture, objective.layers)
     kept = {name: features[name] for name in objective.content_layers}
     style = {name: features[name] for name in objective.style_layers}
     guides = {} if masks is None else masks_at(masks, objective.style_layers)
@@ -93,6 +92,7 @@ def observe(
     return kept, summarise(style, {}, picture, content={}, masks=guides, statistic=statistic)
 
 
+@partial(jax.jit, static_argnames=("objective", "shape"))
 def combine(
     content: tuple[Features, Stats],
     styles: Sequence[tuple[Features, Stats]],

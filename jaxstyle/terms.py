@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxstyle import vgg
-from jaxstyle.arrays import Features, Image, Scalar
+from jaxstyle.arrays import Image, Scalar
 from jaxstyle.gradients import with_gradient_norm
 from jaxstyle.normalisation import content_divisor, style_divisor, tv_divisor
 from jaxstyle.objective import LossWeights, Objective
@@ -84,7 +84,7 @@ def loss_terms(
     objective: Objective,
 ) -> LossTerms:
     """Returns the weighted terms of the loss; see :func:`loss`."""
-    features: Features = vgg.encode(encoder, image, objective.layers) if objective.layers else {}
+    features = vgg.encode(encoder, image, objective.layers)
     style = {name: features[name] for name in objective.style_layers}
     kept = {name: features[name] for name in objective.content_layers}
     if objective.normalise_gradients:

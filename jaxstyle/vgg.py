@@ -52,9 +52,18 @@ class Preprocessing:
 
     def __call__(self, image: Image) -> Image:
         """Turns an sRGB image into the network's input."""
-        mean, std = (jnp.asarray(x, image.dtype) for x in (self.mean, self.std))
-        x = (image * self.scale - mean) / std
+        x = self.normalise(image)
         return x[..., ::-1] if self.bgr else x
+
+    def normalise(self, image: Image) -> Image:
+        """Returns ``(scale·image − mean) / std``, channels in the image's order."""
+        mean, std = (jnp.asarray(v, image.dtype) for v in (self.mean, self.std))
+        return (image * self.scale - mean) / std
+
+    def denormalise(self, x: Image) -> Image:
+        """Returns the image that :meth:`normalise` turns into ``x``."""
+        mean, std = (jnp.asarray(v, x.dtype) for v in (self.mean, self.std))
+        return (x * std + mean) / self.scale
 
 
 PREPROCESSINGS = {

@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 import jaxstyle as js
 from jaxstyle import resize
+from jaxstyle.cli.run import load_style
 from jaxstyle.presets import PRESETS
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -184,18 +185,8 @@ def paint(cell: Cell, size: int) -> Image.Image:
     encoder = js.load_encoder(recipe.encoder, pooling=recipe.pooling, padding=padding)
     content = js.load_image(EXAMPLES / "harbour.jpg", size)
     shape = resize.shape_of(content)
-    styles = []
-    for name in cell.styles:
-        style = js.load_image(EXAMPLES / f"{name}.jpg")
-        styles.append(resize.resize(style, recipe.style_shape_of(resize.shape_of(style), shape)))
-    options: dict[str, Any] = {
-        "objective": recipe.make_objective(),
-        "loss_weights": recipe.make_loss_weights(),
-        "solver": recipe.make_solver(),
-        "schedule": recipe.make_schedule(),
-        "variable": recipe.variable,
-        "blend": cell.blend,
-    }
+    styles = [load_style(EXAMPLES / f"{name}.jpg", recipe, shape) for name in cell.styles]
+    options: dict[str, Any] = recipe.make_options() | {"blend": cell.blend}
     if cell.texture:
         side = size // 2 // 16 * 16 if cell.texture == "seamless" else size // 16 * 16
         image = js.texture(encoder, styles, (side, side), **options).image

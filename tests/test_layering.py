@@ -13,8 +13,8 @@ PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = [
     {"arrays", "errors", "winograd"},
     {"colour", "convolution", "gradients", "normalisation", "resize", "solvers", "variation"},
-    {"vgg", "schedule", "sources"},
-    {"parameterisation", "stats"},
+    {"vgg", "sources"},
+    {"parameterisation", "schedule", "stats"},
     {"objective"},
     {"targets"},
     {"terms"},

@@ -55,10 +55,9 @@ def _base(arguments: Sequence[str]) -> tuple[str, Recipe]:
             raise InputError(f"{config}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{config}: no TOML: {error}") from None
-        # An option counts before the file.
-        in_file = str(table.pop(_FILE_SETTING, "default"))
-        name = name or in_file
-    name = name or "default"
+    # An option counts before the file.
+    in_file = str(table.pop(_FILE_SETTING, "default"))
+    name = name or in_file
     try:
         return name, preset(name).updated(table)
     except InputError as error:

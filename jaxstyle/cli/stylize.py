@@ -71,17 +71,12 @@ class Stylize:
                 encoder,
                 resize.resize(content.image, shape),
                 styles,
-                objective=self.recipe.make_objective(),
-                loss_weights=self.recipe.make_loss_weights(),
-                solver=self.recipe.make_solver(),
-                schedule=self.recipe.make_schedule(),
+                **self.recipe.make_options(),
                 init=init,
-                variable=self.recipe.variable,
                 colour=self.recipe.colour,
                 blend=blend,
                 content_masks=masks and masks[0],
                 style_masks=masks and masks[1],
-                seed=self.recipe.seed,
                 callback=callback,
             )
 

@@ -68,13 +68,8 @@ class Texture:
                 encoder,
                 styles,
                 shape,
-                objective=recipe.make_objective(),
-                loss_weights=recipe.make_loss_weights(),
-                solver=recipe.make_solver(),
-                schedule=recipe.make_schedule(),
+                **recipe.make_options(),
                 init="noise" if init in ("content", "matched") else init,
-                variable=recipe.variable,
-                seed=recipe.seed,
                 callback=callback,
             )
 

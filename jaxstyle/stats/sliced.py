@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Feature, Scalar
-from jaxstyle.stats.base import Mask
+from jaxstyle.stats.base import Mask, per_position
 
 Table = Float[Array, "_ _"]
 
@@ -34,6 +34,11 @@ def _levels(data: Sorted) -> Table:
     """Returns the part of all positions that lies below each value, half of its own included."""
     counts = jnp.ones_like(data.values) if data.counts is None else data.counts
     return (jnp.cumsum(counts, 0) - counts / 2) / jnp.maximum(counts.sum(0), 1e-6)
+
+
+def _middles(size: int, directions: int) -> Table:
+    """Returns the levels of that many values that count alike, for each direction."""
+    return jnp.tile(((jnp.arange(size) + 0.5) / size)[:, None], directions)
 
 
 _interpolate = jax.vmap(jnp.interp, in_axes=1, out_axes=1)
@@ -84,13 +89,10 @@ class Sliced:
         size: int,
     ) -> Table:
         """Returns the blended quantiles, ``size`` along each direction."""
-        middles = (jnp.arange(size) + 0.5) / size
         tables = [
             data.values
             if data.counts is None and len(data.values) == size
-            else _interpolate(
-                jnp.tile(middles[:, None], data.values.shape[1]), _levels(data), data.values
-            )
+            else _interpolate(_middles(size, data.values.shape[1]), _levels(data), data.values)
             for data in sums
         ]
         return jnp.einsum("s,sqv->qv", blend, jnp.stack(tables))
@@ -99,11 +101,10 @@ class Sliced:
         """Returns the sum over as many directions as channels of the mean squared difference."""
         if sums.counts is None:
             return jnp.square(sums.values - target).mean(0).sum()
-        middles = (jnp.arange(len(target)) + 0.5) / len(target)
         levels = jax.lax.stop_gradient(_levels(sums))
-        wanted = _interpolate(levels, jnp.tile(middles[:, None], target.shape[1]), target)
+        wanted = _interpolate(levels, _middles(*target.shape), target)
         weighted = sums.counts * jnp.square(sums.values - wanted)
-        return weighted.sum() / jnp.maximum(positions, 1e-6)
+        return per_position(weighted.sum(), positions)
 
     def energy(self, target: Table) -> Scalar:
         """Returns the sum over directions of the mean square."""

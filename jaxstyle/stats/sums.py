@@ -8,11 +8,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle import vgg
-from jaxstyle.arrays import Features, Image, Scalar
+from jaxstyle.arrays import Features, Image, Masks, Scalar
 from jaxstyle.stats.base import Statistic
 from jaxstyle.stats.gram import Gram
-
-Masks = Float[Array, "r _ _"]
 
 
 class Stats(NamedTuple):
@@ -107,7 +105,7 @@ def statistics(
         InputError: A layer is none of the encoder's, or the image is too small for it.
     """
     layers = tuple(dict.fromkeys((*content, *style_layers)))
-    features = vgg.encode(encoder, image, layers) if layers else {}
+    features = vgg.encode(encoder, image, layers)
     style = {name: features[name] for name in style_layers}
     return summarise(
         style, features, image, content=content, masks=masks or {}, statistic=statistic or Gram()

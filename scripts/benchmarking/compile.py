@@ -17,8 +17,6 @@ from .outcome import Row
 from .problem import OBJECTIVE, begin, make_problem
 from .processes import COMMAND, Command
 
-_observe = jax.jit(targets.observe, static_argnames=("objective",))
-
 
 def _stages(function: Any, *arguments: Any) -> Row:
     """Traces and compiles a jitted function, and counts what it became."""
@@ -54,7 +52,7 @@ class Compile(Measurement):
         before = begin(data, image, program)
         steps, decay = jnp.int32(1), jnp.float32(0)
         calls = {
-            "observe": (_observe, image, data[-1], OBJECTIVE),
+            "observe": (targets.observe, image, data[-1], OBJECTIVE),
             "start": (loop.start, image, None, data, program),
             "advance": (loop.advance, *before, steps, decay, data, program),
         }

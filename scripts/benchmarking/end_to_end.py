@@ -3,13 +3,14 @@
 import dataclasses
 import tempfile
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
 import jaxstyle as js
 from jaxstyle import resize
+from jaxstyle.cli.run import load_style
 
 from .options import Measurement, Numbers
 from .outcome import Row
@@ -52,14 +53,12 @@ def descend(
         points.append((progress.step - coarse, now))
         return float(progress.terms.loss) <= goal
 
+    options: dict[str, Any] = RECIPE.make_options() | {"schedule": schedule}
     result = js.stylize(
         encoder,
         content,
         style,
-        objective=RECIPE.make_objective(),
-        loss_weights=RECIPE.make_loss_weights(),
-        solver=RECIPE.make_solver(),
-        schedule=schedule,
+        **options,
         callback=watch,
     )
     losses = np.sum(result.terms, axis=0)[coarse:]
@@ -104,12 +103,10 @@ class EndToEnd(Measurement):
 
     def _descents(self, encoder: js.Encoder, size: int) -> list[Row]:
         recipe = dataclasses.replace(RECIPE, size=size)
-        content, style = (
-            js.load_image(ROOT / "docs" / "examples" / name)
-            for name in ("harbour.jpg", "painting.jpg")
-        )
+        examples = ROOT / "docs" / "examples"
+        content = js.load_image(examples / "harbour.jpg")
         shape = recipe.shape_of(resize.shape_of(content))
-        style = resize.resize(style, recipe.style_shape_of(resize.shape_of(style), shape))
+        style = load_style(examples / "painting.jpg", recipe, shape)
         content = resize.resize(content, shape)
         single = js.Schedule(iterations=self.evaluations, scales=1)
         finer = js.Schedule(
