@@ -6,13 +6,19 @@ is faster still on CPUs. Layout is HWC, kernels are HWIO.
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle import winograd
+
+Pad: TypeAlias = tuple[int, int]
+Precision = Literal["highest", "tf32", "bf16"]
+
+# JAX's names: of what an accelerator makes of float32 operands. CPUs compute in float32 anyway.
+_PRECISIONS = {"highest": "highest", "tf32": "high", "bf16": "default"}
 
 
 class Kernels(NamedTuple):
@@ -37,68 +43,112 @@ def prepare(kernel: Float[Array, "3 3 i o"], *, platform: str) -> Kernels:
     """Returns what a layer runs on fastest.
 
     Args:
-        kernel: Of the layer.
+        kernel: Of the layer, of the type that it runs in.
         platform: JAX's name of the backend; all but ``cpu`` have fast convolutions of their own.
     """
     adjoint = adjoint_kernel(kernel)
-    if platform != "cpu" or not winograd.suits(kernel):
+    if not _takes_winograd(kernel, platform):
         return Kernels(adjoint)
     transformed = winograd.transform_kernel(kernel), winograd.transform_kernel(adjoint)
     return Kernels(adjoint, transformed)
 
 
-def _convolve(x: Array, kernel: Array, pad: int, transformed: Array | None = None) -> Array:
+def _takes_winograd(kernel: Array, platform: str) -> bool:
+    return platform == "cpu" and kernel.dtype == jnp.float32 and winograd.suits(kernel)
+
+
+def _transform_for(x: Array, kernel: Array) -> Array | None:
+    """Returns the kernel transformed for one input alone, where Winograd may run."""
+    if not _takes_winograd(kernel, jax.default_backend()):
+        return None
+    # Bound to the input by a zero that XLA cannot foresee: else it would transform all kernels
+    # ahead of every loop and keep them.
+    nothing = jnp.minimum(jnp.abs(x[0, 0, 0]), 0.0)
+    return winograd.transform_kernel(kernel + nothing)
+
+
+def _convolve(
+    x: Array, kernel: Array, pad: Pad, precision: Precision, transformed: Array | None = None
+) -> Array:
     if transformed is not None and winograd.pays(x, kernel):
         return winograd.convolve(x, transformed, pad)
     return jax.lax.conv_general_dilated(
         x[None],
         kernel,
         window_strides=(1, 1),
-        padding=((pad, pad), (pad, pad)),
+        padding=tuple((n, n) for n in pad),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision=_PRECISIONS[precision],
     )[0]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(4,))
-def conv_relu(x: Array, kernel: Array, bias: Array, kernels: Kernels, pad: int) -> Array:
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def conv_relu(
+    x: Array,
+    kernel: Array,
+    bias: Array,
+    kernels: Kernels | None,
+    pad: Pad,
+    precision: Precision = "highest",
+) -> Array:
     """Convolves, adds the bias and rectifies: ``y = max(0, K * x + b)``.
 
     Args:
         x: Input, ``f32[h, w, i]``.
         kernel: ``f32[3, 3, i, o]``.
         bias: ``f32[o]``.
-        kernels: ``prepare(kernel)``, handed in so that a loop computes it once.
+        kernels: ``prepare(kernel)``, so that a loop computes it once; None computes it here, in a
+            fraction of the memory.
         pad: Rows and columns of zeros around ``x``: 1 keeps the size, 0 shrinks it by 2.
+        precision: Of the products on an accelerator; sums are in float32.
 
     Returns:
-        ``f32[h + 2·pad − 2, w + 2·pad − 2, o]``.
+        ``f32[h + 2·pad[0] − 2, w + 2·pad[1] − 2, o]``.
     """
-    transformed = None if kernels.winograd is None else kernels.winograd[0]
-    return jax.nn.relu(_convolve(x, kernel, pad, transformed) + bias)
+    return _conv_relu(x, kernel, bias, kernels, pad, precision)
 
 
-def _conv_relu_forward(x: Any, kernel: Any, bias: Any, kernels: Any, pad: int) -> Any:
+def _conv_relu(
+    x: Array,
+    kernel: Array,
+    bias: Array,
+    kernels: Kernels | None,
+    pad: Pad,
+    precision: Precision,
+) -> Array:
+    if kernels is None:
+        transformed = _transform_for(x, kernel)
+    else:
+        transformed, _ = kernels.winograd or (None, None)
+    return jax.nn.relu(_convolve(x, kernel, pad, precision, transformed) + bias)
+
+
+def _conv_relu_forward(
+    x: Any, kernel: Any, bias: Any, kernels: Any, pad: Pad, precision: Precision
+) -> Any:
     # A primal's wrapper is a leaf here, and every leaf is one.
     kernels = jax.tree.map(lambda k: k.value, kernels, is_leaf=lambda k: hasattr(k, "perturbed"))
-    transformed, adjoint = kernels.winograd or (None, None)
-    y = jax.nn.relu(_convolve(x.value, kernel.value, pad, transformed) + bias.value)
+    y = _conv_relu(x.value, kernel.value, bias.value, kernels, pad, precision)
     # The rectifier's mask is read off the output, so that no other activation is kept; the input
     # is needed for the kernel's gradient alone, which nobody asks of frozen parameters.
-    frozen = not (kernel.perturbed or bias.perturbed)
-    trained = None if frozen else (x.value, kernel.value)
-    return y, (y, (kernels.adjoint, adjoint), trained)
+    trained = kernel.perturbed or bias.perturbed
+    return y, (y, kernel.value, kernels, x.value if trained else None)
 
 
-def _conv_relu_backward(pad: int, residuals: Any, dy: Any) -> Any:
-    y, (adjoint, transformed), trained = residuals
+def _conv_relu_backward(pad: Pad, precision: Precision, residuals: Any, dy: Any) -> Any:
+    y, kernel, kernels, x = residuals
     if isinstance(dy, jax.custom_derivatives.SymbolicZero):
         return None, None, None, None
     dz = jnp.where(y > 0, dy, 0)
-    dx = _convolve(dz, adjoint, 2 - pad, transformed)
-    if trained is None:
+    if kernels is None:
+        adjoint = adjoint_kernel(kernel)
+        transformed = _transform_for(dz, adjoint)
+    else:
+        adjoint, (_, transformed) = kernels.adjoint, kernels.winograd or (None, None)
+    dx = _convolve(dz, adjoint, (2 - pad[0], 2 - pad[1]), precision, transformed)
+    if x is None:
         return dx, None, None, None
-    x, kernel = trained
-    (dkernel,) = jax.vjp(lambda k: _convolve(x, k, pad), kernel)[1](dz)
+    (dkernel,) = jax.vjp(lambda k: _convolve(x, k, pad, precision), kernel)[1](dz)
     return dx, dkernel, dz.sum((0, 1)), None
 
 

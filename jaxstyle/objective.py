@@ -6,14 +6,19 @@ weight or picture never recompiles and ``vmap`` runs over them.
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any, Literal
 
 import jax
 from flax import struct
 from jaxtyping import ArrayLike
 
+from jaxstyle.arrays import Features, Image, Masks
 from jaxstyle.normalisation import Normalisation
-from jaxstyle.stats import Gram, Statistic
+from jaxstyle.stats import Gram, Statistic, encode_in_strips
 from jaxstyle.variation import Variation
+from jaxstyle.vgg import Encoder, encode
+
+Memory = Literal["high", "low"]
 
 
 @jax.tree_util.register_static
@@ -29,6 +34,8 @@ class Objective:
         tv: The kind of total variation.
         normalise_gradients: Whether the gradient that each layer's term sends back is divided by
             its L1 norm. No loss has such a gradient: it takes a solver without a line search.
+        memory: ``low`` computes activations strip by strip, and once more on the way back, instead
+            of keeping them; the loss is the same. Takes an encoder that is not prepared.
     """
 
     content_layers: tuple[str, ...] = ("conv4_2",)
@@ -37,11 +44,35 @@ class Objective:
     normalisation: Normalisation = "energy"
     tv: Variation = "l2"
     normalise_gradients: bool = False
+    memory: Memory = "high"
 
     @property
     def layers(self) -> tuple[str, ...]:
         """All layers, each once."""
         return tuple(dict.fromkeys((*self.content_layers, *self.style_layers)))
+
+    def encode(
+        self, encoder: Encoder, image: Image, masks: Mapping[str, Masks]
+    ) -> tuple[Features, dict[str, Any]]:
+        """Returns the features of the layers, or of style layers the sums alone.
+
+        Args:
+            encoder: Network and pretrained parameters.
+            image: ``f32[h, w, 3]``, sRGB in [0, 1].
+            masks: Per style layer, one mask per region; empty for one region.
+
+        Raises:
+            InputError: A layer is none of the encoder's, or the image is too small for it.
+        """
+        if self.memory == "high":
+            return encode(encoder, image, self.layers), {}
+        # A gradient's norm is the whole layer's, too.
+        apart = self.statistic.additive and not self.normalise_gradients
+        whole = self.content_layers if apart else self.layers
+        summed = self.style_layers if apart else ()
+        return encode_in_strips(
+            encoder, image, whole, summed, masks=masks, statistic=self.statistic
+        )
 
 
 # Chosen by eye, docs/recipe.md: the palette needs weight, and deep layers more than shallow ones.

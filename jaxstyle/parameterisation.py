@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
-from jaxstyle.vgg import PREPROCESSINGS, Encoder
+from jaxstyle.preprocessing import PREPROCESSINGS
+from jaxstyle.vgg import Encoder
 
 Variable = Literal["image", "encoder", "sigmoid"]
 

@@ -12,14 +12,16 @@ from typing import Any, Literal, TypeAlias, cast, get_args, get_type_hints
 
 from jaxstyle import resize, solvers, stats
 from jaxstyle.colour import Colour
+from jaxstyle.convolution import Precision
 from jaxstyle.errors import InputError
 from jaxstyle.normalisation import Normalisation
-from jaxstyle.objective import LossWeights, Objective
+from jaxstyle.objective import LossWeights, Memory, Objective
 from jaxstyle.parameterisation import Variable
+from jaxstyle.pooling import Pooling
 from jaxstyle.schedule import Schedule
 from jaxstyle.stylize import check_combination
 from jaxstyle.variation import Variation
-from jaxstyle.vgg import Padding, Pooling
+from jaxstyle.vgg import VGG, Padding
 
 Size: TypeAlias = int | tuple[int, int]
 """One side in pixels, or width and height."""
@@ -111,12 +113,16 @@ class Recipe:
     """What the solver moves: the image, the encoder's input, or a sigmoid's argument (in range)."""
     clamp: bool = False
     """Project the image onto its range after each step; not with lbfgs."""
+    memory: Memory = Objective.memory
+    """low computes in strips, which takes longer and a fraction of the memory; the same result."""
     encoder: str = "auto"
     """auto, bundled, random, a file; or vgg19, vgg16, vgg19-torch, vgg16-torch, downloaded once."""
     pooling: Pooling | None = None
     """What stands between two blocks of the encoder; what it was trained with if left out."""
     padding: Padding = "replicate"
     """What surrounds the pictures and features."""
+    precision: Precision = VGG.precision
+    """Of convolutions on an accelerator; bf16 keeps activations in it, too; Grams are float32."""
     seed: int = 0
     """Of everything random."""
 
@@ -174,6 +180,7 @@ class Recipe:
             self.normalisation,
             self.tv,
             self.normalise_gradients,
+            self.memory,
         )
 
     def make_loss_weights(self) -> LossWeights:

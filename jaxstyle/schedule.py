@@ -11,7 +11,7 @@ from jaxstyle import resize
 from jaxstyle.arrays import Image
 from jaxstyle.colour import match_colour
 from jaxstyle.errors import InputError
-from jaxstyle.vgg import PREPROCESSINGS
+from jaxstyle.preprocessing import PREPROCESSINGS
 
 Init = Literal["content", "matched", "style", "noise", "grey"]
 

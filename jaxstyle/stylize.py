@@ -175,7 +175,9 @@ def stylize(
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
     scales = schedule.scales_of(shape)
     program = Program(objective, solver, variable)
-    encoder = _prepare(vgg.truncate(encoder, objective.layers))
+    encoder = vgg.truncate(encoder, objective.layers)
+    if objective.memory == "high":
+        encoder = _prepare(encoder)
 
     def prepare(scale: Scale) -> Data:
         scaled = sources.at(scale.shape)

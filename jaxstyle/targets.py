@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 from jaxstyle import vgg
 from jaxstyle.arrays import Features, Image, Masks, Scalar
 from jaxstyle.objective import Objective
-from jaxstyle.stats import Stats, masks_at, summarise
+from jaxstyle.stats import Stats, masks_at, style_sums, summarise
 from jaxstyle.vgg import Encoder
 
 # Of a picture: a region that covers less is missing there.
@@ -84,12 +84,12 @@ def observe(
     picture: Image, encoder: Encoder, objective: Objective, masks: Masks | None = None
 ) -> tuple[Features, Stats]:
     """Returns the features of the content layers and the statistics of the style layers."""
-    features = vgg.encode(encoder, picture, objective.layers)
-    kept = {name: features[name] for name in objective.content_layers}
-    style = {name: features[name] for name in objective.style_layers}
     guides = {} if masks is None else masks_at(masks, objective.style_layers)
-    statistic = objective.statistic
-    return kept, summarise(style, {}, picture, content={}, masks=guides, statistic=statistic)
+    features, sums = objective.encode(encoder, picture, guides)
+    style = {name: features[name] for name in objective.style_layers if name not in sums}
+    sums |= style_sums(style, guides, objective.statistic)
+    kept = {name: features[name] for name in objective.content_layers}
+    return kept, summarise(sums, {}, picture, content={}, masks=guides)
 
 
 @partial(jax.jit, static_argnames=("objective", "shape"))

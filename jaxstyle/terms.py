@@ -8,12 +8,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxstyle import vgg
 from jaxstyle.arrays import Image, Scalar
 from jaxstyle.gradients import with_gradient_norm
 from jaxstyle.normalisation import content_divisor, style_divisor, tv_divisor
 from jaxstyle.objective import LossWeights, Objective
-from jaxstyle.stats import Stats, summarise
+from jaxstyle.stats import Stats, style_sums, summarise
 from jaxstyle.targets import Targets
 from jaxstyle.variation import total_variation
 from jaxstyle.vgg import Encoder
@@ -84,22 +83,16 @@ def loss_terms(
     objective: Objective,
 ) -> LossTerms:
     """Returns the weighted terms of the loss; see :func:`loss`."""
-    features = vgg.encode(encoder, image, objective.layers)
-    style = {name: features[name] for name in objective.style_layers}
+    features, sums = objective.encode(encoder, image, targets.masks)
+    style = {name: features[name] for name in objective.style_layers if name not in sums}
     kept = {name: features[name] for name in objective.content_layers}
     if objective.normalise_gradients:
         norms = {name: loss_weights.of_style(name) for name in style}
         style = {name: with_gradient_norm(f, norms[name]) for name, f in style.items()}
         norms = {name: loss_weights.of_content(name) for name in kept}
         kept = {name: with_gradient_norm(f, norms[name]) for name, f in kept.items()}
-    stats = summarise(
-        style,
-        kept,
-        image,
-        content=targets.content,
-        masks=targets.masks,
-        statistic=objective.statistic,
-    )
+    sums |= style_sums(style, targets.masks, objective.statistic)
+    stats = summarise(sums, kept, image, content=targets.content, masks=targets.masks)
     tv = total_variation(image, objective.tv, wrap=encoder.vgg.padding == "circular")
     tv = loss_weights.tv * tv / tv_divisor(objective.normalisation, image.size)
     return energy(stats, targets, loss_weights, objective)._replace(tv=tv)

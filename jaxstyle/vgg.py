@@ -18,127 +18,47 @@ from flax import struct
 
 from jaxstyle import convolution
 from jaxstyle.arrays import Feature, Features, Image, Params
-from jaxstyle.convolution import Kernels, adjoint_kernel, conv_relu
+from jaxstyle.convolution import Kernels, Pad, Precision, conv_relu
 from jaxstyle.errors import InputError
+from jaxstyle.pooling import Pooling, pool
+from jaxstyle.preprocessing import PREPROCESSINGS
 
-Pooling = Literal["max", "average", "l2"]
 Padding = Literal["zeros", "replicate", "replicate-first", "circular"]
 
 IMAGE = "image"
 """The pseudo-layer whose features are the normalised pixels and a constant 1."""
 
-# Under the root of a mean square: where all is zero, it would have no gradient.
-_TINY = 1e-12
-
-_IMAGENET_MEAN = (0.485, 0.456, 0.406)
-_IMAGENET_STD = (0.229, 0.224, 0.225)
-
-
-@dataclasses.dataclass(frozen=True)
-class Preprocessing:
-    """What an encoder does to an sRGB image in [0, 1] first: ``(scale·image − mean) / std``.
-
-    Attributes:
-        bgr: Whether the channels are then put in the order blue, green, red.
-        scale: The brightest value of the range that the network was trained on.
-        mean: Per channel, in the order red, green, blue, on that range.
-        std: Likewise.
-    """
-
-    bgr: bool
-    scale: float
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-    def __call__(self, image: Image) -> Image:
-        """Turns an sRGB image into the network's input."""
-        x = self.normalise(image)
-        return x[..., ::-1] if self.bgr else x
-
-    def normalise(self, image: Image) -> Image:
-        """Returns ``(scale·image − mean) / std``, channels in the image's order."""
-        mean, std = (jnp.asarray(v, image.dtype) for v in (self.mean, self.std))
-        return (image * self.scale - mean) / std
-
-    def denormalise(self, x: Image) -> Image:
-        """Returns the image that :meth:`normalise` turns into ``x``."""
-        mean, std = (jnp.asarray(v, x.dtype) for v in (self.mean, self.std))
-        return (x * std + mean) / self.scale
-
-
-PREPROCESSINGS = {
-    "caffe": Preprocessing(True, 255.0, (123.68, 116.779, 103.939), (1.0, 1.0, 1.0)),
-    "torch": Preprocessing(False, 1.0, _IMAGENET_MEAN, _IMAGENET_STD),
-}
-
 
 class _Conv(nn.Module):
-    """A 3×3 convolution with bias and ReLU that keeps the size of its input."""
+    """A 3×3 convolution with bias and ReLU.
+
+    It keeps the size of its input, but for the first and the last row where the input brings the
+    rows around it along.
+    """
 
     width: int
     padding: Padding
+    precision: Precision
+    rows_around: bool = False
 
     @nn.compact
     def __call__(self, x: Feature) -> Feature:
         shape = (3, 3, x.shape[-1], self.width)
         kernel = self.param("kernel", nn.initializers.orthogonal(), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
-        prepared = self.get_variable("prepared", "kernels")
-        kernels = Kernels(adjoint_kernel(kernel)) if prepared is None else prepared
+        kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
+        kernels = self.get_variable("prepared", "kernels")
+        pad = (0 if self.rows_around else 1, 1)
         if self.padding == "zeros":
-            return conv_relu(x, kernel, bias, kernels, 1)
-        mode = "wrap" if self.padding == "circular" else "edge"
-        x = jnp.pad(x, ((1, 1), (1, 1), (0, 0)), mode=mode)
-        return conv_relu(x, kernel, bias, kernels, 0)
+            return conv_relu(x, kernel, bias, kernels, pad, self.precision)
+        x = pad_by(self.padding, x, pad)
+        return conv_relu(x, kernel, bias, kernels, (0, 0), self.precision)
 
 
-def _corners(x: Feature) -> list[Feature]:
-    h, w = x.shape[0] // 2 * 2, x.shape[1] // 2 * 2
-    return [x[i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)]
-
-
-@jax.custom_vjp
-def _max_pool(x: Feature) -> Feature:
-    # Strided maxima: XLA's reduce-window has a slow gradient (select-and-scatter) on every backend.
-    a, b, c, d = _corners(x)
-    return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
-
-
-def _max_pool_forward(x: Any) -> Any:
-    y = _max_pool(x)
-    return y, (x, y)
-
-
-def _max_pool_backward(residuals: Any, dy: Any) -> Any:
-    # From the features themselves, which are kept anyway; autodiff would keep every comparison.
-    x, y = residuals
-    shared = dy / sum((corner == y).astype(y.dtype) for corner in _corners(x))
-    y, shared = (jnp.repeat(jnp.repeat(z, 2, 0), 2, 1) for z in (y, shared))
-    h, w = y.shape[:2]
-    dx = jnp.where(x[:h, :w] == y, shared, 0.0)
-    return (jnp.pad(dx, ((0, x.shape[0] - h), (0, x.shape[1] - w), (0, 0))),)
-
-
-_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
-
-
-def pool(x: Feature, pooling: Pooling) -> Feature:
-    """Halves a feature map in blocks of 2×2; an odd last row or column is dropped.
-
-    Args:
-        x: ``f32[h, w, c]``.
-        pooling: ``max`` or ``average`` of each block, or ``l2``, its root mean square.
-
-    Returns:
-        ``f32[h // 2, w // 2, c]``.
-    """
-    if pooling == "max":
-        return _max_pool(x)
-    corners = _corners(x)
-    if pooling == "average":
-        return sum(corners[1:], corners[0]) * 0.25
-    squares = [jnp.square(corner) for corner in corners]
-    return jnp.sqrt(sum(squares[1:], squares[0]) * 0.25 + _TINY)
+def pad_by(padding: Padding, x: Feature, pad: Pad) -> Feature:
+    """Puts rows and columns around a feature map: as many above as below, and left as right."""
+    mode = {"circular": "wrap", "replicate": "edge"}.get(padding, "constant")
+    return jnp.pad(x, (*((n, n) for n in pad), (0, 0)), mode=mode)
 
 
 class VGG(nn.Module):
@@ -150,12 +70,20 @@ class VGG(nn.Module):
         pooling: What stands between two blocks.
         padding: What surrounds every convolution's input; ``replicate-first`` is zeros around all
             but the first, ``circular`` makes the image a tile.
+        precision: What convolutions on an accelerator multiply in: float32 (``highest``),
+            TensorFloat-32 or bfloat16, the last keeping activations in it, too.
     """
 
     depths: tuple[int, ...]
     widths: tuple[int, ...] = (64, 128, 256, 512, 512)
     pooling: Pooling = "max"
     padding: Padding = "zeros"
+    precision: Precision = "tf32"
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """What activations are kept in."""
+        return jnp.dtype(jnp.bfloat16 if self.precision == "bf16" else jnp.float32)
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -165,6 +93,12 @@ class VGG(nn.Module):
             for block, depth in enumerate(self.depths, 1)
             for i in range(1, depth + 1)
         )
+
+    def padding_of(self, layer: str) -> Padding:
+        """Returns what surrounds the input of one layer; never ``replicate-first``."""
+        if self.padding == "replicate-first":
+            return "replicate" if layer == "conv1_1" else "zeros"
+        return self.padding
 
     @nn.compact
     def __call__(self, x: Feature, layers: tuple[str, ...]) -> Features:
@@ -176,10 +110,8 @@ class VGG(nn.Module):
             block = block_of(name)
             if block > 1 and name.endswith("_1"):
                 x = pool(x, self.pooling)
-            padding = self.padding
-            if padding == "replicate-first":
-                padding = "replicate" if name == "conv1_1" else "zeros"
-            x = _Conv(self.widths[block - 1], padding, name=name)(x)
+            padding = self.padding_of(name)
+            x = _Conv(self.widths[block - 1], padding, self.precision, name=name)(x)
             if name in wanted:
                 features[name] = x
         return features
@@ -226,7 +158,7 @@ def prepare(encoder: Encoder) -> Encoder:
     """Returns the encoder with what its layers run on computed, once and not in every step."""
     platform = jax.default_backend()
     kernels = {
-        name: convolution.prepare(p["kernel"], platform=platform)
+        name: convolution.prepare(p["kernel"].astype(encoder.vgg.dtype), platform=platform)
         for name, p in encoder.params.items()
     }
     return dataclasses.replace(encoder, kernels=kernels)
@@ -277,20 +209,72 @@ def encode(encoder: Encoder, image: Image, layers: tuple[str, ...]) -> Features:
         >>> features["conv2_1"].shape
         (16, 24, 128)
     """
+    encoder = fit(encoder, image, layers)
+    convolutions = tuple(name for name in layers if name != IMAGE)
+    features: Any = {}
+    if convolutions:
+        x = network_input(encoder, image)
+        features = encoder.vgg.apply(_variables(encoder), x, convolutions)
+        features = {name: widen(x) for name, x in features.items()}
+    if IMAGE in layers:
+        features[IMAGE] = pixels(image)
+    return features
+
+
+def convolve(encoder: Encoder, layer: str, x: Feature) -> Feature:
+    """Returns one layer's activations, of an input that brings the rows around it along.
+
+    Args:
+        encoder: Network and pretrained parameters.
+        layer: A convolution's name.
+        x: ``f32[h + 2, w, i]``; columns are padded here.
+
+    Returns:
+        ``f32[h, w, o]``.
+    """
+    width = encoder.params[layer]["bias"].shape[0]
+    network = encoder.vgg
+    conv = _Conv(width, network.padding_of(layer), network.precision, rows_around=True)
+    variables = {kind: tree[layer] for kind, tree in _variables(encoder).items()}
+    y: Any = conv.apply(variables, x)
+    return y
+
+
+def network_input(encoder: Encoder, image: Image) -> Feature:
+    """Returns what the first layer sees of an image."""
+    x = PREPROCESSINGS[encoder.preprocessing](image)
+    return x.astype(encoder.vgg.dtype) if encoder.vgg.precision == "bf16" else x
+
+
+def widen(x: Feature) -> Feature:
+    """Returns features in float32 at least: sums over positions need it."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+
+
+def pixels(image: Image) -> Feature:
+    """Returns the features of the pseudo-layer ``image``."""
+    # The same pixels whichever encoder runs, so that this layer's weight keeps its meaning.
+    normalised = PREPROCESSINGS["torch"](image)
+    return jnp.concatenate([normalised, jnp.ones_like(normalised[..., :1])], -1)
+
+
+def fit(encoder: Encoder, image: Image, layers: Iterable[str]) -> Encoder:
+    """Returns the encoder cut after the deepest of ``layers``.
+
+    Raises:
+        InputError: A layer is none of the encoder's, or the image is too small for it.
+    """
     encoder = truncate(encoder, layers)
     deepest = encoder.layers[-1]
     smallest = 2 ** (block_of(deepest) - 1)
     if min(image.shape[:2]) < smallest:
         size = f"{image.shape[1]}×{image.shape[0]}"
         raise InputError(f"image of {size} px: too small for {deepest}; at least {smallest} px")
-    convolutions = tuple(name for name in layers if name != IMAGE)
+    return encoder
+
+
+def _variables(encoder: Encoder) -> dict[str, Any]:
     variables: dict[str, Any] = {"params": encoder.params}
     if encoder.kernels is not None:
         variables["prepared"] = {name: {"kernels": k} for name, k in encoder.kernels.items()}
-    x = PREPROCESSINGS[encoder.preprocessing](image)
-    features: Any = encoder.vgg.apply(variables, x, convolutions) if convolutions else {}
-    if IMAGE in layers:
-        # The same pixels whichever encoder runs, so that this layer's weight keeps its meaning.
-        pixels = PREPROCESSINGS["torch"](image)
-        features[IMAGE] = jnp.concatenate([pixels, jnp.ones_like(pixels[..., :1])], -1)
-    return features
+    return variables

@@ -88,7 +88,9 @@ def _convolve_strip(strip: Float[Array, "h w i"], kernel: Array) -> Float[Array,
     return y.transpose(2, 0, 3, 1, 4).reshape(4 * down, 4 * across, -1)
 
 
-def convolve(x: Float[Array, "h w i"], kernel: Float[Array, "36 i o"], pad: int) -> Array:
+def convolve(
+    x: Float[Array, "h w i"], kernel: Float[Array, "36 i o"], pad: tuple[int, int]
+) -> Array:
     """Convolves by Winograd's ``F(4×4, 3×3)``.
 
     Args:
@@ -97,14 +99,15 @@ def convolve(x: Float[Array, "h w i"], kernel: Float[Array, "36 i o"], pad: int)
         pad: Rows and columns of zeros around ``x``.
 
     Returns:
-        ``f32[h + 2·pad − 2, w + 2·pad − 2, o]``.
+        ``f32[h + 2·pad[0] − 2, w + 2·pad[1] − 2, o]``.
     """
-    height, width = (n + 2 * pad - 2 for n in x.shape[:2])
+    height, width = (n + 2 * m - 2 for n, m in zip(x.shape[:2], pad, strict=True))
     down, across = -(-height // 4), -(-width // 4)
     rows = -(-down // min(down, -(-down * across // _TILES)))
     strips = -(-down // rows)
-    after = [4 * strips * rows + 2 - pad - x.shape[0], 4 * across + 2 - pad - x.shape[1]]
-    x = jnp.pad(x, ((pad, after[0]), (pad, after[1]), (0, 0)))
+    filled = 4 * strips * rows + 2, 4 * across + 2
+    after = (n - m - size for n, m, size in zip(filled, pad, x.shape[:2], strict=True))
+    x = jnp.pad(x, (*zip(pad, after, strict=True), (0, 0)))
 
     def strip(i: Array) -> Array:
         cut = jax.lax.dynamic_slice_in_dim(x, 4 * rows * i, 4 * rows + 2)

@@ -12,6 +12,7 @@ import pytest
 
 import jaxstyle as js
 from jaxstyle import convolution, loop, winograd
+from jaxstyle.stats import strips
 from jaxstyle.vgg import VGG, block_of
 
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
@@ -120,11 +121,61 @@ def test_winograd_has_the_operations_of_its_formula():
     side, inputs, outputs = 16, 128, 256  # one strip: XLA counts the body of a loop once
     kernel = jax.eval_shape(winograd.transform_kernel, array(3, 3, inputs, outputs))
     layer = jax.jit(winograd.convolve, static_argnums=2)
-    compiled = layer.lower(array(side, side, inputs), kernel, 1).compile()
+    compiled = layer.lower(array(side, side, inputs), kernel, (1, 1)).compile()
     tile = 36 * inputs * outputs + 36 * 36 * inputs + 16 * 36 * outputs
     expected = 2 * (side // 4) ** 2 * tile
     assert compiled.cost_analysis()["flops"] == pytest.approx(expected, rel=0.03)
     assert expected < 0.4 * 2 * (3 * side - 2) ** 2 * inputs * outputs
+
+
+def temporaries(function, *arguments):
+    plan = jax.jit(function).lower(*arguments).compile().memory_analysis()
+    return plan.temp_size_in_bytes
+
+
+def test_unprepared_kernels_are_transformed_one_after_the_other():
+    """Six layers whose transformed kernels take 28 MB, in a loop that does not change them."""
+    kernel, features = array(3, 3, 128, 128), array(32, 32, 128)
+
+    def descend(x, kernels, prepared):
+        def energy(x):
+            for kernel, ready in zip(kernels, prepared, strict=True):
+                x = convolution.conv_relu(x, kernel, jnp.zeros(128), ready, (1, 1))
+            return jnp.square(x).sum()
+
+        return jax.lax.fori_loop(0, 9, lambda _, x: x - jax.grad(energy)(x), x)
+
+    def ahead(x, kernels):
+        prepared = [convolution.prepare(k, platform="cpu") for k in kernels]
+        return descend(x, kernels, prepared)
+
+    def bare(x, kernels):
+        return descend(x, kernels, [None] * 6)
+
+    transformed = 2 * 6 * 36 * 128 * 128 * 4
+    assert temporaries(ahead, features, [kernel] * 6) > transformed
+    assert temporaries(bare, features, [kernel] * 6) < 0.6 * transformed
+
+
+def test_low_memory_is_what_xla_plans(monkeypatch):
+    """Strips of a sixteenth take less than half, and what is left are the inputs of blocks."""
+    monkeypatch.setattr(strips, "_BYTES", 256 * 16 * 4 * 16)
+    encoder, size = direct_encoder(VGG(depths=(2, 2, 2), widths=(16, 16, 16))), 256
+    plans = {}
+    for memory in ("high", "low"):
+        objective = js.Objective((), STYLE_LAYERS[:3], memory=memory)
+
+        def targets(content, style, encoder, objective=objective):
+            return js.make_targets(content, style, encoder, objective)
+
+        image, weights = array(size, size, 3), jax.tree.map(lambda _: array(), js.LossWeights())
+        made = jax.eval_shape(targets, image, image, encoder)
+
+        def gradient(image, targets, weights, encoder, objective=objective):
+            return jax.grad(js.loss)(image, targets, weights, encoder, objective)
+
+        plans[memory] = temporaries(gradient, image, made, weights, encoder)
+    assert plans["low"] < 0.5 * plans["high"]
 
 
 @pytest.mark.parametrize("compiler", [compile_objective, compile_loop])
@@ -145,6 +196,14 @@ def test_every_convolution_in_the_loop_is_plain():
     lines = convolutions(compile_loop(direct_encoder(NARROW), SIZE))
     assert lines
     assert [line for line in lines if PLAIN not in line] == []
+
+
+def test_history_is_written_in_place():
+    """Twenty images, which XLA copies in every iteration where it does not see that it need not."""
+    program = compile_loop(direct_encoder(NARROW), SIZE).as_text()
+    history = rf"f32\[10,{SIZE},{SIZE},3\]\S*"
+    assert re.search(rf"= {history} fusion\(", program)
+    assert re.findall(rf"= {history} copy\(.*", program) == []
 
 
 def test_autodiff_has_a_convolution_that_is_not_plain():

@@ -23,11 +23,11 @@ def test_adjoint_agrees_with_autodiff(pad, rng):
     )
     expected = jax.vjp(lambda *a: plain_conv_relu(*a, pad), x, kernel, bias)[1](dy)
     kernels = Kernels(adjoint_kernel(kernel))
-    actual = jax.vjp(lambda *a: conv_relu(*a, kernels, pad), x, kernel, bias)[1](dy)
+    actual = jax.vjp(lambda *a: conv_relu(*a, kernels, (pad, pad)), x, kernel, bias)[1](dy)
     for a, b in zip(actual, expected, strict=True):
         assert oracles.relative_error(a, b) <= 1e-5
     # The input alone, parameters frozen: the branch that every optimisation takes.
-    (frozen,) = jax.vjp(lambda x: conv_relu(x, kernel, bias, kernels, pad), x)[1](dy)
+    (frozen,) = jax.vjp(lambda x: conv_relu(x, kernel, bias, kernels, (pad, pad)), x)[1](dy)
     assert oracles.relative_error(frozen, expected[0]) <= 1e-5
 
 
@@ -44,5 +44,5 @@ def test_hessian_vector_product_agrees_with_autodiff(rng):
 
     expected = product(lambda x: plain_conv_relu(x, kernel, bias, 1))
     kernels = Kernels(adjoint_kernel(kernel))
-    actual = product(lambda x: conv_relu(x, kernel, bias, kernels, 1))
+    actual = product(lambda x: conv_relu(x, kernel, bias, kernels, (1, 1)))
     assert oracles.relative_error(actual, expected) <= 1e-5

@@ -12,9 +12,10 @@ import jaxstyle
 PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = [
     {"arrays", "errors", "winograd"},
-    {"colour", "convolution", "gradients", "normalisation", "resize", "solvers", "variation"},
-    {"vgg", "sources"},
-    {"parameterisation", "schedule", "stats"},
+    {"colour", "convolution", "gradients", "normalisation", "resize", "solvers", "variation"}
+    | {"pooling", "preprocessing"},
+    {"schedule", "sources", "vgg"},
+    {"parameterisation", "stats"},
     {"objective"},
     {"targets"},
     {"terms"},

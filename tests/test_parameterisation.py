@@ -8,7 +8,7 @@ import pytest
 import jaxstyle as js
 import oracles
 from jaxstyle.parameterisation import from_image, to_image
-from jaxstyle.vgg import PREPROCESSINGS
+from jaxstyle.preprocessing import PREPROCESSINGS
 
 VARIABLES = ("image", "encoder", "sigmoid")
 CAFFE = np.array([123.68, 116.779, 103.939])

@@ -10,8 +10,9 @@ import pytest
 
 from jaxstyle import pretrained
 from jaxstyle.errors import InputError
+from jaxstyle.preprocessing import PREPROCESSINGS
 from jaxstyle.pretrained import initial, load_encoder, random_encoder, registry, sources
-from jaxstyle.vgg import PREPROCESSINGS, VGG, VGG19, encode
+from jaxstyle.vgg import VGG, VGG19, encode
 
 NETWORK = VGG((2, 1, 2), (4, 6, 5), "average")
 

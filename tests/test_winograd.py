@@ -1,5 +1,7 @@
 """Winograd's convolution against sums over shifted products in float64."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,7 +34,7 @@ SIZES = [(1, 1), (4, 4), (5, 11), (16, 32), (33, 30), (23, 67), (18, 130)]
 def test_agrees_with_the_definition(size, pad, rng):
     h, w = (n + 2 * (pad == 0) for n in size)
     x, kernel = arrays(rng, (h, w, 24), (3, 3, 24, 20))
-    y = winograd.convolve(x, winograd.transform_kernel(kernel), pad)
+    y = winograd.convolve(x, winograd.transform_kernel(kernel), (pad, pad))
     expected = convolve(x, kernel, pad)
     assert y.shape == expected.shape
     assert oracles.relative_error(y, expected) <= 1e-5
@@ -41,7 +43,7 @@ def test_agrees_with_the_definition(size, pad, rng):
 def test_under_vmap(rng):
     x, kernel = arrays(rng, (3, 17, 22, 8), (3, 3, 8, 12))
     transformed = winograd.transform_kernel(kernel)
-    batch = jax.jit(jax.vmap(lambda x: winograd.convolve(x, transformed, 1)))(x)
+    batch = jax.jit(jax.vmap(lambda x: winograd.convolve(x, transformed, (1, 1))))(x)
     for single, y in zip(x, batch, strict=True):
         assert oracles.relative_error(y, convolve(single, kernel, 1)) <= 1e-5
 
@@ -65,14 +67,17 @@ def test_gradients_agree_with_the_direct_convolution(size, pad, rng):
     assert fast.winograd is not None
 
     def pullback(kernels, *arguments):
-        return jax.vjp(lambda *a: convolution.conv_relu(*a, kernels, pad), *arguments)[1](dy)
+        return jax.vjp(lambda *a: convolution.conv_relu(*a, kernels, (pad, pad)), *arguments)[1](dy)
 
     expected = pullback(plain, x, kernel, bias)
-    for a, b in zip(pullback(fast, x, kernel, bias), expected, strict=True):
-        assert oracles.relative_error(a, b) <= 1e-5
-    # The input alone, parameters frozen: the branch that every optimisation takes.
-    (frozen,) = jax.vjp(lambda x: convolution.conv_relu(x, kernel, bias, fast, pad), x)[1](dy)
-    assert oracles.relative_error(frozen, expected[0]) <= 1e-5
+    for kernels in (fast, None):
+        for a, b in zip(pullback(kernels, x, kernel, bias), expected, strict=True):
+            assert oracles.relative_error(a, b) <= 1e-5
+        # The input alone, parameters frozen: the branch that every optimisation takes.
+        _, back = jax.vjp(
+            lambda x, k=kernels: convolution.conv_relu(x, kernel, bias, k, (pad, pad)), x
+        )
+        assert oracles.relative_error(back(dy)[0], expected[0]) <= 1e-5
 
 
 @pytest.mark.usefixtures("at_any_size")
@@ -83,7 +88,7 @@ def test_hessian_vector_product(rng):
 
     def product(kernels):
         def energy(x):
-            return jnp.square(convolution.conv_relu(x, kernel, bias, kernels, 1) - bias).sum()
+            return jnp.square(convolution.conv_relu(x, kernel, bias, kernels, (1, 1)) - bias).sum()
 
         return jax.jit(lambda: jax.jvp(jax.grad(energy), (x,), (direction,))[1])()
 
@@ -117,7 +122,7 @@ def test_small_images_are_convolved_directly(size, expected):
 
     def layer(x, kernel, bias):
         kernels = convolution.prepare(kernel, platform="cpu")
-        return convolution.conv_relu(x, kernel, bias, kernels, 1)
+        return convolution.conv_relu(x, kernel, bias, kernels, (1, 1))
 
     h, w = size
     shapes = [(h, w, 64), (3, 3, 64, 128), (128,)]
@@ -140,8 +145,16 @@ def test_prepared_network_runs_on_it(padding, pictures):
     if jax.default_backend() == "cpu":
         assert chosen == ["conv3_1"]
     gradient = jax.grad(energy)
-    fast, plain = (gradient(pictures[0], e) for e in (prepared, encoder))
+    direct = dataclasses.replace(
+        encoder,
+        kernels={
+            name: convolution.prepare(p["kernel"], platform="cuda")
+            for name, p in encoder.params.items()
+        },
+    )
+    fast, itself, plain = (gradient(pictures[0], e) for e in (prepared, encoder, direct))
     assert oracles.relative_error(fast, plain) <= 1e-5
+    assert oracles.relative_error(itself, plain) <= 1e-5
     program = str(jax.make_jaxpr(gradient)(pictures[0], prepared))
     assert program.count("conv_general_dilated[") == 2 * (4 - len(chosen))
     looped = jax.jit(lambda x: jax.lax.fori_loop(0, 1, lambda _, x: gradient(x, prepared), x))

@@ -54,6 +54,7 @@ def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> tuple[
         name,
         pooling=recipe.pooling,
         padding=recipe.padding,
+        precision=recipe.precision,
         cache=cache,
         seed=recipe.seed,
         progress=None if console.quiet else report.DownloadBar(console),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jaxstyle.errors import InputError
+from jaxstyle.preprocessing import PREPROCESSINGS
 from jaxstyle.pretrained.from_keras import read_keras
 from jaxstyle.pretrained.from_torch import read_pickle, read_safetensors
 from jaxstyle.pretrained.store import (
@@ -20,7 +21,7 @@ from jaxstyle.pretrained.store import (
     open_hdf5,
     save_encoder,
 )
-from jaxstyle.vgg import PREPROCESSINGS, Encoder
+from jaxstyle.vgg import Encoder
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"

@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxstyle.arrays import Image, Params
-from jaxstyle.vgg import PREPROCESSINGS, VGG, VGG19, Encoder
+from jaxstyle.preprocessing import PREPROCESSINGS
+from jaxstyle.vgg import VGG, VGG19, Encoder
 
 _PREPROCESSING = "torch"
 _REFERENCE_SIZE = 128

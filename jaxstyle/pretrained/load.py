@@ -5,13 +5,15 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+from jaxstyle.convolution import Precision
 from jaxstyle.errors import InputError
+from jaxstyle.pooling import Pooling
 from jaxstyle.pretrained.convert import file_sha256
 from jaxstyle.pretrained.download import DownloadProgress, cached_file, download
 from jaxstyle.pretrained.initial import random_encoder
 from jaxstyle.pretrained.registry import bundled_file, sources
 from jaxstyle.pretrained.store import fingerprint, read_attributes, read_encoder
-from jaxstyle.vgg import VGG19, Encoder, Padding, Pooling, block_of
+from jaxstyle.vgg import VGG, VGG19, Encoder, Padding, block_of
 
 # What keeps the scale of activations where each pooling takes the place of a maximum (found by
 # K. Crowson, style-transfer-pytorch).
@@ -54,6 +56,7 @@ def load_encoder(
     *,
     pooling: Pooling | None = None,
     padding: Padding = "replicate",
+    precision: Precision = VGG.precision,
     cache: str | os.PathLike[str] | None = None,
     seed: int = 0,
     progress: DownloadProgress | None = None,
@@ -68,6 +71,7 @@ def load_encoder(
             average for ``random``. Another one comes with the gain that keeps activations in scale.
         padding: What surrounds every convolution's input: ``replicate`` repeats the border, where
             the ``zeros`` of the training can leave a rim.
+        precision: What convolutions on an accelerator multiply in; see :class:`VGG`.
         cache: Where downloads are kept; None as for ``cache_folder``.
         seed: Of ``random``.
         progress: Is told how far a download has come.
@@ -86,9 +90,10 @@ def load_encoder(
     if pooling is not None:
         _check_choice("pooling", pooling, get_args(Pooling))
     _check_choice("padding", padding, get_args(Padding))
+    _check_choice("precision", precision, get_args(Precision))
     name = resolve_encoder(name, cache)
     if name == RANDOM:
-        vgg = VGG19.clone(pooling=pooling or "average", padding=padding)
+        vgg = VGG19.clone(pooling=pooling or "average", padding=padding, precision=precision)
         return random_encoder(vgg, seed=seed)
     if name == BUNDLED:
         path = bundled_file()
@@ -101,7 +106,8 @@ def load_encoder(
     else:
         path = Path(name)
     encoder = _repool(read_encoder(path), pooling)
-    return dataclasses.replace(encoder, vgg=encoder.vgg.clone(padding=padding))
+    network = encoder.vgg.clone(padding=padding, precision=precision)
+    return dataclasses.replace(encoder, vgg=network)
 
 
 def _repool(encoder: Encoder, pooling: Pooling | None) -> Encoder:

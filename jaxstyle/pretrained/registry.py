@@ -27,7 +27,7 @@ class Source:
         size: Of the original file in bytes, None where it is not known.
         licence: Of the parameters, and whose they are.
         vgg: The network that the file must turn out to hold.
-        preprocessing: A key of ``jaxstyle.vgg.PREPROCESSINGS``.
+        preprocessing: A key of ``jaxstyle.preprocessing.PREPROCESSINGS``.
     """
 
     name: str

@@ -20,7 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxstyle.errors import InputError
-from jaxstyle.vgg import PREPROCESSINGS, VGG, Encoder, Pooling
+from jaxstyle.pooling import Pooling
+from jaxstyle.preprocessing import PREPROCESSINGS
+from jaxstyle.vgg import VGG, Encoder
 
 FORMAT = "jaxstyle-encoder"
 FORMAT_VERSION = 1

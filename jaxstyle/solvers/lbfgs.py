@@ -70,6 +70,7 @@ class LBFGS:
             linesearch=cast(str, line_search),
             linesearch_init="max",
             history_size=self.history,
+            use_gamma=False,
             implicit_diff=False,
             unroll=False,
         )
@@ -97,7 +98,10 @@ class LBFGS:
         first, failed = jnp.isinf(state.loss), new.failed_linesearch
         # A pair without positive curvature would turn directions uphill: zero leaves it out.
         rho = jnp.where(jnp.isfinite(new.rho_history) & (new.rho_history > 0), new.rho_history, 0.0)
-        gamma = jnp.where(jnp.isfinite(new.gamma) & (new.gamma > 0), new.gamma, old.gamma)
+        # jaxopt would read the latest pair out of the history again: XLA then copies all of it.
+        step, change = image - state.image, new.grad - old.grad
+        gamma = jnp.vdot(step, change) / jnp.vdot(change, change)
+        gamma = jnp.where(jnp.isfinite(gamma) & (gamma > 0), gamma, old.gamma)
         # A search that found nothing forgets what led it there. Without memory, it is the end.
         stuck = failed & ~first & jnp.all(old.rho_history == 0)
         new = new._replace(

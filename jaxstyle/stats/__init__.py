@@ -12,7 +12,8 @@ from jaxstyle.stats.base import Statistic
 from jaxstyle.stats.gram import Gram, gram
 from jaxstyle.stats.moments import MeanStd, Wasserstein
 from jaxstyle.stats.sliced import Sliced
-from jaxstyle.stats.sums import Stats, masks_at, statistics, summarise
+from jaxstyle.stats.strips import encode_in_strips
+from jaxstyle.stats.sums import Stats, masks_at, statistics, style_sums, summarise
 
 __all__ = [
     "Gram",
@@ -21,8 +22,10 @@ __all__ = [
     "Statistic",
     "Stats",
     "Wasserstein",
+    "encode_in_strips",
     "gram",
     "masks_at",
     "statistics",
+    "style_sums",
     "summarise",
 ]

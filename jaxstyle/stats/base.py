@@ -24,6 +24,11 @@ class Statistic(Protocol):
         """The power of the features' scale that the distance grows by."""
         ...
 
+    @property
+    def additive(self) -> bool:
+        """Whether the sums over parts of an image add up to those over the whole."""
+        ...
+
     def sums(self, feature: Feature, mask: Mask | None) -> Any:
         """Returns the sums over the positions of a layer.
 

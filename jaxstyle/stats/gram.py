@@ -62,6 +62,11 @@ class Gram:
         """Fourth powers of features."""
         return 4
 
+    @property
+    def additive(self) -> bool:
+        """Gram matrices of tiles add up."""
+        return True
+
     def sums(self, feature: Feature, mask: Mask | None) -> Matrix:
         """Returns the Gram matrix."""
         return gram(feature, mask)

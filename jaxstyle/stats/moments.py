@@ -76,6 +76,11 @@ class Wasserstein:
         """Squares of features."""
         return 2
 
+    @property
+    def additive(self) -> bool:
+        """Moments of tiles add up."""
+        return True
+
     def sums(self, feature: Feature, mask: Mask | None) -> Moments:
         """Returns the sums of features and of their products."""
         return Moments(_sum(feature, mask), gram(feature, mask))
@@ -122,6 +127,11 @@ class MeanStd:
     def degree(self) -> int:
         """Squares of features."""
         return 2
+
+    @property
+    def additive(self) -> bool:
+        """Moments of tiles add up."""
+        return True
 
     def sums(self, feature: Feature, mask: Mask | None) -> Moments:
         """Returns the sums of features and of their squares."""

@@ -63,6 +63,11 @@ class Sliced:
         """Squares of features."""
         return 2
 
+    @property
+    def additive(self) -> bool:
+        """Sorting takes all positions at once."""
+        return False
+
     def _directions(self, channels: int) -> np.ndarray:
         drawn = np.random.default_rng(self.seed).normal(size=(channels, channels))
         return (drawn / np.linalg.norm(drawn, axis=0)).astype(np.float32)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxstyle import vgg
 from jaxstyle.arrays import Features, Image, Masks, Scalar
+from jaxstyle.pooling import pool
 from jaxstyle.stats.base import Statistic
 from jaxstyle.stats.gram import Gram
 
@@ -46,39 +47,53 @@ def masks_at(masks: Masks, layers: tuple[str, ...]) -> dict[str, Masks]:
     """
     levels = [jnp.moveaxis(masks, 0, -1)]
     for _ in range(1, max(map(vgg.block_of, layers), default=1)):
-        levels.append(vgg.pool(levels[-1], "average"))
+        levels.append(pool(levels[-1], "average"))
     return {name: jnp.moveaxis(levels[vgg.block_of(name) - 1], -1, 0) for name in layers}
 
 
+def style_sums(
+    features: Features, masks: Mapping[str, Masks], statistic: Statistic
+) -> dict[str, Any]:
+    """Returns what a statistic sums of the style layers, with an axis of regions in front.
+
+    Args:
+        features: Of the style layers.
+        masks: Per style layer, one mask per region, ``f32[r, h', w']``; empty for one region.
+        statistic: What is summed.
+    """
+    return {
+        name: jax.vmap(statistic.sums, (None, 0))(feature, masks[name])
+        if name in masks
+        else jax.tree.map(lambda x: x[None], statistic.sums(feature, None))
+        for name, feature in features.items()
+    }
+
+
 def summarise(
-    style: Features,
+    style: Mapping[str, Any],
     kept: Features,
     image: Image,
     *,
     content: Features,
     masks: Mapping[str, Masks],
-    statistic: Statistic,
 ) -> Stats:
-    """Returns the statistics of an image whose features are at hand; see :func:`statistics`.
+    """Returns the statistics of an image whose sums and features are at hand.
 
     Args:
-        style: Features of the style layers.
+        style: Per style layer, from :func:`style_sums`.
         kept: Features of the content layers.
         image: That they are of, ``f32[h, w, 3]``.
         content: Content features to measure the distance to.
-        masks: Per style layer, one mask per region, ``f32[r, h', w']``; empty for one region.
-        statistic: What the style layers sum.
+        masks: As for the sums.
     """
-    sums, positions = {}, {}
-    for name, feature in style.items():
-        if name in masks:
-            sums[name] = jax.vmap(statistic.sums, (None, 0))(feature, masks[name])
-            positions[name] = masks[name].sum((1, 2))
-        else:
-            sums[name] = jax.tree.map(lambda x: x[None], statistic.sums(feature, None))
-            positions[name] = jnp.full(1, feature.shape[0] * feature.shape[1], jnp.float32)
+    positions = {}
+    for name in style:
+        h, w = (side >> (vgg.block_of(name) - 1) for side in image.shape[:2])
+        whole = jnp.full(1, h * w, jnp.float32)
+        positions[name] = masks[name].sum((1, 2)) if name in masks else whole
     distance = {name: jnp.square(kept[name] - p).sum() for name, p in content.items()}
-    return Stats(jnp.float32(image.shape[0] * image.shape[1]), positions, sums, distance)
+    pixels = jnp.float32(image.shape[0] * image.shape[1])
+    return Stats(pixels, positions, dict(style), distance)
 
 
 def statistics(
@@ -104,9 +119,8 @@ def statistics(
     Raises:
         InputError: A layer is none of the encoder's, or the image is too small for it.
     """
-    layers = tuple(dict.fromkeys((*content, *style_layers)))
-    features = vgg.encode(encoder, image, layers)
+    features = vgg.encode(encoder, image, tuple(dict.fromkeys((*content, *style_layers))))
     style = {name: features[name] for name in style_layers}
-    return summarise(
-        style, features, image, content=content, masks=masks or {}, statistic=statistic or Gram()
-    )
+    guides = masks or {}
+    sums = style_sums(style, guides, statistic or Gram())
+    return summarise(sums, features, image, content=content, masks=guides)

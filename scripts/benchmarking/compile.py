@@ -14,7 +14,7 @@ from jaxstyle import loop, targets
 
 from .options import Measurement
 from .outcome import Row
-from .problem import OBJECTIVE, begin, make_problem
+from .problem import begin, make_problem
 from .processes import COMMAND, Command
 
 
@@ -47,12 +47,13 @@ class Compile(Measurement):
         return rows + [row for size in self.sizes if self.command for row in self._command(size)]
 
     def _programs(self, encoder: js.Encoder, size: int) -> list[Row]:
-        problem, program = make_problem(encoder, size), loop.Program(OBJECTIVE, js.lbfgs())
+        problem = make_problem(encoder, size, self.memory)
+        program = loop.Program(problem.objective, js.lbfgs())
         data, image = problem.data(), problem.image()
         before = begin(data, image, program)
         steps, decay = jnp.int32(1), jnp.float32(0)
         calls = {
-            "observe": (targets.observe, image, data[-1], OBJECTIVE),
+            "observe": (targets.observe, image, data[-1], problem.objective),
             "start": (loop.start, image, None, data, program),
             "advance": (loop.advance, *before, steps, decay, data, program),
         }

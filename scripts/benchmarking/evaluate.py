@@ -7,7 +7,7 @@ import jaxstyle as js
 from .floor import make_floor, operations
 from .options import Measurement
 from .outcome import Row
-from .problem import evaluation, make_problem
+from .problem import make_problem
 from .rounds import alternate, seconds, summarise
 
 
@@ -25,8 +25,8 @@ class Evaluate(Measurement):
     def _row(self, encoder: js.Encoder, size: int) -> Row:
         from .original import Original
 
-        problem = make_problem(encoder, size)
-        ours, theirs = evaluation(problem.data(), problem.image()), Original(problem)
+        problem = make_problem(encoder, size, self.memory)
+        ours, theirs = problem.evaluation(), Original(problem)
         sides = {
             "ours": lambda: seconds(ours),
             "PyTorch": lambda: seconds(theirs.evaluate),

@@ -1,5 +1,7 @@
 """The arithmetic limit: the operations of the objective at the rate of a large matrix product."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +39,7 @@ def make_floor(problem: Problem, side: int) -> Side:
     """
     matrix = np.random.default_rng(0).random((side, side), "float32")
     ours = jnp.asarray(matrix)
-    multiply = jax.jit(jnp.matmul)
+    multiply = jax.jit(partial(jnp.matmul, precision="high"))
     products = [lambda: jax.block_until_ready(multiply(ours, ours))]
     if jax.default_backend() == "cpu":
         import torch

@@ -2,29 +2,29 @@
 
 import dataclasses
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, get_args
 
 import jax
 import jax.numpy as jnp
 from rich.console import Console
 
 import jaxstyle as js
+from jaxstyle.convolution import Precision
 from jaxstyle.loop import Program
 
 from .floor import make_floor
 from .options import Measurement, Numbers
 from .outcome import Row
-from .problem import OBJECTIVE, RECIPE, Problem, begin, evaluate, evaluation, make_problem, proceed
+from .problem import RECIPE, Problem, begin, evaluate, make_problem, proceed
 from .processes import in_own_process
 from .rounds import Side, alternate, seconds, summarise
 
 if TYPE_CHECKING:
     from .original import Original
 
-# JAX's names of products in full float32, TensorFloat-32 and bfloat16.
-PRECISIONS = {"highest": "highest", "tf32": "tensorfloat32", "bf16": "bfloat16"}
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 _PART = 50
-_PROGRAM = Program(OBJECTIVE, RECIPE.make_solver())
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,20 +49,26 @@ class Gpu(Measurement):
 
     def rows(self, encoder: js.Encoder) -> list[Row]:
         """Measures on whatever device there is."""
-        rows = [row for size in self.sizes for row in self._rows(make_problem(encoder, size))]
+        rows = [row for size in self.sizes for row in self._rows(encoder, size)]
         if self.largest:
-            problem = make_problem(encoder, min(self.sizes))
+            problem = make_problem(encoder, min(self.sizes), self.memory)
             rows.append(in_own_process(largest, problem, self.largest))
         return rows
 
-    def _rows(self, problem: Problem) -> list[Row]:
-        size, count = problem.size, self.evaluations
+    def _rows(self, encoder: js.Encoder, size: int) -> list[Row]:
+        problem, count = make_problem(encoder, size, self.memory), self.evaluations
         # Peaks count from a process' start.
-        runs = {name: in_own_process(run_ours, problem, name, count) for name in PRECISIONS}
+        runs = {p: in_own_process(run_ours, problem, p, count) for p in PRECISIONS}
         names = list(_originals(problem))
         runs |= {name: in_own_process(run_theirs, problem, name, count) for name in names}
         ratios = [(ours, other) for ours in PRECISIONS for other in (*names, "floor")]
-        times = summarise(alternate(self._sides(problem), self.rounds), ratios)
+        sides: dict[str, Side] = {
+            p: partial(seconds, at(p, problem).evaluation()) for p in PRECISIONS
+        }
+        for name, original in _originals(problem).items():
+            sides[name] = partial(seconds, original.evaluate)
+        sides["floor"] = make_floor(problem, self.matrix)
+        times = summarise(alternate(sides, self.rounds), ratios)
         rows: list[Row] = []
         for name in (*runs, "floor"):
             row: Row = {"size": size, "side": name, "evaluation [s]": times[f"{name} [s]"]}
@@ -70,45 +76,39 @@ class Gpu(Measurement):
             rows.append(row | runs.get(name, {}))
         return rows
 
-    def _sides(self, problem: Problem) -> dict[str, Side]:
-        alone = evaluation(problem.data(), problem.image())
-        floor = make_floor(problem, self.matrix)
-        sides = {name: _at(name, lambda: seconds(alone)) for name in PRECISIONS}
-        for name, original in _originals(problem).items():
-            sides[name] = lambda original=original: seconds(original.evaluate)
-        return sides | {"floor": _at("tf32", floor)}
+
+def at(precision: Precision, problem: Problem) -> Problem:
+    """Returns the problem with convolutions in some precision."""
+    return problem._replace(vgg=problem.vgg.clone(precision=precision))
 
 
-def _at(precision: str, side: Side) -> Side:
-    def run() -> float:
-        with jax.default_matmul_precision(PRECISIONS[precision]):
-            return side()
-
-    return run
-
-
-def run_ours(problem: Problem, precision: str, evaluations: int) -> Row:
+def run_ours(problem: Problem, precision: Precision, evaluations: int) -> Row:
     """Runs the recipe at a precision, and measures the memory and the error of the gradient."""
-    with jax.default_matmul_precision(PRECISIONS[precision]):
-        row: Row = {f"{evaluations} evaluations [s]": descend(problem, evaluations)}
-        row |= _memory(problem.size, _peak())
-        gradient = evaluate(problem.image(), *problem.data(), OBJECTIVE)[1]
-    with jax.default_matmul_precision("highest"):
-        exact = evaluate(problem.image(), *problem.data(), OBJECTIVE)[1]
+    row: Row = {f"{evaluations} evaluations [s]": descend(at(precision, problem), evaluations)}
+    row |= _memory(problem.size, _peak())
+    gradient, exact = (_gradient(at(p, problem)) for p in (precision, "highest"))
     error = jnp.linalg.norm(gradient - exact) / jnp.linalg.norm(exact)
     return row | {"gradient error": float(error)}
 
 
+def _gradient(problem: Problem) -> jax.Array:
+    return evaluate(problem.image(), *problem.data(), problem.objective)[1]
+
+
 def descend(problem: Problem, evaluations: int) -> float:
     """Returns the seconds, without compiling, of the recipe's descent up to some evaluation."""
-    data, done = problem.data(), 0
-    proceed(begin(data, problem.image(), _PROGRAM), 1, data, _PROGRAM)
-    before = begin(data, problem.image(), _PROGRAM)
+    data, program, done = problem.data(), _program(problem), 0
+    proceed(begin(data, problem.image(), program), 1, data, program)
+    before = begin(data, problem.image(), program)
     started = time.perf_counter()
     while done < evaluations and not before[0].stuck:
-        chunk = proceed(before, min(evaluations - done, _PART), data, _PROGRAM)
+        chunk = proceed(before, min(evaluations - done, _PART), data, program)
         before, done = (chunk.state, chunk.average), int(chunk.state.evaluations)
     return (time.perf_counter() - started) * evaluations / done
+
+
+def _program(problem: Problem) -> Program:
+    return Program(problem.objective, RECIPE.make_solver())
 
 
 def run_theirs(problem: Problem, name: str, evaluations: int) -> Row:
@@ -162,9 +162,9 @@ def largest(problem: Problem, limit: int) -> Row:
     size = problem.size
     while size <= limit:
         try:
-            bigger = make_problem(problem.encoder, size)
-            data = bigger.data()
-            proceed(begin(data, bigger.image(), _PROGRAM), 2, data, _PROGRAM)
+            bigger = make_problem(problem.encoder, size, problem.objective.memory)
+            data, program = bigger.data(), _program(bigger)
+            proceed(begin(data, bigger.image(), program), 2, data, program)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise

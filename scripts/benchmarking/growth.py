@@ -9,7 +9,7 @@ import jaxstyle as js
 
 from .options import Measurement, Numbers
 from .outcome import Row
-from .problem import evaluation, make_problem
+from .problem import make_problem
 from .rounds import alternate, seconds
 
 
@@ -24,10 +24,9 @@ class Growth(Measurement):
 
     def measure(self, encoder: js.Encoder) -> list[Row]:
         """Returns a row a size."""
-        problems = {size: make_problem(encoder, size) for size in self.sizes}
+        problems = {size: make_problem(encoder, size, self.memory) for size in self.sizes}
         sides = {
-            str(size): partial(seconds, evaluation(problem.data(), problem.image()))
-            for size, problem in problems.items()
+            str(size): partial(seconds, problem.evaluation()) for size, problem in problems.items()
         }
         rounds = alternate(sides, self.rounds)
         factors = {b: median(r[b] / r[a] for r in rounds) for a, b in pairwise(sides)}

@@ -8,7 +8,7 @@ from jaxstyle.loop import Program
 
 from .options import Measurement
 from .outcome import Row
-from .problem import OBJECTIVE, begin, evaluation, make_problem, proceed
+from .problem import begin, make_problem, proceed
 from .rounds import seconds, summarise
 
 
@@ -28,10 +28,10 @@ class Loop(Measurement):
         return [self._row(encoder, size) for size in self.sizes]
 
     def _row(self, encoder: js.Encoder, size: int) -> Row:
-        problem = make_problem(encoder, size)
-        program = Program(OBJECTIVE, js.lbfgs(history=self.history))
+        problem = make_problem(encoder, size, self.memory)
+        program = Program(problem.objective, js.lbfgs(history=self.history))
         data, rounds, steps = problem.data(), [], 0
-        alone = evaluation(data, problem.image())
+        alone = problem.evaluation()
         alone()
         # Compiles, and evaluates the image to start from.
         chunk = proceed(begin(data, problem.image(), program), 1, data, program)

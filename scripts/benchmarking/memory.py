@@ -11,7 +11,7 @@ from jaxstyle.loop import Program, advance
 
 from .options import Measurement, Numbers
 from .outcome import Row
-from .problem import OBJECTIVE, Problem, begin, make_problem, proceed
+from .problem import Problem, begin, make_problem, proceed
 from .processes import in_own_process
 
 _STATUS = Path("/proc/self/status")
@@ -32,7 +32,7 @@ def _resident() -> tuple[int, int]:
 
 
 def _ours(problem: Problem, iterations: int, history: int) -> int:
-    image, program = problem.image(), Program(OBJECTIVE, js.lbfgs(history=history))
+    image, program = problem.image(), Program(problem.objective, js.lbfgs(history=history))
     before, _ = _resident()
     data = problem.data()
     proceed(begin(data, image, program), iterations, data, program)
@@ -60,7 +60,7 @@ class Memory(Measurement):
 
     def measure(self, encoder: js.Encoder) -> list[Row]:
         """Returns a row a size."""
-        return [self._row(make_problem(encoder, size)) for size in self.sizes]
+        return [self._row(make_problem(encoder, size, self.memory)) for size in self.sizes]
 
     def _row(self, problem: Problem) -> Row:
         ours, theirs = (
@@ -77,7 +77,7 @@ class Memory(Measurement):
 
 def planned(problem: Problem, history: int) -> Row:
     """Returns what XLA says that the compiled loop takes."""
-    data, program = problem.data(), Program(OBJECTIVE, js.lbfgs(history=history))
+    data, program = problem.data(), Program(problem.objective, js.lbfgs(history=history))
     before = begin(data, problem.image(), program)
     arguments = (*before, jnp.int32(1), jnp.float32(0), data, program)
     plan = advance.lower(*arguments).compile().memory_analysis()

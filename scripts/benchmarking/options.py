@@ -8,6 +8,7 @@ from typing import Annotated
 from tyro.constructors import PrimitiveConstructorSpec
 
 import jaxstyle as js
+from jaxstyle.objective import Memory
 
 from .outcome import Row
 
@@ -38,6 +39,8 @@ class Measurement:
     """How often the sides take turns."""
     encoder: str = "random"
     """The network's parameters: random is VGG19, untrained; else as of jaxstyle stylize."""
+    memory: Memory = "high"
+    """Of our side: low computes in strips."""
     cores: int = dataclasses.field(default_factory=available_cores)
     """That both sides are pinned to."""
     json: Path | None = None

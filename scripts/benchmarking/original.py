@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jaxstyle.vgg import PREPROCESSINGS
+from jaxstyle.preprocessing import PREPROCESSINGS
 
 from .problem import OBJECTIVE, Problem
 

@@ -1,5 +1,6 @@
 """What both sides compute: the objective of the gatys recipe on two square pictures."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 import jaxstyle as js
 from jaxstyle import loop, vgg
+from jaxstyle.objective import Memory
 
 RECIPE = js.preset("gatys")
 OBJECTIVE = RECIPE.make_objective()
@@ -20,9 +22,10 @@ class Problem(NamedTuple):
     Attributes:
         params: Of the network, cut after the deepest layer.
         vgg: The network.
-        preprocessing: What the network sees; a key of ``jaxstyle.vgg.PREPROCESSINGS``.
+        preprocessing: What the network sees; a key of ``jaxstyle.preprocessing.PREPROCESSINGS``.
         content: ``f32[h, w, 3]``, and where the descent starts.
         style: Likewise.
+        objective: Of our side.
     """
 
     params: dict[str, dict[str, np.ndarray]]
@@ -30,6 +33,7 @@ class Problem(NamedTuple):
     preprocessing: str
     content: np.ndarray
     style: np.ndarray
+    objective: js.Objective = OBJECTIVE
 
     @property
     def size(self) -> int:
@@ -48,9 +52,11 @@ class Problem(NamedTuple):
 
     def data(self) -> loop.Data:
         """Returns what our side's loss is computed from."""
-        encoder = jax.jit(vgg.prepare)(self.encoder)
+        encoder = self.encoder
+        if self.objective.memory == "high":
+            encoder = jax.jit(vgg.prepare)(encoder)
         targets = jax.jit(js.make_targets, static_argnums=3)(
-            jnp.asarray(self.content), jnp.asarray(self.style), encoder, OBJECTIVE
+            jnp.asarray(self.content), jnp.asarray(self.style), encoder, self.objective
         )
         return targets, jax.tree.map(jnp.float32, self.loss_weights), encoder
 
@@ -58,8 +64,13 @@ class Problem(NamedTuple):
         """Returns the image to start from."""
         return jnp.asarray(self.content)
 
+    def evaluation(self) -> Callable[[], object]:
+        """Returns one evaluation of our loss and gradient, to be called and waited for."""
+        image, data = self.image(), self.data()
+        return lambda: jax.block_until_ready(evaluate(image, *data, self.objective))
 
-def make_problem(encoder: js.Encoder, size: int) -> Problem:
+
+def make_problem(encoder: js.Encoder, size: int, memory: Memory = "high") -> Problem:
     """Makes a problem of smooth random pictures: what they show does not change the time."""
     noise = np.random.default_rng(0).random((2, max(size // 8, 2), max(size // 8, 2), 3), "float32")
     content, style = (
@@ -68,16 +79,12 @@ def make_problem(encoder: js.Encoder, size: int) -> Problem:
     )
     encoder = vgg.truncate(encoder, OBJECTIVE.layers)
     params = jax.tree.map(np.asarray, encoder.params)
-    return Problem(params, encoder.vgg, encoder.preprocessing, content, style)
+    objective = dataclasses.replace(OBJECTIVE, memory=memory)
+    return Problem(params, encoder.vgg, encoder.preprocessing, content, style, objective)
 
 
 evaluate = jax.jit(jax.value_and_grad(js.loss), static_argnums=4)
 """Our loss and gradient: ``(image, *data, objective)``."""
-
-
-def evaluation(data: loop.Data, image: jax.Array) -> Callable[[], object]:
-    """Returns one evaluation of our loss and gradient, to be called and waited for."""
-    return lambda: jax.block_until_ready(evaluate(image, *data, OBJECTIVE))
 
 
 def begin(

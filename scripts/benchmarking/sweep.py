@@ -10,7 +10,7 @@ from jaxstyle.loop import Data, Program, advance
 
 from .options import Measurement, Numbers
 from .outcome import Row
-from .problem import OBJECTIVE, Problem, begin, make_problem
+from .problem import Problem, begin, make_problem
 from .rounds import alternate, seconds, summarise
 
 
@@ -29,11 +29,11 @@ class Sweep(Measurement):
 
     def measure(self, encoder: js.Encoder) -> list[Row]:
         """Returns a row for every size and number of lanes."""
-        problems = [make_problem(encoder, size) for size in self.sizes]
+        problems = [make_problem(encoder, size, self.memory) for size in self.sizes]
         return [self._row(problem, lanes) for problem in problems for lanes in self.lanes]
 
     def _row(self, problem: Problem, lanes: int) -> Row:
-        program = Program(OBJECTIVE, js.lbfgs())
+        program = Program(problem.objective, js.lbfgs())
         data, image = problem.data(), problem.image()
 
         def run(style: jax.Array, data: Data, image: jax.Array) -> jax.Array:

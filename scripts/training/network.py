@@ -13,7 +13,7 @@ from jax import lax
 
 import jaxstyle as js
 from jaxstyle.convolution import adjoint_kernel
-from jaxstyle.vgg import PREPROCESSINGS
+from jaxstyle.preprocessing import PREPROCESSINGS
 
 EPSILON, STATISTICS_MOMENTUM = 1e-5, 0.9
 

@@ -1,0 +1,92 @@
+"""What convolutions multiply in, and what stays in float32 whatever that is."""
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxstyle as js
+from jaxstyle import vgg
+from jaxstyle.pretrained import random_encoder
+
+LAYERS = ("conv1_1", "conv2_2")
+
+
+def make_encoder(precision):
+    return random_encoder(js.VGG(depths=(1, 2), widths=(16, 16), precision=precision))
+
+
+@pytest.fixture
+def image(rng):
+    return jnp.asarray(rng.random((20, 24, 3)), jnp.float32)
+
+
+def convolutions(function, *arguments):
+    """All convolutions of a program, those of custom gradients and jitted parts included."""
+    found, open_ = [], [jax.make_jaxpr(function)(*arguments).jaxpr]
+    while open_:
+        for equation in open_.pop().eqns:
+            if equation.primitive.name == "conv_general_dilated":
+                found.append(equation)
+            open_ += jax.extend.core.jaxprs_in_params(equation.params)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("precision", "wanted"),
+    [
+        ("highest", jax.lax.Precision.HIGHEST),
+        ("tf32", jax.lax.Precision.HIGH),
+        ("bf16", jax.lax.Precision.DEFAULT),
+    ],
+)
+def test_convolutions_and_their_adjoints_ask_for_it(precision, wanted, image):
+    encoder = make_encoder(precision)
+
+    def total(image):
+        return sum(f.sum() for f in vgg.encode(encoder, image, LAYERS).values())
+
+    found = convolutions(jax.grad(total), image)
+    assert len(found) == 2 * 3
+    kind = jnp.bfloat16 if precision == "bf16" else jnp.float32
+    for equation in found:
+        assert equation.params["precision"] == (wanted, wanted)
+        assert {v.aval.dtype for v in (*equation.invars, *equation.outvars)} == {jnp.dtype(kind)}
+
+
+def test_rounding_is_that_of_bfloat16(image):
+    """Eight bits: some thousandths a layer; and features are handed out in float32."""
+    exact, rounded = (
+        vgg.encode(vgg.prepare(make_encoder(p)), image, LAYERS) for p in ("highest", "bf16")
+    )
+    for name in LAYERS:
+        assert rounded[name].dtype == jnp.float32
+        error = np.linalg.norm(rounded[name] - exact[name]) / np.linalg.norm(exact[name])
+        assert 1e-4 < error < 1e-2
+
+
+def test_gradient_and_loss_stay_in_float32(image):
+    results = []
+    for precision in ("highest", "bf16"):
+        encoder, objective = make_encoder(precision), js.Objective(("conv2_1",), LAYERS)
+        targets = js.make_targets(image[::-1], image[:, ::-1], encoder, objective)
+        run = jax.jit(jax.value_and_grad(js.loss), static_argnums=4)
+        results.append(run(image, targets, js.LossWeights(), encoder, objective))
+    (loss, gradient), (rounded_loss, rounded) = results
+    assert (rounded_loss.dtype, rounded.dtype) == (jnp.float32, jnp.float32)
+    np.testing.assert_allclose(rounded_loss, loss, rtol=0.02)
+    cosine = (gradient * rounded).sum() / (jnp.linalg.norm(gradient) * jnp.linalg.norm(rounded))
+    assert 0.99 < cosine < 0.99999999
+
+
+def test_trained_kernels_have_gradients_in_float32(image):
+    encoder = make_encoder("bf16")
+
+    def total(params):
+        trained = js.Encoder(params, encoder.vgg, encoder.preprocessing)
+        return vgg.encode(trained, image, LAYERS)["conv2_2"].sum()
+
+    gradients = jax.grad(total)(encoder.params)
+    assert {g.dtype for g in jax.tree.leaves(gradients)} == {jnp.dtype(jnp.float32)}
+    assert all(jnp.abs(g).max() > 0 for g in jax.tree.leaves(gradients))
