@@ -18,7 +18,7 @@ from flax import struct
 
 from jaxstyle import convolution
 from jaxstyle.arrays import Feature, Features, Image, Params
-from jaxstyle.convolution import Kernels, Pad, Precision, conv_relu
+from jaxstyle.convolution import Kernels, Pad, Precision, adjoint_kernel, conv_relu
 from jaxstyle.errors import InputError
 from jaxstyle.pooling import Pooling, pool
 from jaxstyle.preprocessing import PREPROCESSINGS
@@ -48,6 +48,9 @@ class _Conv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
         kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
         kernels = self.get_variable("prepared", "kernels")
+        if kernels is None and not self.rows_around:
+            # Nothing bound to the input, which would make a kernel for each lane of a vmap.
+            kernels = Kernels(adjoint_kernel(kernel))
         pad = (0 if self.rows_around else 1, 1)
         if self.padding == "zeros":
             return conv_relu(x, kernel, bias, kernels, pad, self.precision)

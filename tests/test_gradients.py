@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle import terms
+from jaxstyle import objective as objectives
 from jaxstyle.gradients import with_gradient_norm
 
 PLAIN = js.Objective(("conv2_2", "conv3_1"), ("conv1_1", "conv2_1"))
@@ -28,7 +28,7 @@ def feature_gradients(image, targets, encoder, objective, weights, monkeypatch):
 
     def loss(added):
         moved = {name: features[name] + added[name] for name in features}
-        monkeypatch.setattr(terms.vgg, "encode", lambda *_: moved)
+        monkeypatch.setattr(objectives, "encode", lambda *_: moved)
         return js.loss(image, targets, weights, encoder, objective)
 
     with monkeypatch.context() as monkeypatch:
