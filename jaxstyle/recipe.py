@@ -114,7 +114,7 @@ class Recipe:
     clamp: bool = False
     """Project the image onto its range after each step; not with lbfgs."""
     memory: Memory = Objective.memory
-    """low computes in strips, which takes longer and a fraction of the memory; the same result."""
+    """low computes in strips, which takes longer and a fraction of the memory; the same loss."""
     encoder: str = "auto"
     """auto, bundled, random, a file; or vgg19, vgg16, vgg19-torch, vgg16-torch, downloaded once."""
     pooling: Pooling | None = None
