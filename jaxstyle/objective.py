@@ -16,9 +16,11 @@ from jaxstyle.arrays import Features, Image, Masks
 from jaxstyle.normalisation import Normalisation
 from jaxstyle.stats import Gram, Statistic, encode_in_strips
 from jaxstyle.variation import Variation
-from jaxstyle.vgg import Encoder, encode
+from jaxstyle.vgg import Encoder, encode, prepare, truncate
 
 Memory = Literal["high", "low"]
+
+_prepare = jax.jit(prepare)
 
 
 @jax.tree_util.register_static
@@ -35,7 +37,7 @@ class Objective:
         normalise_gradients: Whether the gradient that each layer's term sends back is divided by
             its L1 norm. No loss has such a gradient: it takes a solver without a line search.
         memory: ``low`` computes activations strip by strip, and once more on the way back, instead
-            of keeping them; the loss is the same. Takes an encoder that is not prepared.
+            of keeping them; the loss is the same.
     """
 
     content_layers: tuple[str, ...] = ("conv4_2",)
@@ -50,6 +52,15 @@ class Objective:
     def layers(self) -> tuple[str, ...]:
         """All layers, each once."""
         return tuple(dict.fromkeys((*self.content_layers, *self.style_layers)))
+
+    def prepare(self, encoder: Encoder) -> Encoder:
+        """Returns the encoder cut after the deepest layer and, memory allowing, prepared.
+
+        Raises:
+            InputError: A layer is none of the encoder's.
+        """
+        encoder = truncate(encoder, self.layers)
+        return _prepare(encoder) if self.memory == "high" else encoder
 
     def encode(
         self, encoder: Encoder, image: Image, masks: Mapping[str, Masks]

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle import resize, vgg
+from jaxstyle import resize
 from jaxstyle.arrays import Image, Masks
 from jaxstyle.colour import Colour, recolour, restore
 from jaxstyle.errors import InputError
@@ -70,9 +70,6 @@ class Result(NamedTuple):
     terms: LossTerms
     evaluations: int
     status: Status
-
-
-_prepare = jax.jit(vgg.prepare)
 
 
 def check_combination(objective: Objective, solver: Solver, variable: Variable) -> None:
@@ -175,9 +172,7 @@ def stylize(
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
     scales = schedule.scales_of(shape)
     program = Program(objective, solver, variable)
-    encoder = vgg.truncate(encoder, objective.layers)
-    if objective.memory == "high":
-        encoder = _prepare(encoder)
+    encoder = objective.prepare(encoder)
 
     def prepare(scale: Scale) -> Data:
         scaled = sources.at(scale.shape)

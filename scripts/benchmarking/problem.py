@@ -52,9 +52,7 @@ class Problem(NamedTuple):
 
     def data(self) -> loop.Data:
         """Returns what our side's loss is computed from."""
-        encoder = self.encoder
-        if self.objective.memory == "high":
-            encoder = jax.jit(vgg.prepare)(encoder)
+        encoder = self.objective.prepare(self.encoder)
         targets = jax.jit(js.make_targets, static_argnums=3)(
             jnp.asarray(self.content), jnp.asarray(self.style), encoder, self.objective
         )
