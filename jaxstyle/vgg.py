@@ -60,8 +60,25 @@ class _Conv(nn.Module):
 
 def pad_by(padding: Padding, x: Feature, pad: Pad) -> Feature:
     """Puts rows and columns around a feature map: as many above as below, and left as right."""
-    mode = {"circular": "wrap", "replicate": "edge"}.get(padding, "constant")
-    return jnp.pad(x, (*((n, n) for n in pad), (0, 0)), mode=mode)
+    if padding == "zeros":
+        return jnp.pad(x, (*((n, n) for n in pad), (0, 0)))
+    # One axis after the other, and none in vain: the gradient of jnp.pad's modes writes an image of
+    # zeros for every edge, even for one without width.
+    for axis, n in enumerate(pad):
+        if n:
+            x = _surround(padding, x, n, axis)
+    return x
+
+
+def _surround(padding: Padding, x: Feature, n: int, axis: int) -> Feature:
+    def cut(start: int, stop: int | None) -> Feature:
+        return jax.lax.slice_in_dim(x, start, stop, axis=axis)
+
+    if padding == "circular":
+        parts = [cut(-n, None), x, cut(0, n)]
+    else:
+        parts = [cut(0, 1)] * n + [x] + [cut(-1, None)] * n
+    return jnp.concatenate(parts, axis)
 
 
 class VGG(nn.Module):

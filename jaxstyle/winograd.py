@@ -33,10 +33,10 @@ _OUTPUT = np.array(
     np.float32,
 )
 
-# Tiles that go through the three steps together: enough for products of matrices to run at full
-# rate, few enough for what stands between the steps to stay in the cache.
-_TILES = 32
-
+# Multiplications of one of the 36 products, by which tiles go through the three steps together:
+# enough for two cores to share it, few enough for what stands between the steps to stay in the
+# cache.
+_PRODUCT = 2**24
 
 # Multiplications of the direct convolution, over 9, below which a run of a hundred iterations does
 # not win back the 60 ms by which each of these convolutions takes longer to compile.
@@ -103,7 +103,8 @@ def convolve(
     """
     height, width = (n + 2 * m - 2 for n, m in zip(x.shape[:2], pad, strict=True))
     down, across = -(-height // 4), -(-width // 4)
-    rows = -(-down // min(down, -(-down * across // _TILES)))
+    tiles = min(_PRODUCT // (kernel.shape[1] * kernel.shape[2]), 1024)
+    rows = -(-down // min(down, -(-down * across // tiles)))
     strips = -(-down // rows)
     filled = 4 * strips * rows + 2, 4 * across + 2
     after = (n - m - size for n, m, size in zip(filled, pad, x.shape[:2], strict=True))

@@ -198,6 +198,14 @@ def test_every_convolution_in_the_loop_is_plain():
     assert [line for line in lines if PLAIN not in line] == []
 
 
+@pytest.mark.parametrize("padding", ["replicate", "circular"])
+def test_every_convolution_has_some_padding(padding):
+    """Whatever surrounds the image: without any, XLA's CPU backend writes out all patches."""
+    found = convolutions(compile_loop(direct_encoder(NARROW.clone(padding=padding)), SIZE))
+    assert len(found) == 2 * len(NARROW.layers)
+    assert not [line for line in found if "pad=" not in line]
+
+
 def test_history_is_written_in_place():
     """Twenty images, which XLA copies in every iteration where it does not see that it need not."""
     program = compile_loop(direct_encoder(NARROW), SIZE).as_text()

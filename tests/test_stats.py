@@ -51,6 +51,20 @@ def pair(rng):
     return features(rng, (9, 11, 6), "well"), features(rng, (9, 11, 6), "well", 1.5)
 
 
+# Gram
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("shape", [(70, 128, 5), (3, 5000, 4)], ids=str)
+def test_gram_of_many_positions_agrees_with_numpy(rng, shape, masked):
+    """In several parts, and with rows left over."""
+    feature, mask = rng.normal(size=shape), rng.uniform(size=shape[:2])
+    weighted = feature * mask[..., None] if masked else feature
+    expected = np.einsum("hwi,hwj->ij", weighted, feature)
+    actual = gram(f32(feature), f32(mask) if masked else None)
+    assert oracles.relative_error(actual, expected) <= 1e-5
+
+
 # Wasserstein
 
 

@@ -116,3 +116,17 @@ def test_unknown_layer_is_named(encoder):
 def test_image_too_small_for_the_layer(encoder):
     with pytest.raises(InputError, match="32×3 px: too small for conv3_1; at least 4 px"):
         vgg.encode(encoder, jnp.zeros((3, 32, 3)), ("conv3_1",))
+
+
+@pytest.mark.parametrize("pad", [(1, 1), (3, 0), (0, 2)], ids=str)
+@pytest.mark.parametrize(("padding", "mode"), [("replicate", "edge"), ("circular", "wrap")])
+def test_padding_agrees_with_numpy(padding, mode, pad, rng):
+    x = rng.normal(size=(5, 4, 2)).astype(np.float32)
+    expected = np.pad(x, (*((n, n) for n in pad), (0, 0)), mode=mode)
+    np.testing.assert_array_equal(vgg.pad_by(padding, jnp.asarray(x), pad), expected)
+    # The gradient counts how often each position occurs.
+    indices = np.pad(
+        np.arange(x.size).reshape(x.shape), (*((n, n) for n in pad), (0, 0)), mode=mode
+    )
+    gradient = jax.grad(lambda x: vgg.pad_by(padding, x, pad).sum())(jnp.asarray(x))
+    np.testing.assert_array_equal(gradient.ravel(), np.bincount(indices.ravel(), minlength=x.size))

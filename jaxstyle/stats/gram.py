@@ -32,11 +32,35 @@ def gram(feature: Float[Array, "h w c"], mask: Mask | None = None) -> Float[Arra
     return _gram(feature, mask)
 
 
+# How many are multiplied at a time on CPUs.
+_POSITIONS = 2**12
+
+
 @jax.custom_vjp
 def _gram(feature: Feature, mask: Mask | None) -> Matrix:
     weighted = feature if mask is None else feature * mask[..., None]
+    if jax.default_backend() != "cpu":
+        return _product(weighted, feature)
+    # By rows: XLA's CPU backend transposes one side of the product, here within the cache and not
+    # as a copy of the whole feature map.
+    h, w, c = feature.shape
+    rows = min(h, -(-_POSITIONS // w))
+    rest = h // rows * rows
+
+    def add(i: Array, sum_: Matrix) -> Matrix:
+        return sum_ + _product(
+            *(jax.lax.dynamic_slice_in_dim(x, i * rows, rows) for x in (weighted, feature))
+        )
+
+    first = (
+        _product(weighted[rest:], feature[rest:]) if rest < h else jnp.zeros((c, c), weighted.dtype)
+    )
+    return jax.lax.fori_loop(0, h // rows, add, first)
+
+
+def _product(a: Feature, b: Feature) -> Matrix:
     # In full float32: style is in small differences of these sums, which shortened products lose.
-    return jnp.einsum("hwi,hwj->ij", weighted, feature, precision="highest")
+    return jnp.einsum("hwi,hwj->ij", a, b, precision="highest")
 
 
 def _forward(feature: Any, mask: Any) -> Any:
