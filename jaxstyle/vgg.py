@@ -66,11 +66,11 @@ def pad_by(padding: Padding, x: Feature, pad: Pad) -> Feature:
     # zeros for every edge, even for one without width.
     for axis, n in enumerate(pad):
         if n:
-            x = _surround(padding, x, n, axis)
+            x = _extend(padding, x, n, axis)
     return x
 
 
-def _surround(padding: Padding, x: Feature, n: int, axis: int) -> Feature:
+def _extend(padding: Padding, x: Feature, n: int, axis: int) -> Feature:
     def cut(start: int, stop: int | None) -> Feature:
         return jax.lax.slice_in_dim(x, start, stop, axis=axis)
 

@@ -33,10 +33,11 @@ _OUTPUT = np.array(
     np.float32,
 )
 
-# Multiplications of one of the 36 products, by which tiles go through the three steps together:
-# enough for two cores to share it, few enough for what stands between the steps to stay in the
-# cache.
+# Tiles go through the three steps together until one of the 36 products has as many
+# multiplications, enough for two cores to share it; but not so many tiles that what stands between
+# the steps leaves the cache.
 _PRODUCT = 2**24
+_MOST_TILES = 1024
 
 # Multiplications of the direct convolution, over 9, below which a run of a hundred iterations does
 # not win back the 60 ms by which each of these convolutions takes longer to compile.
@@ -103,7 +104,7 @@ def convolve(
     """
     height, width = (n + 2 * m - 2 for n, m in zip(x.shape[:2], pad, strict=True))
     down, across = -(-height // 4), -(-width // 4)
-    tiles = min(_PRODUCT // (kernel.shape[1] * kernel.shape[2]), 1024)
+    tiles = min(-(-_PRODUCT // (kernel.shape[1] * kernel.shape[2])), _MOST_TILES)
     rows = -(-down // min(down, -(-down * across // tiles)))
     strips = -(-down // rows)
     filled = 4 * strips * rows + 2, 4 * across + 2

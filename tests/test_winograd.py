@@ -128,6 +128,14 @@ def test_small_images_are_convolved_directly(size, expected):
     assert str(program).count("conv_general_dilated[") == 1 - expected
 
 
+def test_any_number_of_channels_is_convolved():
+    """More than a strip's multiplications for a single tile."""
+    shapes = [(8, 8, 8192), (36, 8192, 8192)]
+    x, kernel = (jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes)
+    result = jax.eval_shape(lambda x, kernel: winograd.convolve(x, kernel, (1, 1)), x, kernel)
+    assert result.shape == x.shape
+
+
 @pytest.mark.usefixtures("at_any_size")
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
 def test_prepared_network_runs_on_it(padding, pictures):

@@ -32,30 +32,28 @@ def gram(feature: Float[Array, "h w c"], mask: Mask | None = None) -> Float[Arra
     return _gram(feature, mask)
 
 
-# How many are multiplied at a time on CPUs.
-_POSITIONS = 2**12
-
-
 @jax.custom_vjp
 def _gram(feature: Feature, mask: Mask | None) -> Matrix:
     weighted = feature if mask is None else feature * mask[..., None]
-    if jax.default_backend() != "cpu":
-        return _product(weighted, feature)
-    # By rows: XLA's CPU backend transposes one side of the product, here within the cache and not
-    # as a copy of the whole feature map.
-    h, w, c = feature.shape
-    rows = min(h, -(-_POSITIONS // w))
-    rest = h // rows * rows
+    return (_by_rows if jax.default_backend() == "cpu" else _product)(weighted, feature)
 
-    def add(i: Array, sum_: Matrix) -> Matrix:
-        return sum_ + _product(
-            *(jax.lax.dynamic_slice_in_dim(x, i * rows, rows) for x in (weighted, feature))
-        )
 
-    first = (
-        _product(weighted[rest:], feature[rest:]) if rest < h else jnp.zeros((c, c), weighted.dtype)
-    )
-    return jax.lax.fori_loop(0, h // rows, add, first)
+# Multiplied at a time on CPUs.
+_POSITIONS = 2**12
+
+
+def _by_rows(a: Feature, b: Feature) -> Matrix:
+    # XLA's CPU backend transposes one side of the product: so within the cache, and not as a copy
+    # of the whole feature map.
+    height, width = a.shape[:2]
+    rows = min(height, -(-_POSITIONS // width))
+    count = height // rows
+
+    def add(i: Array, total: Matrix) -> Matrix:
+        return total + _product(*(jax.lax.dynamic_slice_in_dim(x, i * rows, rows) for x in (a, b)))
+
+    rest = _product(a[count * rows :], b[count * rows :])
+    return jax.lax.fori_loop(0, count, add, rest)
 
 
 def _product(a: Feature, b: Feature) -> Matrix:
