@@ -124,7 +124,7 @@ def _conv_relu(
         transformed = _transform_for(x, kernel)
     else:
         transformed, _ = kernels.winograd or (None, None)
-    return jax.nn.relu(_convolve(x, kernel, pad, precision, transformed) + bias)
+    return jnp.maximum(_convolve(x, kernel, pad, precision, transformed) + bias, 0)
 
 
 def _conv_relu_forward(

@@ -44,7 +44,7 @@ class _Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Feature) -> Feature:
         shape = (3, 3, x.shape[-1], self.width)
-        kernel = self.param("kernel", nn.initializers.orthogonal(), shape)
+        kernel = self.param("kernel", nn.initializers.normal(0.1), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
         kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
         kernels = self.get_variable("prepared", "kernels")

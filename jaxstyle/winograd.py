@@ -7,6 +7,8 @@ take XLA's CPU backend five times as long to compile, and inside loops longer to
 error of a convolution is 2e-6 to 5e-6. Layout is HWC, kernels are HWIO.
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -89,6 +91,7 @@ def _convolve_strip(strip: Float[Array, "h w i"], kernel: Array) -> Float[Array,
     return y.transpose(2, 0, 3, 1, 4).reshape(4 * down, 4 * across, -1)
 
 
+@partial(jax.jit, static_argnames="pad")
 def convolve(
     x: Float[Array, "h w i"], kernel: Float[Array, "36 i o"], pad: tuple[int, int]
 ) -> Array:

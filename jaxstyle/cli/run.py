@@ -21,15 +21,14 @@ _BETTER = {
     "bundled": "for more detail, once: jaxstyle weights download vgg19",
 }
 
-_WORTH_KEEPING = 0.3  # Seconds that a program took to compile.
-
 
 def keep_compiled(cache: Path | None) -> None:
     """Lets JAX keep compiled programs in the cache folder, unless it was told of another one."""
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
         folder = pretrained.cache_folder(cache) / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", _WORTH_KEEPING)
+        # Small programs too: together they are a second of the wait.
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def load_style(path: Path, recipe: Recipe, shape: tuple[int, int]) -> Image:

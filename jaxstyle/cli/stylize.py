@@ -56,14 +56,14 @@ class Stylize:
         """Runs the command and returns its exit code."""
         blend = self._blend()
         files.check_output(self.output, overwrite=self.overwrite)
+        if self.compile_cache:
+            run.keep_compiled(self.cache)
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
         styles = [run.load_style(path, self.recipe, shape) for path in self.styles]
         masks = self._load_masks(shape, styles)
         init = run.load_init(self.recipe.init)
         console = report.console(quiet=self.quiet)
-        if self.compile_cache:
-            run.keep_compiled(self.cache)
         name, encoder = run.load_encoder(self.recipe, self.cache, console)
 
         def stylize(callback: Callable[[js.Progress], bool]) -> js.Result:

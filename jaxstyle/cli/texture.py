@@ -50,6 +50,8 @@ class Texture:
         if not self.styles:
             raise InputError("no painting: name one")
         files.check_output(self.output, overwrite=self.overwrite)
+        if self.compile_cache:
+            run.keep_compiled(self.cache)
         recipe = dataclasses.replace(self.recipe, content_layers={})
         if self.seamless:
             recipe = dataclasses.replace(recipe, padding="circular")
@@ -59,8 +61,6 @@ class Texture:
         styles = [run.load_style(path, free, shape) for path in self.styles]
         init = run.load_init(recipe.init)
         console = report.console(quiet=self.quiet)
-        if self.compile_cache:
-            run.keep_compiled(self.cache)
         name, encoder = run.load_encoder(recipe, self.cache, console)
 
         def texture(callback: Callable[[js.Progress], bool]) -> js.Result:
