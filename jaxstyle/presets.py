@@ -37,6 +37,7 @@ PRESETS = {
         "(github.com/leongatys/PytorchNeuralStyleTransfer)",
         Recipe(
             encoder="vgg19",
+            variable="image",
             padding="zeros",
             side="shorter",
             normalisation="mean",
@@ -55,6 +56,7 @@ PRESETS = {
         "(github.com/ProGamerGov/neural-style-pt)",
         Recipe(
             encoder="vgg19",
+            variable="image",
             padding="zeros",
             normalisation="neural-style",
             content_layers={"conv4_2": 1.0},
@@ -73,6 +75,7 @@ PRESETS = {
         "G. Surma's style_transfer, with VGG16 (github.com/gsurma/style_transfer)",
         Recipe(
             encoder="vgg16",
+            variable="image",
             padding="zeros",
             size=(500, 500),
             normalisation="keras",
@@ -140,6 +143,7 @@ PRESETS = {
         "K. Crowson's style-transfer-pytorch (github.com/crowsonkb/style-transfer-pytorch)",
         Recipe(
             encoder="vgg19-torch",
+            variable="image",
             padding="replicate-first",
             normalisation="mean",
             statistic="wasserstein",

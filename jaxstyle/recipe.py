@@ -109,8 +109,9 @@ class Recipe:
     """By which gradient-descent's step falls in --decay-steps."""
     decay_steps: int = 100
     """Iterations in which gradient-descent's step falls by --decay."""
-    variable: Variable = "image"
-    """What the solver moves: the image, the encoder's input, or a sigmoid's argument (in range)."""
+    variable: Variable = "fourier"
+    """What the solver moves: the image, the encoder's input, or what makes it by a sigmoid (in
+    range) or by weighted frequencies (soonest done)."""
     clamp: bool = False
     """Project the image onto its range after each step; not with lbfgs."""
     memory: Memory = Objective.memory
@@ -197,7 +198,9 @@ class Recipe:
         """Returns the solver."""
         if self.solver == "lbfgs":
             if self.clamp:
-                raise InputError("clamp: lbfgs cannot; choose adam, or --variable sigmoid")
+                raise InputError(
+                    "clamp: lbfgs cannot; choose adam and --variable image, or --variable sigmoid"
+                )
             return solvers.lbfgs(history=self.history)
         if self.solver == "adam":
             return solvers.adam(self.learning_rate, b1=self.b1, b2=self.b2, clamp=self.clamp)

@@ -49,9 +49,9 @@ class Schedule:
             last image.
     """
 
-    iterations: int = 60
+    iterations: int = 40
     scales: int = 3
-    coarse_iterations: int = 80
+    coarse_iterations: int = 50
     coarsest: int = 96
     scale_factor: float = 2.0
     first_iterations: int | None = None

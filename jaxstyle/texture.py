@@ -24,7 +24,7 @@ def texture(
     solver: Solver | None = None,
     schedule: Schedule | None = None,
     init: Init | Image = "noise",
-    variable: Variable = "image",
+    variable: Variable = "fourier",
     blend: Sequence[float] | None = None,
     seed: int = 0,
     callback: Callback | None = None,

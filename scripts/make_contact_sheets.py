@@ -97,6 +97,13 @@ CHOICES: dict[str, dict[str, Cell]] = {
         ),
     },
     "start": vary("init", "content", "matched", "style", "noise", "grey"),
+    "variable": {
+        "image, 40 + 50": Cell({"variable": "image"}),
+        "image, 60 + 80": Cell({"variable": "image", "iterations": 60, "coarse_iterations": 80}),
+        "fourier, 20 + 25": Cell({"iterations": 20, "coarse_iterations": 25}),
+        "fourier, 40 + 50": Cell(),
+        "sigmoid, 40 + 50": Cell({"variable": "sigmoid"}),
+    },
     "scales": vary("scales", 1, 2, 3, coarsest=16),
     "encoder": {
         "bundled, padding zeros": Cell({"padding": "zeros"}),
@@ -143,8 +150,8 @@ CONTROLS: dict[str, dict[str, Cell]] = {
         ),
     },
     "range": {
-        "no limit": Cell({"solver": "adam"}),
-        "clamp": Cell({"solver": "adam", "clamp": True}),
+        "no limit": Cell({"solver": "adam", "variable": "image"}),
+        "clamp": Cell({"solver": "adam", "variable": "image", "clamp": True}),
         "variable sigmoid": Cell({"variable": "sigmoid"}),
     },
     "texture": {

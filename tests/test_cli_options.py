@@ -21,7 +21,7 @@ QUICK = [*LAYERS, "--size", "32", "--scales", "1", "--iterations", "4", "--coars
 TWO, ADAM, DESCENT = (
     ["--scales", "2", "--scale-factor", "1.4", "--coarse-iterations", "3"],
     ["--solver", "adam"],
-    ["--solver", "gradient-descent", "--learning-rate", "1"],
+    ["--solver", "gradient-descent", "--learning-rate", "1", "--variable", "image"],
 )
 
 # For every setting: what it is changed from, beside QUICK, and to.
@@ -56,7 +56,10 @@ CHANGES = {
     "decay": (DESCENT, ["--decay", "0.001"]),
     "decay_steps": ([*DESCENT, "--decay", "0.01"], ["--decay-steps", "1"]),
     "variable": ([], ["--variable", "sigmoid"]),
-    "clamp": ([*ADAM, "--learning-rate", "0.2", "--init", "noise"], ["--clamp"]),
+    "clamp": (
+        [*ADAM, "--variable", "image", "--learning-rate", "0.2", "--init", "noise"],
+        ["--clamp"],
+    ),
     "encoder": ([], ["--encoder", "other.h5"]),
     "pooling": ([], ["--pooling", "max"]),
     "padding": ([], ["--padding", "zeros"]),

@@ -58,7 +58,7 @@ OPTIONS = {
 EXCLUDED = [
     ({"solver": ("lbfgs",)}, {"clamp": (True,)}),
     ({"solver": ("lbfgs",)}, {"normalise_gradients": (True,)}),
-    ({"variable": ("encoder", "sigmoid")}, {"clamp": (True,)}),
+    ({"variable": ("encoder", "sigmoid", "fourier")}, {"clamp": (True,)}),
     ({"texture": (True,)}, {"colour": ("content", "luminance", "match")}),
     ({"texture": (True,)}, {"regions": (2,)}),
     ({"texture": (True,)}, {"init": ("content", "matched")}),
@@ -176,7 +176,7 @@ class Case(NamedTuple):
     def solver(self, image: jax.Array, weights: js.LossWeights) -> solvers.Solver:
         """Steps of about a hundredth of the range near an image, in units of the variable."""
         variable, kind = self.row["variable"], self.row["solver"]
-        units = 1.0 if variable == "image" else 4.0
+        units = 1.0 if variable in ("image", "fourier") else 4.0
         if kind == "lbfgs":
             return js.lbfgs()
         if kind == "adam":

@@ -1,5 +1,8 @@
 """Variables: there and back, and the chain rule."""
 
+from pathlib import Path
+from typing import get_args
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,10 +10,10 @@ import pytest
 
 import jaxstyle as js
 import oracles
-from jaxstyle.parameterisation import from_image, to_image
+from jaxstyle.parameterisation import Variable, from_image, to_image
 from jaxstyle.preprocessing import PREPROCESSINGS
 
-VARIABLES = ("image", "encoder", "sigmoid")
+VARIABLES = get_args(Variable)
 CAFFE = np.array([123.68, 116.779, 103.939])
 
 
@@ -25,12 +28,21 @@ def plain(variable, z, encoder):
         return 1 / (1 + np.exp(-z))
     if variable == "encoder" and encoder.preprocessing == "caffe":
         return (z + CAFFE) / 255
+    if variable == "fourier":
+        down, across = (np.abs(np.fft.fftfreq(n)) for n in z.shape[:2])
+        amplitudes = 1 / (0.1 + np.sqrt(np.add.outer(down**2, across**2)))
+        amplitudes /= np.sqrt((amplitudes**2).mean())
+        # Written out: lightness along (1, 1, 1), and two directions of colour across it.
+        axes = np.array([[1, 1, 1], [1, -1, 0], [1, 1, -2]]) / np.sqrt([[3], [2], [6]])
+        z = z @ axes.T * [1, 0.5, 0.5] @ axes
+        return np.fft.ifft2(np.fft.fft2(z, axes=(0, 1)) * amplitudes[..., None], axes=(0, 1)).real
     return z * oracles.STD + oracles.MEAN if variable == "encoder" else z
 
 
+@pytest.mark.parametrize("shape", [(6, 7), (5, 8)])
 @pytest.mark.parametrize("variable", VARIABLES)
-def test_there_and_back(either, variable, rng):
-    image = jnp.asarray(rng.uniform(0.02, 0.98, (6, 7, 3)), jnp.float32)
+def test_there_and_back(either, variable, shape, rng):
+    image = jnp.asarray(rng.uniform(0.02, 0.98, (*shape, 3)), jnp.float32)
     z = from_image(variable, image, either)
     np.testing.assert_allclose(to_image(variable, z, either), image, atol=1e-6)
     np.testing.assert_allclose(plain(variable, np.float64(z), either), image, atol=1e-6)
@@ -81,7 +93,9 @@ def test_under_vmap(encoder, rng):
 
 
 @pytest.mark.parametrize(
-    ("variable", "solver"), [("encoder", js.adam(0.05)), ("sigmoid", js.lbfgs())], ids=str
+    ("variable", "solver"),
+    [("encoder", js.adam(0.05)), ("sigmoid", js.lbfgs()), ("fourier", js.adam(0.05))],
+    ids=str,
 )
 def test_runs_go_downhill(encoder, pictures, variable, solver):
     """And stay inside, where a sigmoid keeps them there, without being clipped."""
@@ -99,6 +113,25 @@ def test_runs_go_downhill(encoder, pictures, variable, solver):
     assert loss[-1] < 0.8 * loss[0]
     if variable == "sigmoid":
         assert all(0 < float(p.image.min()) <= float(p.image.max()) < 1 for p in seen)
+
+
+def test_fourier_goes_down_sooner():
+    """With trained features and photographs, the sooner the larger they are."""
+    folder = Path(__file__).parents[1] / "docs" / "examples"
+    pictures = [js.load_image(folder / name, size=64) for name in ("harbour.jpg", "painting.jpg")]
+    firsts = ("image", "conv1_1", "conv2_1", "conv3_1", "conv4_1")
+
+    def descend(variable):
+        result = js.stylize(
+            js.load_encoder("bundled"),
+            *pictures,
+            schedule=js.Schedule(iterations=30, scales=1),
+            objective=js.Objective(("conv4_2",), firsts),
+            variable=variable,
+        )
+        return sum(result.terms)[-1]
+
+    assert descend("fourier") < 0.98 * descend("image")
 
 
 def test_what_cannot_go_together_is_refused(encoder, pictures):

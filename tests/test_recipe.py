@@ -75,7 +75,7 @@ def test_every_setting_reaches_the_library():
 
 def test_every_solver_setting_reaches_the_solver():
     settings = Recipe(
-        history=7, learning_rate=0.5, b1=0.6, b2=0.7, decay=0.8, decay_steps=9, clamp=False
+        history=7, learning_rate=0.5, b1=0.6, b2=0.7, decay=0.8, decay_steps=9, variable="image"
     )
     make = {
         solver: dataclasses.replace(settings, solver=solver).make_solver()

@@ -132,7 +132,8 @@ def test_overflow_on_the_way(encoder, pictures, monkeypatch):
 
     monkeypatch.setattr(loop, "loss_terms", poisoned)
     objective = js.Objective(("conv2_2",), ("conv1_1",))
-    result = run(encoder, pictures, solver=js.adam(0.011), objective=objective)
+    options = {"objective": objective, "variable": "image"}
+    result = run(encoder, pictures, solver=js.adam(0.011), **options)
     assert result.status == "non-finite"
     assert float(jnp.abs(result.image - content).max()) <= 0.05
     assert len(result.terms.style) == 4
