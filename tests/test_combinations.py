@@ -176,7 +176,7 @@ class Case(NamedTuple):
     def solver(self, image: jax.Array, weights: js.LossWeights) -> solvers.Solver:
         """Steps of about a hundredth of the range near an image, in units of the variable."""
         variable, kind = self.row["variable"], self.row["solver"]
-        units = 1.0 if variable in ("image", "fourier") else 4.0
+        units = {"image": 1.0, "fourier": 0.3}.get(variable, 4.0)
         if kind == "lbfgs":
             return js.lbfgs()
         if kind == "adam":
