@@ -132,7 +132,7 @@ def test_bad_picture(folder, capsys, kind, place):
     make()
     names = ["photo.png", "photo.png"]
     names[place] = "bad.png"
-    code = cli.main(["stylize", *names, "-o", "out.png", "--encoder", "narrow.h5", *QUICK])
+    code = cli.main(["stylize", *names, "-o", "out.png", *command.ENCODER, *QUICK])
     check_refused(capsys, folder, code, "bad.png", needle)
 
 

@@ -246,9 +246,17 @@ def test_the_command_says_what_went_wrong_in_one_line(
     monkeypatch.setenv("JAXSTYLE_CACHE", str(tmp_path / "cache"))
     arguments = {
         "download": ["weights", "download", "vgg19"],
-        "stylize": ["stylize", "p.png", "p.png", "-o", "out.png", "--no-compile-cache"],
+        "stylize": [
+            "stylize",
+            "p.png",
+            "p.png",
+            "-o",
+            "out.png",
+            "--encoder",
+            "vgg19",
+            "--no-compile-cache",
+        ],
     }
-    arguments["stylize"] += ["--encoder", "vgg19"]
     save_image("p.png", jnp.full((16, 16, 3), 0.5))
     assert cli.main([*arguments[command], "--quiet"]) == 2
     told = capsys.readouterr()
