@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.arrays import Image, Scalar
+from jaxstyle.compilation import jit
 from jaxstyle.objective import LossWeights, Objective
 from jaxstyle.parameterisation import Variable, from_image, to_image
 from jaxstyle.solvers import Solver, SolverState
@@ -91,7 +92,7 @@ def _objective(
     return terms.loss, terms
 
 
-@partial(jax.jit, static_argnames=("program",))
+@jit(static_argnames=("program",))
 def start(image: Image, carried: Any, data: Data, program: Program) -> SolverState:
     """Returns the solver's state at the image to start from, which is not evaluated yet."""
     objective, solver, variable = program
@@ -99,7 +100,7 @@ def start(image: Image, carried: Any, data: Data, program: Program) -> SolverSta
     return solver.init(partial(_objective, objective, variable), z, *data, carried=carried)
 
 
-@partial(jax.jit, static_argnames=("program",), donate_argnames=("state", "average"))
+@jit(static_argnames=("program",), donate_argnames=("state", "average"))
 def advance(
     state: SolverState, average: Average, steps: Array, decay: Scalar, data: Data, program: Program
 ) -> Chunk:

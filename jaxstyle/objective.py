@@ -13,6 +13,7 @@ from flax import struct
 from jaxtyping import ArrayLike
 
 from jaxstyle.arrays import Features, Image, Masks
+from jaxstyle.compilation import jit
 from jaxstyle.normalisation import Normalisation
 from jaxstyle.stats import Gram, Statistic, encode_in_strips
 from jaxstyle.variation import Variation
@@ -20,7 +21,7 @@ from jaxstyle.vgg import Encoder, encode, prepare, truncate
 
 Memory = Literal["high", "low"]
 
-_prepare = jax.jit(prepare)
+_prepare = jit()(prepare)
 
 
 @jax.tree_util.register_static

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image
+from jaxstyle.compilation import jit
 
 Side = Literal["longer", "shorter", "height"]
 
@@ -53,6 +54,11 @@ def resize(image: Float[Array, "_ _ c"], shape: tuple[int, int]) -> Float[Array,
     """
     if image.shape[:2] == shape:
         return image
+    return _resample(image, shape)
+
+
+@jit(static_argnames="shape")
+def _resample(image: Float[Array, "_ _ c"], shape: tuple[int, int]) -> Float[Array, "_ _ c"]:
     return jnp.clip(jax.image.resize(image, (*shape, image.shape[2]), "lanczos3"), 0.0, 1.0)
 
 

@@ -96,7 +96,7 @@ def _status(state: SolverState) -> Status:
 def _progress(scales: list[Scale], step: int, chunk: Chunk) -> Progress:
     image, steps = chunk.average.image, sum(scale.iterations for scale in scales)
     # The state's own copy of the terms goes into the next chunk and is gone by then.
-    terms = LossTerms(*chunk.terms[int(chunk.step) - 1])
+    terms = LossTerms(*np.asarray(chunk.terms)[int(chunk.step) - 1])
     fraction, shape = fraction_done(scales, step), resize.shape_of(image)
     return Progress(step, steps, fraction, shape, terms, image)
 
@@ -202,7 +202,7 @@ def stylize(
         ):
             image, spent = chunk.average.image, int(chunk.state.evaluations)
             status = _status(chunk.state)
-            terms.append(np.asarray(chunk.terms[: int(chunk.step)]))
+            terms.append(np.asarray(chunk.terms)[: int(chunk.step)])
             step = sum(map(len, terms))
             if status != "non-finite" and callback and callback(_progress(scales, step, chunk)):
                 status = "stopped"

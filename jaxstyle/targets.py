@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from jaxstyle import vgg
 from jaxstyle.arrays import Features, Image, Masks, Scalar
+from jaxstyle.compilation import jit
 from jaxstyle.objective import Objective
 from jaxstyle.stats import Stats, masks_at, style_sums, summarise
 from jaxstyle.vgg import Encoder
@@ -79,7 +80,7 @@ def make_targets(
     )
 
 
-@partial(jax.jit, static_argnames=("objective",))
+@jit(static_argnames=("objective",))
 def observe(
     picture: Image, encoder: Encoder, objective: Objective, masks: Masks | None = None
 ) -> tuple[Features, Stats]:
@@ -92,7 +93,7 @@ def observe(
     return kept, summarise(sums, {}, picture, content={}, masks=guides)
 
 
-@partial(jax.jit, static_argnames=("objective", "shape"))
+@jit(static_argnames=("objective", "shape"))
 def combine(
     content: tuple[Features, Stats],
     styles: Sequence[tuple[Features, Stats]],

@@ -1,6 +1,5 @@
 """What the tests of the command share."""
 
-import jax
 import pytest
 
 from jaxstyle import cli, files, pretrained
@@ -9,15 +8,6 @@ LAYERS = ["--content-layers", "conv2_2", "--style-layers", "image=20,conv1_1,con
 QUICK = [*LAYERS, "--size", "40", "--scales", "1", "--iterations", "4", "--coarsest", "16"]
 # A cache of compiled programs would stay switched on for the tests to come.
 ENCODER = ["--encoder", "narrow.h5", "--no-compile-cache"]
-
-
-@pytest.fixture
-def quick_compilation():
-    """What runs for milliseconds only need not be fast."""
-    before = jax.config.read("jax_disable_most_optimizations")
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", before)
 
 
 @pytest.fixture

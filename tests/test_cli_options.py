@@ -13,8 +13,7 @@ from command import check_refused, stylize
 from jaxstyle import files, pretrained
 from jaxstyle.recipe import Recipe
 
-folder, quick_compilation = command.folder, command.quick_compilation
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+folder = command.folder
 
 LAYERS = ["--content-layers", "conv1_1", "--style-layers", "image=20,conv2_1"]
 QUICK = [*LAYERS, "--size", "32", "--scales", "1", "--iterations", "4", "--coarsest", "16"]

@@ -13,8 +13,7 @@ from jaxstyle import cli, files
 from jaxstyle.presets import PRESETS, preset
 from jaxstyle.recipe import Recipe
 
-folder, quick_compilation = command.folder, command.quick_compilation
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+folder = command.folder
 
 SMALL = ["--content-layers", "conv2_1", "--style-layers", "image,conv1_1", "--size", "24"]
 SMALL += ["--scales", "1", "--iterations", "3"]

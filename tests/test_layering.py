@@ -11,7 +11,7 @@ import jaxstyle
 
 PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = [
-    {"arrays", "errors", "winograd"},
+    {"arrays", "compilation", "errors", "winograd"},
     {"colour", "convolution", "gradients", "normalisation", "resize", "solvers", "variation"}
     | {"pooling", "preprocessing"},
     {"schedule", "sources", "vgg"},

@@ -6,15 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import command
 import jaxstyle as js
 from jaxstyle import vgg
 from jaxstyle.pretrained import random_encoder
 
 LAYERS = ("conv1_1", "conv2_2")
-
-quick_compilation = command.quick_compilation
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 def make_encoder(precision):

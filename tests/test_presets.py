@@ -45,14 +45,6 @@ def narrow(depths):
     return encoder.replace(params=params)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quick_compilation():
-    """What is compiled here runs for a moment only."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
-
-
 class Case(NamedTuple):
     """A preset, small: its settings, encoder and pictures, and the tool itself."""
 

@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-import command
 import jaxstyle as js
 from jaxstyle import vgg
 from jaxstyle.stats import encode_in_strips, gram, strips, style_sums
@@ -13,9 +12,6 @@ from jaxstyle.stats import encode_in_strips, gram, strips, style_sums
 SUMMED = ("image", "conv1_1", "conv2_2", "conv3_1")
 WHOLE = ("conv1_2", "conv3_1")
 ODD = (29, 23)
-
-quick_compilation = command.quick_compilation
-pytestmark = pytest.mark.usefixtures("quick_compilation")
 
 
 @pytest.fixture(autouse=True)

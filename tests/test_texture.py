@@ -11,8 +11,7 @@ import jaxstyle as js
 from command import check_refused
 from jaxstyle import cli, files
 
-folder, quick_compilation = command.folder, command.quick_compilation
-pytestmark = pytest.mark.usefixtures("quick_compilation")
+folder = command.folder
 
 OBJECTIVE = js.Objective(("conv2_2",), ("image", "conv1_1", "conv2_1", "conv3_1"))
 ONCE = js.Schedule(iterations=20, scales=1)
