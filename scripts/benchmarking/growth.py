@@ -1,32 +1,48 @@
-"""``growth``: how the time of one evaluation grows with the pixels."""
+"""``growth``: how the time of an evaluation in the compiled loop grows with the pixels."""
 
 import dataclasses
+import time
 from functools import partial
 from itertools import pairwise
 from statistics import median
 
+import jax
+
 import jaxstyle as js
+from jaxstyle.loop import Program
 
 from .options import Measurement, Numbers
 from .outcome import Row
-from .problem import make_problem
-from .rounds import alternate, seconds
+from .problem import Problem, begin, make_problem, proceed
+from .rounds import alternate
+
+
+def _evaluation(problem: Problem, iterations: int) -> float:
+    """Returns the seconds of an evaluation in one chunk of L-BFGS, all that it allocates shared."""
+    program, data = Program(problem.objective, js.lbfgs()), problem.data()
+    before = jax.block_until_ready(begin(data, problem.image(), program))
+    started = time.perf_counter()
+    chunk = proceed(before, iterations, data, program)
+    return (time.perf_counter() - started) / int(chunk.state.evaluations)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Growth(Measurement):
-    """Time one loss and gradient as the image grows."""
+    """Time an evaluation in the compiled loop as the image grows."""
 
     sizes: Numbers = (256, 512, 1024, 2048)
     """Sides of the square image, in pixels, that take turns."""
     rounds: int = 5
     """How often the sizes take turns."""
+    iterations: int = 4
+    """Of a chunk; what it allocates is shared by them, as in a run."""
 
     def measure(self, encoder: js.Encoder) -> list[Row]:
         """Returns a row a size."""
         problems = {size: make_problem(encoder, size, self.memory) for size in self.sizes}
         sides = {
-            str(size): partial(seconds, problem.evaluation()) for size, problem in problems.items()
+            str(size): partial(_evaluation, problem, self.iterations)
+            for size, problem in problems.items()
         }
         rounds = alternate(sides, self.rounds)
         factors = {b: median(r[b] / r[a] for r in rounds) for a, b in pairwise(sides)}
