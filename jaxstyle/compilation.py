@@ -1,8 +1,9 @@
 """How programs are compiled: on CPUs in half the time that XLA takes by default."""
 
 import dataclasses
+import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
@@ -15,18 +16,44 @@ R = TypeVar("R")
 # The work is in products of matrices, which XLA does not compile but calls: the rest is no faster
 # for all that LLVM can do. docs/performance.md has the figures.
 _QUICK = {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 1}
-_TOLD = os.environ.get("XLA_FLAGS", "")
+_XLA_FLAGS = os.environ.get("XLA_FLAGS", "")
 
 
-@dataclasses.dataclass(frozen=True)
+@functools.cache
+def quick_passes() -> dict[str, Any]:
+    """Returns options for the compiler: none that XLA_FLAGS names, none if XLA dropped one."""
+    passes = {name: value for name, value in _QUICK.items() if name not in _XLA_FLAGS}
+    try:
+        jax.jit(lambda: 0, compiler_options=passes)()
+    except jax.errors.JaxRuntimeError:
+        return {}
+    return passes
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Jitted(Generic[P, R]):
-    """A function that :func:`jit` made."""
+    """A function that :func:`jit` made.
 
-    plain: Any
-    quick: Any
+    Attributes:
+        function: Pure.
+        options: As ``jax.jit`` takes them.
+    """
+
+    function: Callable[P, R]
+    options: Mapping[str, Any]
+
+    @functools.cached_property
+    def plain(self) -> Any:
+        """As XLA compiles by default."""
+        return jax.jit(self.function, **self.options)
+
+    @functools.cached_property
+    def quick(self) -> Any:
+        """With quick passes."""
+        return jax.jit(self.function, compiler_options=quick_passes(), **self.options)
 
     def _choose(self, *arguments: Any) -> Any:
-        # JAX takes options for whole programs only. A constant tells of a surrounding jit.
+        # JAX takes options for whole programs only; within one, even a new constant is a tracer.
         leaves = jax.tree.leaves((arguments, jnp.zeros(())))
         traced = any(isinstance(leaf, Tracer) for leaf in leaves)
         return self.plain if traced or jax.default_backend() != "cpu" else self.quick
@@ -43,10 +70,13 @@ class Jitted(Generic[P, R]):
 def jit(**options: Any) -> Callable[[Callable[P, R]], Jitted[P, R]]:
     """Returns a ``jax.jit`` for functions, with quick passes where they are a CPU's whole program.
 
-    What ``XLA_FLAGS`` says about those passes goes first.
+    Passes that ``XLA_FLAGS`` names are left to it.
 
     Args:
         **options: As ``jax.jit`` takes them.
+
+    Returns:
+        A decorator of pure functions.
 
     Examples:
         >>> @jit(static_argnames="n")
@@ -57,8 +87,6 @@ def jit(**options: Any) -> Callable[[Callable[P, R]], Jitted[P, R]]:
     """
 
     def decorate(function: Callable[P, R]) -> Jitted[P, R]:
-        left = {name: value for name, value in _QUICK.items() if f"--{name}=" not in _TOLD}
-        quick = jax.jit(function, compiler_options=left, **options)
-        return Jitted(jax.jit(function, **options), quick)
+        return Jitted(function, options)
 
     return decorate

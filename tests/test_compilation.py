@@ -9,13 +9,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import compilation
+from jaxstyle import compilation, loop, targets
 
 
 @pytest.fixture
 def double(monkeypatch):
     """A function whose whole programs XLA refuses to compile, because of an unknown pass."""
-    monkeypatch.setattr(compilation, "_QUICK", {"xla_cpu_no_such_pass": True})
+    passes = {"xla_cpu_no_such_pass": True}
+    monkeypatch.setattr(compilation, "quick_passes", lambda: passes)
     return compilation.jit(static_argnames="times")(lambda x, times=2: times * x)
 
 
@@ -46,20 +47,31 @@ def test_within_another_program_it_is_a_part_of_it(double, surrounding):
     np.testing.assert_array_equal(surrounding(double), 2.0)
 
 
+def run(script, flags):
+    """What a script prints where ``XLA_FLAGS`` was set when the package was imported."""
+    # JAX ends the process for a flag that it does not know, so it must not see them itself.
+    script = f"import os; from jaxstyle import compilation\nos.environ['XLA_FLAGS'] = ''\n{script}"
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    return subprocess.check_output([sys.executable, "-c", script], text=True, env=environment)
+
+
+def test_xla_knows_the_passes():
+    told = run("print(sorted(compilation.quick_passes()))", "")
+    assert told.strip() == str(sorted(compilation._QUICK))
+
+
 def test_flags_of_the_user_go_first():
-    script = (
-        "import jaxstyle.compilation as c\n"
-        "c._QUICK = {'xla_cpu_no_such_pass': True}\n"
-        "print(c.jit()(lambda x: 2 * x)(4))"
-    )
-    # JAX ends the process for a flag that it does not know, so the flag must not be handed to it.
-    told = "import os; os.environ['XLA_FLAGS'] = '--xla_cpu_no_such_pass=false'\n"
-    hidden = "os.environ['XLA_FLAGS'] = ''\n"
-    first, *rest = script.splitlines(keepends=True)
-    run = subprocess.run(
-        [sys.executable, "-c", told + first + hidden + "".join(rest)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "JAX_PLATFORMS": "cpu"},
-    )
-    assert run.stdout.strip() == "8", run.stderr
+    flags = "--xla_backend_optimization_level=3"
+    told = run("print(sorted(compilation.quick_passes()))", flags)
+    assert told.strip() == "['xla_cpu_use_fusion_emitters']"
+
+
+def test_a_pass_that_xla_dropped_is_no_error():
+    unknown = "compilation._QUICK['xla_cpu_no_such_pass'] = True"
+    told = run(f"{unknown}\nprint(compilation.jit()(lambda x: 2 * x)(4))", "")
+    assert told.strip() == "8"
+
+
+def test_what_takes_long_to_compile_is_compiled_so():
+    for function in (loop.start, loop.advance, targets.observe, targets.combine):
+        assert isinstance(function, compilation.Jitted)
