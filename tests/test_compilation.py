@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 
 import jax
 import jax.numpy as jnp
@@ -57,13 +58,15 @@ def run(script, flags):
 
 def test_xla_knows_the_passes():
     told = run("print(sorted(compilation.quick_passes()))", "")
-    assert told.strip() == str(sorted(compilation._QUICK))
+    assert "xla_backend_optimization_level" in told
+    newest = not version("jaxlib").startswith(("0.6.", "0.7.", "0.8.", "0.9.", "0.10."))
+    assert ("xla_cpu_use_fusion_emitters" in told) != newest
 
 
 def test_flags_of_the_user_go_first():
     flags = "--xla_backend_optimization_level=3"
     told = run("print(sorted(compilation.quick_passes()))", flags)
-    assert told.strip() == "['xla_cpu_use_fusion_emitters']"
+    assert "xla_backend_optimization_level" not in told
 
 
 def test_a_pass_that_xla_dropped_is_no_error():
