@@ -22,14 +22,16 @@ _XLA_FLAGS = os.environ.get("XLA_FLAGS", "")
 @functools.cache
 def quick_passes() -> dict[str, Any]:
     """Returns options for the compiler: those that it has and that XLA_FLAGS does not name."""
-    known = {}
+    passes = {}
     for name, value in _QUICK.items():
+        if name in _XLA_FLAGS:
+            continue
         try:
             jax.jit(lambda: 0, compiler_options={name: value})()
         except jax.errors.JaxRuntimeError:
             continue  # jaxlib 0.12 has no emitters but the newer ones
-        known[name] = value
-    return {name: value for name, value in known.items() if name not in _XLA_FLAGS}
+        passes[name] = value
+    return passes
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

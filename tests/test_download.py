@@ -245,20 +245,11 @@ def test_the_command_says_what_went_wrong_in_one_line(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JAXSTYLE_CACHE", str(tmp_path / "cache"))
     arguments = {
-        "download": ["weights", "download", "vgg19"],
-        "stylize": [
-            "stylize",
-            "p.png",
-            "p.png",
-            "-o",
-            "out.png",
-            "--encoder",
-            "vgg19",
-            "--no-compile-cache",
-        ],
+        "download": "weights download vgg19",
+        "stylize": "stylize p.png p.png -o out.png --encoder vgg19 --no-compile-cache",
     }
     save_image("p.png", jnp.full((16, 16, 3), 0.5))
-    assert cli.main([*arguments[command], "--quiet"]) == 2
+    assert cli.main([*arguments[command].split(), "--quiet"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.count("\n") == 1

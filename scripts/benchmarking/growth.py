@@ -9,18 +9,17 @@ from statistics import median
 import jax
 
 import jaxstyle as js
-from jaxstyle.loop import Program
+from jaxstyle.loop import Data, Program
 
 from .options import Measurement, Numbers
 from .outcome import Row
-from .problem import Problem, begin, make_problem, proceed
+from .problem import begin, make_problem, proceed
 from .rounds import alternate
 
 
-def _evaluation(problem: Problem, iterations: int) -> float:
+def _evaluation(image: jax.Array, data: Data, program: Program, iterations: int) -> float:
     """Returns the seconds of an evaluation in one chunk of L-BFGS, all that it allocates shared."""
-    program, data = Program(problem.objective, js.lbfgs()), problem.data()
-    before = jax.block_until_ready(begin(data, problem.image(), program))
+    before = jax.block_until_ready(begin(data, image, program))
     started = time.perf_counter()
     chunk = proceed(before, iterations, data, program)
     return (time.perf_counter() - started) / int(chunk.state.evaluations)
@@ -41,7 +40,13 @@ class Growth(Measurement):
         """Returns a row a size."""
         problems = {size: make_problem(encoder, size, self.memory) for size in self.sizes}
         sides = {
-            str(size): partial(_evaluation, problem, self.iterations)
+            str(size): partial(
+                _evaluation,
+                problem.image(),
+                problem.data(),
+                Program(problem.objective, js.lbfgs()),
+                self.iterations,
+            )
             for size, problem in problems.items()
         }
         rounds = alternate(sides, self.rounds)
