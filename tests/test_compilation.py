@@ -1,4 +1,4 @@
-"""Passes of the compiler: chosen for whole programs, left alone within others'."""
+"""Options of the compiler: chosen for whole programs, left alone within others'."""
 
 import os
 import subprocess
@@ -14,16 +14,16 @@ from jaxstyle import compilation, loop, targets
 
 @pytest.fixture
 def double(monkeypatch):
-    """A function whose whole programs XLA refuses to compile, because of an unknown pass."""
-    passes = {"xla_cpu_no_such_pass": True}
-    monkeypatch.setattr(compilation, "quick_passes", lambda: passes)
+    """A function whose whole programs XLA refuses to compile, because of an unknown option."""
+    options = {"xla_cpu_no_such_option": True}
+    monkeypatch.setattr(compilation, "options_for_cpus", lambda: options)
     return compilation.jit(static_argnames="times")(lambda x, times=2: times * x)
 
 
-def test_a_whole_program_has_the_passes(double):
-    with pytest.raises(jax.errors.JaxRuntimeError, match="xla_cpu_no_such_pass"):
+def test_a_whole_program_has_the_options(double):
+    with pytest.raises(jax.errors.JaxRuntimeError, match="xla_cpu_no_such_option"):
         double(jnp.ones(3))
-    with pytest.raises(jax.errors.JaxRuntimeError, match="xla_cpu_no_such_pass"):
+    with pytest.raises(jax.errors.JaxRuntimeError, match="xla_cpu_no_such_option"):
         double.lower(jnp.ones(3)).compile()
 
 
@@ -55,8 +55,8 @@ def run(script, flags):
     return subprocess.check_output([sys.executable, "-c", script], text=True, env=environment)
 
 
-def test_xla_knows_the_passes():
-    told = run("print(sorted(compilation.quick_passes()))", "")
+def test_xla_knows_the_options():
+    told = run("print(sorted(compilation.options_for_cpus()))", "")
     assert "xla_backend_optimization_level" in told
     # conftest.py knows which versions have it.
     emitters = "xla_cpu_use_fusion_emitters"
@@ -65,12 +65,12 @@ def test_xla_knows_the_passes():
 
 def test_flags_of_the_user_go_first():
     flags = "--xla_backend_optimization_level=3"
-    told = run("print(sorted(compilation.quick_passes()))", flags)
+    told = run("print(sorted(compilation.options_for_cpus()))", flags)
     assert "xla_backend_optimization_level" not in told
 
 
-def test_a_pass_that_xla_dropped_is_no_error():
-    unknown = "compilation._QUICK['xla_cpu_no_such_pass'] = True"
+def test_an_option_that_xla_dropped_is_no_error():
+    unknown = "compilation._FOR_CPUS['xla_cpu_no_such_option'] = True"
     told = run(f"{unknown}\nprint(compilation.jit()(lambda x: 2 * x)(4))", "")
     assert told.strip() == "8"
 

@@ -10,6 +10,7 @@ import numpy as np
 
 import jaxstyle as js
 from jaxstyle import loop, vgg
+from jaxstyle.compilation import jit
 from jaxstyle.objective import Memory
 
 RECIPE = js.preset("gatys")
@@ -81,8 +82,8 @@ def make_problem(encoder: js.Encoder, size: int, memory: Memory = "high") -> Pro
     return Problem(params, encoder.vgg, encoder.preprocessing, content, style, objective)
 
 
-evaluate = jax.jit(jax.value_and_grad(js.loss), static_argnums=4)
-"""Our loss and gradient: ``(image, *data, objective)``."""
+evaluate = jit(static_argnums=4)(jax.value_and_grad(js.loss))
+"""Our loss and gradient, compiled as the library compiles: ``(image, *data, objective)``."""
 
 
 def begin(
