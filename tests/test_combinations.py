@@ -171,7 +171,7 @@ class Case(NamedTuple):
     def solver(self, image: jax.Array, weights: js.LossWeights) -> solvers.Solver:
         """Steps of about a hundredth of the range near an image, in units of the variable.
 
-        A fifth of that with normalised gradients: those do not shrink near a term's least.
+        A fifth of that with normalised gradients: those do not shrink near a minimum.
         """
         variable, kind = self.row["variable"], self.row["solver"]
         units = {"image": 1.0, "fourier": 0.3}.get(variable, 4.0)
@@ -237,13 +237,13 @@ def halfway(case: Case) -> jax.Array:
 def balanced(case: Case) -> js.LossWeights:
     """Weights that make content and style 1 halfway, and the total variation a tenth.
 
-    With normalised gradients they say how strongly each term pulls: the style nearly alone, so
-    that it has to go down.
+    With normalised gradients they say how strongly content and style pull: the style nearly alone,
+    so that it has to go down.
     """
     terms = case.terms(halfway(case), js.LossWeights(1.0, 1.0, 1.0))
     style = 1 / terms.style
     if case.row["normalise_gradients"]:
-        return js.LossWeights(0.01 * style, style, 0.01 * style)
+        return js.LossWeights(0.01 * style, style, 0.01 * style / terms.tv)
     content = 1 / terms.content if case.objective.content_layers else jnp.float32(1.0)
     return js.LossWeights(content, style, 0.1 / terms.tv)
 
@@ -288,7 +288,7 @@ def test_every_pair_of_options(row, encoder, monkeypatch):
     last = seen[-1]
     before, after = (case.terms(image, weights) for image in (start, last.image))
     if row["normalise_gradients"]:
-        # It follows no loss's gradient, but each term's own, and the style's the most.
+        # The solver follows no loss's gradient, but each term's own, and the style's the most.
         assert after.style < before.style
     else:
         assert after.loss < before.loss

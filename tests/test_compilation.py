@@ -1,4 +1,4 @@
-"""Options of the compiler: chosen for whole programs, left alone within others'."""
+"""Compiler options: chosen for whole programs, left alone within others'."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from jaxstyle import compilation, loop, targets
 def double(monkeypatch):
     """A function whose whole programs XLA refuses to compile, because of an unknown option."""
     options = {"xla_cpu_no_such_option": True}
-    monkeypatch.setattr(compilation, "options_for_cpus", lambda: options)
+    monkeypatch.setattr(compilation, "compiler_options", lambda: options)
     return compilation.jit(static_argnames="times")(lambda x, times=2: times * x)
 
 
@@ -56,21 +56,26 @@ def run(script, flags):
 
 
 def test_xla_knows_the_options():
-    told = run("print(sorted(compilation.options_for_cpus()))", "")
+    told = run("print(sorted(compilation.compiler_options()))", "")
     assert "xla_backend_optimization_level" in told
     # conftest.py knows which versions have it.
     emitters = "xla_cpu_use_fusion_emitters"
     assert (emitters in told) == (emitters in os.environ["XLA_FLAGS"])
 
 
+def test_eigen_multiplies():
+    product = "compilation.jit()(lambda x: x @ x).lower(jax.numpy.ones((256, 256)))"
+    assert "ynn" not in run(f"import jax\nprint({product}.compile().as_text())", "")
+
+
 def test_flags_of_the_user_go_first():
     flags = "--xla_backend_optimization_level=3"
-    told = run("print(sorted(compilation.options_for_cpus()))", flags)
+    told = run("print(sorted(compilation.compiler_options()))", flags)
     assert "xla_backend_optimization_level" not in told
 
 
 def test_an_option_that_xla_dropped_is_no_error():
-    unknown = "compilation._FOR_CPUS['xla_cpu_no_such_option'] = True"
+    unknown = "compilation._COMPILER_OPTIONS['xla_cpu_no_such_option'] = True"
     told = run(f"{unknown}\nprint(compilation.jit()(lambda x: 2 * x)(4))", "")
     assert told.strip() == "8"
 
