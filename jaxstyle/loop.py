@@ -93,11 +93,14 @@ def _objective(
 
 
 @jit(static_argnames=("program",))
-def start(image: Image, carried: Any, data: Data, program: Program) -> SolverState:
-    """Returns the solver's state at the image to start from, which is not evaluated yet."""
+def start(
+    image: Image, carried: Any, decay: Scalar, data: Data, program: Program
+) -> tuple[SolverState, Average]:
+    """Returns the solver's state and the average at the image to start from, not evaluated yet."""
     objective, solver, variable = program
     z = from_image(variable, image, data[-1])
-    return solver.init(partial(_objective, objective, variable), z, *data, carried=carried)
+    state = solver.init(partial(_objective, objective, variable), z, *data, carried=carried)
+    return state, Average((1 - decay) * image, decay)
 
 
 @jit(static_argnames=("program",), donate_argnames=("state", "average"))
@@ -127,14 +130,11 @@ def advance(
     return jax.lax.while_loop(unfinished, iterate, Chunk(jnp.int32(0), state, average, empty))
 
 
-def _average(image: Image, decay: float) -> Average:
-    return Average((1 - decay) * image, jnp.float32(decay))
-
-
 def compile_ahead(image: Image, data: Data, program: Program) -> None:
     """Compiles what :func:`chunks` calls for an image of this shape; meant for another thread."""
-    state = start(image, None, data, program)
-    advance(state, _average(image, 0.0), jnp.int32(0), jnp.float32(0.0), data, program)
+    decay = jnp.float32(0.0)
+    state, average = start(image, None, decay, data, program)
+    advance(state, average, jnp.int32(0), decay, data, program)
 
 
 def chunks(
@@ -156,9 +156,8 @@ def chunks(
         decay: Of the moving average of the images, in [0, 1); 0 for the last image.
         carried: What the solver remembers of a coarser scale.
     """
-    state = start(image, carried, data, program)
     factor = jnp.float32(decay)
-    average = _average(image, decay)
+    state, average = start(image, carried, factor, data, program)
     size, done = _CHUNK, 0
     while done < iterations and state.finite and not state.stuck:
         started = time.monotonic()

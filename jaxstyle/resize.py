@@ -57,7 +57,7 @@ def resize(image: Float[Array, "_ _ c"], shape: tuple[int, int]) -> Float[Array,
     return _resample(image, shape)
 
 
-@jit(static_argnames="shape")
+@jit(static_argnames=("shape",))
 def _resample(image: Float[Array, "_ _ c"], shape: tuple[int, int]) -> Float[Array, "_ _ c"]:
     return jnp.clip(jax.image.resize(image, (*shape, image.shape[2]), "lanczos3"), 0.0, 1.0)
 

@@ -48,6 +48,23 @@ def test_quiet_prints_the_path_only(folder, capsys):
     assert capsys.readouterr() == ("out.png\n", "")
 
 
+def test_programs_are_kept_in_the_cache_folder(folder):
+    """In processes of their own: this one would go on keeping them."""
+    words = ["stylize", "photo.png", "painting.png", "-o", "out.png", "--overwrite", "--quiet"]
+    words += ["--encoder", "narrow.h5", *QUICK]
+    kept = []
+    for _ in range(2):
+        subprocess.run([sys.executable, "-m", "jaxstyle", *words], check=True)
+        kept.append(set(folder.glob("cache/*/*")))
+    assert {path.parent.name for path in kept[0]} == {"traced", "compiled"}
+    assert kept[0] == kept[1]
+
+
+def test_no_compile_cache_keeps_none(folder):
+    stylize()
+    assert not (folder / "cache").exists()
+
+
 def test_settings_are_in_the_file(folder, encoder):
     stylize("--style-weight", "77", "--seed", "5")
     settings = files.read_metadata("out.png")

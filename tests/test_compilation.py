@@ -16,8 +16,8 @@ from jaxstyle import compilation, loop, targets
 def double(monkeypatch):
     """A function whose whole programs XLA refuses to compile, because of an unknown option."""
     options = {"xla_cpu_no_such_option": True}
-    monkeypatch.setattr(compilation, "compiler_options", lambda: options)
-    return compilation.jit(static_argnames="times")(lambda x, times=2: times * x)
+    monkeypatch.setattr(compilation.jitted, "compiler_options", lambda: options)
+    return compilation.jit(static_argnames=("times",))(lambda x, times=2: times * x)
 
 
 def test_a_whole_program_has_the_options(double):
@@ -75,7 +75,7 @@ def test_flags_of_the_user_go_first():
 
 
 def test_an_option_that_xla_dropped_is_no_error():
-    unknown = "compilation._COMPILER_OPTIONS['xla_cpu_no_such_option'] = True"
+    unknown = "compilation.options._COMPILER_OPTIONS['xla_cpu_no_such_option'] = True"
     told = run(f"{unknown}\nprint(compilation.jit()(lambda x: 2 * x)(4))", "")
     assert told.strip() == "8"
 

@@ -83,8 +83,7 @@ def compile_objective(encoder, size):
 def compile_loop(encoder, size):
     program, data = loop.Program(OBJECTIVE, js.lbfgs()), make_data(encoder, size)
     image = array(size, size, 3)
-    state = jax.eval_shape(lambda i, d: loop.start(i, None, d, program), image, data)
-    average = loop.Average(image, array())
+    state, average = jax.eval_shape(lambda *a: loop.start(*a, program), image, None, array(), data)
     steps = jax.ShapeDtypeStruct((), jnp.int32)
     return loop.advance.lower(state, average, steps, array(), data, program).compile()
 

@@ -12,6 +12,7 @@ from rich.console import Console
 import jaxstyle as js
 from jaxstyle import files, pretrained, report, resize, vgg
 from jaxstyle.arrays import Image
+from jaxstyle.compilation import keep_traces
 from jaxstyle.errors import InputError
 from jaxstyle.recipe import Recipe
 from jaxstyle.schedule import Init
@@ -22,8 +23,9 @@ _BETTER = {
 }
 
 
-def keep_compiled(cache: Path | None) -> None:
-    """Lets JAX keep compiled programs in the cache folder, unless it was told of another one."""
+def keep_programs(cache: Path | None) -> None:
+    """Keeps traces in the cache folder and, unless JAX was told of another, compiled programs."""
+    keep_traces(pretrained.cache_folder(cache) / "traced")
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
         folder = pretrained.cache_folder(cache) / "compiled"
         jax.config.update("jax_compilation_cache_dir", str(folder))

@@ -57,7 +57,7 @@ class Stylize:
         blend = self._blend()
         files.check_output(self.output, overwrite=self.overwrite)
         if self.compile_cache:
-            run.keep_compiled(self.cache)
+            run.keep_programs(self.cache)
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
         styles = [run.load_style(path, self.recipe, shape) for path in self.styles]

@@ -51,7 +51,7 @@ class Texture:
             raise InputError("no painting: name one")
         files.check_output(self.output, overwrite=self.overwrite)
         if self.compile_cache:
-            run.keep_compiled(self.cache)
+            run.keep_programs(self.cache)
         recipe = dataclasses.replace(self.recipe, content_layers={})
         if self.seamless:
             recipe = dataclasses.replace(recipe, padding="circular")

@@ -34,7 +34,7 @@ def _stages(function: Any, *arguments: Any) -> Row:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Compile(Measurement):
-    """Time tracing and compiling of each program, and the command up to its first iteration."""
+    """Time tracing and compiling of each program, and how long commands take to get going."""
 
     rounds: int = 3
     """How often the command is run with a warm cache."""
@@ -54,7 +54,7 @@ class Compile(Measurement):
         steps, decay = jnp.int32(1), jnp.float32(0)
         calls = {
             "observe": (targets.observe, image, data[-1], problem.objective),
-            "start": (loop.start, image, None, data, program),
+            "start": (loop.start, image, None, decay, data, program),
             "advance": (loop.advance, *before, steps, decay, data, program),
         }
         # What has been traced for another size or measurement would help.
@@ -62,14 +62,18 @@ class Compile(Measurement):
         return [{"size": size, "program": name} | _stages(*call) for name, call in calls.items()]
 
     def _command(self, size: int) -> list[Row]:
-        """Up to one iteration at the full size, and the picture of it written."""
-        with tempfile.TemporaryDirectory() as folder:
-            command = Command(f"{self.command} --scales 1 --iterations 1", size, folder)
-            return [
-                {
-                    "size": size,
-                    "program": f"command to first iteration, {cache} cache",
-                    "all [s]": s,
-                }
-                for cache, s in command.cold_and_warm(self.rounds).items()
+        """Up to the first iteration, a coarse one, and with one at the full size alone."""
+        coarse = Command(self.command, size, "", until_first_iteration=True)
+        full = Command(f"{self.command} --scales 1 --iterations 1", size, "")
+        rows: list[Row] = []
+        for name, command in {
+            "command to first iteration": coarse,
+            "command with one iteration, at the full size": full,
+        }.items():
+            with tempfile.TemporaryDirectory() as folder:
+                seconds = command._replace(folder=folder).cold_and_warm(self.rounds)
+            rows += [
+                {"size": size, "program": f"{name}, {cache} cache", "all [s]": s}
+                for cache, s in seconds.items()
             ]
+        return rows

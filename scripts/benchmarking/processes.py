@@ -15,6 +15,14 @@ from .rounds import seconds
 ROOT = Path(__file__).parents[2]
 COMMAND = "stylize docs/examples/harbour.jpg docs/examples/painting.jpg"
 
+# Ends as soon as the bar is told of iterations.
+_UNTIL_FIRST_ITERATION = """
+import os, sys
+from jaxstyle import cli, report
+report.RunBar.update = lambda *_: os._exit(0)
+sys.exit(cli.main(sys.argv[1:]) or "no iteration")
+"""
+
 Answer = TypeVar("Answer")
 
 
@@ -32,23 +40,28 @@ class Command(NamedTuple):
         arguments: Of jaxstyle, relative to the repository, without output and size.
         size: Of the result.
         folder: For the result and what the command caches.
+        until_first_iteration: Whether it is ended as soon as it tells of its first iterations.
     """
 
     arguments: str
     size: int
     folder: str
+    until_first_iteration: bool = False
 
     def run(self) -> None:
-        """Runs it to the end.
+        """Runs it.
 
         Raises:
             subprocess.CalledProcessError: It failed.
         """
-        command = [sys.executable, "-m", "jaxstyle", *shlex.split(self.arguments)]
+        code = ["-c", _UNTIL_FIRST_ITERATION] if self.until_first_iteration else ["-m", "jaxstyle"]
         output = ["-o", str(Path(self.folder, "picture.png")), "--overwrite", "--quiet"]
         options = ["--size", str(self.size), "--cache", str(Path(self.folder, "cache"))]
         subprocess.run(
-            [*command, *output, *options], cwd=ROOT, stdout=subprocess.DEVNULL, check=True
+            [sys.executable, *code, *shlex.split(self.arguments), *output, *options],
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            check=True,
         )
 
     def cold_and_warm(self, rounds: int) -> dict[str, float]:

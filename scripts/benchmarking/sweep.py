@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxstyle as js
+from jaxstyle.compilation import jit
 from jaxstyle.loop import Data, Program, advance
 
 from .options import Measurement, Numbers
@@ -43,7 +44,7 @@ class Sweep(Measurement):
             return advance(*before, steps, decay, data, program).state.image
 
         weights = jnp.geomspace(0.25, 4.0, lanes)
-        single, together = jax.jit(run), jax.jit(jax.vmap(run, (0, None, None)))
+        single, together = jit()(run), jit()(jax.vmap(run, (0, None, None)))
         sides = {
             "lanes": lambda: seconds(lambda: together(weights, data, image).block_until_ready()),
             "single runs": lambda: seconds(

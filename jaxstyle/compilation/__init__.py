@@ -1,0 +1,6 @@
+"""How programs are traced and compiled."""
+
+from jaxstyle.compilation.jitted import Jitted as Jitted
+from jaxstyle.compilation.jitted import jit as jit
+from jaxstyle.compilation.options import compiler_options as compiler_options
+from jaxstyle.compilation.traces import keep_traces as keep_traces

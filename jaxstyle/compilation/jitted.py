@@ -1,0 +1,95 @@
+"""``jax.jit`` for programs of ours: compiled with options of ours, from kept traces."""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+
+from jaxstyle.compilation.options import compiler_options
+from jaxstyle.compilation.traces import kept
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Jitted(Generic[P, R]):
+    """A function that :func:`jit` made.
+
+    Attributes:
+        function: Pure.
+        static_argnames: Its arguments that change the program.
+        options: As ``jax.jit`` takes them.
+    """
+
+    function: Callable[P, R]
+    static_argnames: tuple[str, ...]
+    options: Mapping[str, Any]
+
+    def _jit(self, function: Callable[P, R], **more: Any) -> Any:
+        return jax.jit(function, static_argnames=self.static_argnames, **self.options, **more)
+
+    @functools.cached_property
+    def part(self) -> Any:
+        """As a part of other programs."""
+        return self._jit(self.function)
+
+    @functools.cached_property
+    def whole(self) -> Any:
+        """As a program, compiled as XLA does by default."""
+        return self._jit(kept(self.function, self.static_argnames))
+
+    @functools.cached_property
+    def whole_for_cpus(self) -> Any:
+        """As a program, compiled with :func:`compiler_options`."""
+        function = kept(self.function, self.static_argnames)
+        return self._jit(function, compiler_options=compiler_options())
+
+    def _choose(self, *arguments: Any) -> Any:
+        # JAX takes options for whole programs only; within one, even a new constant is a tracer.
+        leaves = jax.tree.leaves((arguments, jnp.zeros(())))
+        if any(isinstance(leaf, Tracer) for leaf in leaves):
+            return self.part
+        return self.whole_for_cpus if jax.default_backend() == "cpu" else self.whole
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Calls the function, compiled for arguments of these shapes."""
+        return self._choose(args, kwargs)(*args, **kwargs)
+
+    def lower(self, *args: P.args, **kwargs: P.kwargs) -> jax.stages.Lowered:
+        """Returns what is compiled for such arguments."""
+        return self._choose(args, kwargs).lower(*args, **kwargs)
+
+
+def jit(
+    *, static_argnames: tuple[str, ...] = (), **options: Any
+) -> Callable[[Callable[P, R]], Jitted[P, R]]:
+    """Returns a ``jax.jit`` for functions, with our compiler options for a CPU's whole program.
+
+    What ``XLA_FLAGS`` names is left to it. Whole programs are traced once only, where
+    :func:`keep_traces` has been told of a folder.
+
+    Args:
+        static_argnames: Arguments that change the program: hashable, with a ``repr`` that tells
+            them apart.
+        **options: As ``jax.jit`` takes them.
+
+    Returns:
+        A decorator of pure functions.
+
+    Examples:
+        >>> @jit(static_argnames=("n",))
+        ... def multiply(x, n):
+        ...     return n * x
+        >>> multiply(2.0, n=3).item()
+        6.0
+    """
+
+    def decorate(function: Callable[P, R]) -> Jitted[P, R]:
+        return Jitted(function, static_argnames, options)
+
+    return decorate

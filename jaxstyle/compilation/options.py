@@ -1,0 +1,33 @@
+"""What XLA is told for CPUs, to compile in half the time that it takes by default."""
+
+import functools
+import os
+from typing import Any
+
+import jax
+
+# docs/performance.md has the figures.
+_COMPILER_OPTIONS = {
+    # The work is in products of matrices, which XLA does not compile but calls: the rest is hardly
+    # faster for all that LLVM can do.
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_backend_optimization_level": 1,
+    # YNNPACK for sums alone: Eigen is the faster one with our products and convolutions.
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE",
+}
+_XLA_FLAGS = os.environ.get("XLA_FLAGS", "")
+
+
+@functools.cache
+def compiler_options() -> dict[str, Any]:
+    """Returns what XLA is told for CPUs: options that it has and that XLA_FLAGS does not name."""
+    options = {}
+    for name, value in _COMPILER_OPTIONS.items():
+        if name in _XLA_FLAGS:
+            continue
+        try:
+            jax.jit(lambda: 0, compiler_options={name: value})()
+        except jax.errors.JaxRuntimeError:
+            continue  # not in every jaxlib: 0.12 has the newer emitters only
+        options[name] = value
+    return options
