@@ -6,7 +6,7 @@ from jaxstyle import cli, files, pretrained
 
 LAYERS = ["--content-layers", "conv2_2", "--style-layers", "image=20,conv1_1,conv3_1"]
 QUICK = [*LAYERS, "--size", "40", "--scales", "1", "--iterations", "4", "--coarsest", "16"]
-# A cache of compiled programs would stay switched on for the tests to come.
+# What is kept would be for the tests to come, too.
 ENCODER = ["--encoder", "narrow.h5", "--no-compile-cache"]
 
 

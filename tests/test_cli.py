@@ -51,13 +51,17 @@ def test_quiet_prints_the_path_only(folder, capsys):
 def test_programs_are_kept_in_the_cache_folder(folder):
     """In processes of their own: this one would go on keeping them."""
     words = ["stylize", "photo.png", "painting.png", "-o", "out.png", "--overwrite", "--quiet"]
-    words += ["--encoder", "narrow.h5", *QUICK]
-    kept = []
+    code = "import sys; from jaxstyle import cli; print(cli.main(sys.argv[1:]), *sys.modules)"
+    kept, imported = [], []
     for _ in range(2):
-        subprocess.run([sys.executable, "-m", "jaxstyle", *words], check=True)
-        kept.append(set(folder.glob("cache/*/*")))
-    assert {path.parent.name for path in kept[0]} == {"traced", "compiled"}
-    assert kept[0] == kept[1]
+        command = [sys.executable, "-c", code, *words, "--encoder", "narrow.h5", *QUICK]
+        path, told = subprocess.check_output(command, text=True).splitlines()
+        assert (path, told.split()[0]) == ("out.png", "0")
+        imported.append("jaxopt" in told.split())
+        kept.append({path: path.stat().st_mtime_ns for path in folder.glob("cache/traced/*")})
+    assert kept[0] == kept[1] != {}
+    assert imported == [True, False]  # for half a second nothing
+    assert list(folder.glob("cache/compiled/*"))
 
 
 def test_no_compile_cache_keeps_none(folder):

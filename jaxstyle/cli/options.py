@@ -13,7 +13,7 @@ Flag: TypeAlias = FlagCreatePairsOff[bool]
 Cache: TypeAlias = Annotated[
     Path | None,
     arg(
-        help="Folder of the downloaded parameters.",
+        help="Folder of downloaded parameters and kept programs.",
         help_behavior_hint="(default: JAXSTYLE_CACHE, or the user's cache folder)",
     ),
 ]

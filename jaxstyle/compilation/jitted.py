@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
@@ -23,15 +23,20 @@ class Jitted(Generic[P, R]):
     Attributes:
         function: Pure.
         static_argnames: Its arguments that change the program.
-        options: As ``jax.jit`` takes them.
+        donate_argnames: Its arguments whose memory the program may use.
     """
 
     function: Callable[P, R]
     static_argnames: tuple[str, ...]
-    options: Mapping[str, Any]
+    donate_argnames: tuple[str, ...]
 
-    def _jit(self, function: Callable[P, R], **more: Any) -> Any:
-        return jax.jit(function, static_argnames=self.static_argnames, **self.options, **more)
+    def _jit(self, function: Callable[P, R], **options: Any) -> Any:
+        return jax.jit(
+            function,
+            static_argnames=self.static_argnames,
+            donate_argnames=self.donate_argnames,
+            **options,
+        )
 
     @functools.cached_property
     def part(self) -> Any:
@@ -66,17 +71,17 @@ class Jitted(Generic[P, R]):
 
 
 def jit(
-    *, static_argnames: tuple[str, ...] = (), **options: Any
+    *, static_argnames: tuple[str, ...] = (), donate_argnames: tuple[str, ...] = ()
 ) -> Callable[[Callable[P, R]], Jitted[P, R]]:
     """Returns a ``jax.jit`` for functions, with our compiler options for a CPU's whole program.
 
-    What ``XLA_FLAGS`` names is left to it. Whole programs are traced once only, where
-    :func:`keep_traces` has been told of a folder.
+    What ``XLA_FLAGS`` names is left to it. Where :func:`keep_traces` has been told of a folder, a
+    function that stands in a module is traced into it for its whole programs.
 
     Args:
         static_argnames: Arguments that change the program: hashable, with a ``repr`` that tells
             them apart.
-        **options: As ``jax.jit`` takes them.
+        donate_argnames: Arguments whose memory the program may use.
 
     Returns:
         A decorator of pure functions.
@@ -90,6 +95,6 @@ def jit(
     """
 
     def decorate(function: Callable[P, R]) -> Jitted[P, R]:
-        return Jitted(function, static_argnames, options)
+        return Jitted(function, static_argnames, donate_argnames)
 
     return decorate

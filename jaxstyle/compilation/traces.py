@@ -11,7 +11,8 @@ import hashlib
 import inspect
 import os
 import pickle
-import tempfile
+import sys
+import uuid
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -21,12 +22,13 @@ import jax
 from jax import export
 
 _Trace: TypeAlias = tuple[export.Exported, Any]
-"""The program, from leaves to leaves, and the structure of the tree that it returns."""
+"""A program, from leaves to leaves, and the structure of the tree that they make up."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "jaxopt")
+# NumPy too: what it draws while tracing is part of the trace.
+_LIBRARIES = ("jax", "jaxlib", "numpy", "flax", "optax", "jaxopt")
 
 _folder: Path | None = None
 
@@ -43,13 +45,14 @@ def keep_traces(folder: Path | None) -> None:
     """
     global _folder
     _folder = folder
+    _code()  # Now, while it is still what Python has imported.
 
 
 def kept(function: Callable[P, R], static_argnames: tuple[str, ...]) -> Callable[P, R]:
     """Returns the function, traced once only where there is a folder of traces.
 
     Args:
-        function: Pure, and kept only if it stands by itself in a module.
+        function: Pure, and kept only if its module has it under its name.
         static_argnames: Its arguments that change the program.
 
     Returns:
@@ -59,45 +62,37 @@ def kept(function: Callable[P, R], static_argnames: tuple[str, ...]) -> Callable
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        # Nothing tells functions within functions apart.
-        if _folder is None or "<" in function.__qualname__:
+        name = _name(function)
+        # A trace is made for the default backend, not for another device.
+        if _folder is None or name is None or jax.config.values["jax_default_device"]:
             return function(*args, **kwargs)
-        traced = signature.bind(*args, **kwargs).arguments
-        static = {name: traced.pop(name) for name in static_argnames if name in traced}
-        leaves, tree = jax.tree.flatten(traced)
+        arguments = signature.bind(*args, **kwargs).arguments
+        static = {key: arguments.pop(key) for key in static_argnames if key in arguments}
+        leaves, tree = jax.tree.flatten(arguments)
         types = [jax.typeof(leaf) for leaf in leaves]
         shapes = [jax.ShapeDtypeStruct(t.shape, t.dtype, weak_type=t.weak_type) for t in types]
-        name = f"{function.__module__}.{function.__qualname__}"
         path = _folder / _digest(name, static, tree, shapes)
-        found = _read(path)
-        if found is None:
-            whole = functools.partial(function, **static)
-            trace = _trace(lambda *leaves: whole(**jax.tree.unflatten(tree, leaves)), shapes)
-            _write(path, trace)
+        trace = _read(path)
+        if trace is None:
+            partly = functools.partial(function, **static)
+            written = _export(lambda *leaves: partly(**jax.tree.unflatten(tree, leaves)), shapes)
+            _write(path, written)
             # What JAX makes of a trace that was not written differs: XLA would compile both.
-            found = _parse(trace)
-        exported, structure = found
+            trace = _parse(written)
+        exported, structure = trace
         return jax.tree.unflatten(structure, exported.call(*leaves))
 
     return call
 
 
-def _trace(function: Callable[..., Any], shapes: list[jax.ShapeDtypeStruct]) -> bytes:
-    structures = []
+def _name(function: Callable[..., Any]) -> str | None:
+    """Returns what a function is found by; None if that is another one, or none at all.
 
-    def flat(*leaves: jax.Array) -> list[Any]:
-        # JAX writes structures of built-in containers only.
-        result, structure = jax.tree.flatten(function(*leaves))
-        structures.append(structure)
-        return result
-
-    exported = export.export(jax.jit(flat))(*shapes)
-    return pickle.dumps((bytes(exported.serialize()), structures[-1]))
-
-
-def _parse(trace: bytes) -> _Trace:
-    exported, structure = pickle.loads(trace)
-    return export.deserialize(bytearray(exported)), structure
+    JAX's transformations hand on the names of what they transform.
+    """
+    found = getattr(sys.modules.get(function.__module__), function.__qualname__, None)
+    named = getattr(found, "function", found)  # behind a decorator of ours
+    return f"{function.__module__}.{function.__qualname__}" if named is function else None
 
 
 def _digest(name: str, static: Mapping[str, Any], tree: Any, shapes: list[Any]) -> str:
@@ -115,6 +110,24 @@ def _code() -> str:
     return digest.hexdigest()
 
 
+def _export(function: Callable[..., Any], shapes: list[jax.ShapeDtypeStruct]) -> bytes:
+    structures = []
+
+    def flat(*leaves: jax.Array) -> list[Any]:
+        # JAX writes structures of built-in containers only.
+        result, structure = jax.tree.flatten(function(*leaves))
+        structures.append(structure)
+        return result
+
+    exported = export.export(jax.jit(flat))(*shapes)
+    return pickle.dumps((bytes(exported.serialize()), structures[-1]))
+
+
+def _parse(written: bytes) -> _Trace:
+    exported, structure = pickle.loads(written)
+    return export.deserialize(bytearray(exported)), structure
+
+
 def _read(path: Path) -> _Trace | None:
     try:
         return _parse(path.read_bytes())
@@ -122,9 +135,12 @@ def _read(path: Path) -> _Trace | None:
         return None
 
 
-def _write(path: Path, trace: bytes) -> None:
+def _write(path: Path, written: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with contextlib.suppress(OSError):  # Without it the next run takes as long as this one.
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            file.write(trace)
-        os.replace(file.name, path)
+        try:
+            temporary.write_bytes(written)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)

@@ -82,7 +82,7 @@ def make_problem(encoder: js.Encoder, size: int, memory: Memory = "high") -> Pro
     return Problem(params, encoder.vgg, encoder.preprocessing, content, style, objective)
 
 
-evaluate = jit(static_argnums=4)(jax.value_and_grad(js.loss))
+evaluate = jit(static_argnames=("objective",))(jax.value_and_grad(js.loss))
 """Our loss and gradient, compiled as the library compiles: ``(image, *data, objective)``."""
 
 
