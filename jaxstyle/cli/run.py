@@ -25,10 +25,10 @@ _BETTER = {
 
 def keep_programs(cache: Path | None) -> None:
     """Keeps traces in the cache folder and, unless JAX was told of another, compiled programs."""
-    keep_traces(pretrained.cache_folder(cache) / "traced")
+    folder = pretrained.cache_folder(cache)
+    keep_traces(folder / "traced")
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
-        folder = pretrained.cache_folder(cache) / "compiled"
-        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
         # Small programs too: together they are a second of the wait.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 

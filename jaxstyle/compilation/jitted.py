@@ -45,21 +45,14 @@ class Jitted(Generic[P, R]):
 
     @functools.cached_property
     def whole(self) -> Any:
-        """As a program, compiled as XLA does by default."""
-        return self._jit(kept(self.function, self.static_argnames))
-
-    @functools.cached_property
-    def whole_for_cpus(self) -> Any:
-        """As a program, compiled with :func:`compiler_options`."""
-        function = kept(self.function, self.static_argnames)
-        return self._jit(function, compiler_options=compiler_options())
+        """As a program by itself, for CPUs compiled with :func:`compiler_options`."""
+        options = compiler_options() if jax.default_backend() == "cpu" else None
+        return self._jit(kept(self.function, self.static_argnames), compiler_options=options)
 
     def _choose(self, *arguments: Any) -> Any:
         # JAX takes options for whole programs only; within one, even a new constant is a tracer.
         leaves = jax.tree.leaves((arguments, jnp.zeros(())))
-        if any(isinstance(leaf, Tracer) for leaf in leaves):
-            return self.part
-        return self.whole_for_cpus if jax.default_backend() == "cpu" else self.whole
+        return self.part if any(isinstance(leaf, Tracer) for leaf in leaves) else self.whole
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls the function, compiled for arguments of these shapes."""

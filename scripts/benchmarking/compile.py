@@ -63,17 +63,17 @@ class Compile(Measurement):
 
     def _command(self, size: int) -> list[Row]:
         """Up to the first iteration, a coarse one, and with one at the full size alone."""
-        coarse = Command(self.command, size, "", until_first_iteration=True)
-        full = Command(f"{self.command} --scales 1 --iterations 1", size, "")
         rows: list[Row] = []
-        for name, command in {
-            "command to first iteration": coarse,
-            "command with one iteration, at the full size": full,
-        }.items():
+        for name, arguments, until_first_iteration in (
+            ("to first iteration", "", True),
+            ("with one iteration, at the full size", "--scales 1 --iterations 1", False),
+        ):
             with tempfile.TemporaryDirectory() as folder:
-                seconds = command._replace(folder=folder).cold_and_warm(self.rounds)
+                words = f"{self.command} {arguments}"
+                command = Command(words, size, folder, until_first_iteration)
+                seconds = command.cold_and_warm(self.rounds)
             rows += [
-                {"size": size, "program": f"{name}, {cache} cache", "all [s]": s}
+                {"size": size, "program": f"command {name}, {cache} cache", "all [s]": s}
                 for cache, s in seconds.items()
             ]
         return rows
