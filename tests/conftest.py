@@ -1,6 +1,9 @@
 """What all tests share. Shapes and types of the whole library are checked while they run."""
 
+import atexit
 import os
+import shutil
+import tempfile
 from importlib.metadata import version
 
 import jaxtyping
@@ -10,7 +13,14 @@ import jaxtyping
 _QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 if version("jaxlib").startswith(("0.6.", "0.7.", "0.8.", "0.9.", "0.10.")):  # gone in 0.12
     _QUICK += " --xla_cpu_use_fusion_emitters=false"
-os.environ["XLA_FLAGS"] = f"{_QUICK} {os.environ.get('XLA_FLAGS', '')}"
+if _QUICK not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{_QUICK} {os.environ.get('XLA_FLAGS', '')}"
+
+# What one test has compiled serves the others, those of pytest's other processes too.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp()
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 
 jaxtyping.install_import_hook("jaxstyle", "beartype.beartype")
 

@@ -48,8 +48,9 @@ def test_quiet_prints_the_path_only(folder, capsys):
     assert capsys.readouterr() == ("out.png\n", "")
 
 
-def test_programs_are_kept_in_the_cache_folder(folder):
+def test_programs_are_kept_in_the_cache_folder(folder, monkeypatch):
     """In processes of their own: this one would go on keeping them."""
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     words = ["stylize", "photo.png", "painting.png", "-o", "out.png", "--overwrite", "--quiet"]
     code = "import sys; from jaxstyle import cli; print(cli.main(sys.argv[1:]), *sys.modules)"
     kept, imported = [], []

@@ -198,15 +198,15 @@ RUNS = {
     "low memory": {"objective": js.Objective(**ALL, memory="low"), "variable": "encoder"},
     "Wasserstein": {"objective": js.Objective(**ALL, statistic=js.Wasserstein())},
     "sliced": {
-        "objective": js.Objective(**ALL, statistic=js.Sliced(), normalise_gradients=True),
+        "objective": js.Objective((), ("image",), statistic=js.Sliced(), normalise_gradients=True),
         "solver": js.adam(0.02),
         "variable": "sigmoid",
-        "schedule": js.Schedule(iterations=3, scales=2, coarse_iterations=2, coarsest=16),
     },
     "moments": {
         "objective": js.Objective(**ALL, statistic=js.MeanStd(), tv="l1"),
         "solver": js.gradient_descent(0.01, clamp=True),
         "variable": "image",
+        "schedule": js.Schedule(iterations=3, scales=2, coarse_iterations=2, coarsest=16),
     },
 }
 
