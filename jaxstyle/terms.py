@@ -121,11 +121,12 @@ def loss(
 
     Examples:
         >>> import jax, jaxstyle as js
-        >>> encoder = js.load_encoder("random")
+        >>> encoder = js.load_encoder("bundled")
         >>> content, style = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
         >>> objective = js.Objective(content_layers=("conv2_1",), style_layers=("conv1_1",))
         >>> targets = js.make_targets(content, style, encoder, objective)
-        >>> gradient = jax.grad(js.loss)(content, targets, js.LossWeights(), encoder, objective)
+        >>> gradient = jax.jit(jax.grad(js.loss), static_argnums=4)
+        >>> gradient = gradient(content, targets, js.LossWeights(), encoder, objective)
         >>> gradient.shape
         (32, 32, 3)
     """

@@ -16,6 +16,8 @@ WEIGHTS = js.LossWeights(
 )
 NORMS = {"conv2_2": 2.0, "conv3_1": 1.0, "conv1_1": 30.0, "conv2_1": 120.0}
 
+gradient_of = jax.jit(jax.grad(js.loss), static_argnums=4)
+
 
 @pytest.fixture
 def image(pictures, rng):
@@ -69,7 +71,8 @@ def test_a_layer_of_both_terms_is_normalised_in_each(image, pictures, encoder, m
 
 def test_a_weight_of_zero_sends_nothing_back(image, pictures, encoder):
     targets = js.make_targets(*pictures, encoder, NORMALISED)
-    gradient = jax.grad(js.loss)(image, targets, js.LossWeights(0.0, 0.0, 0.0), encoder, NORMALISED)
+    weights = js.LossWeights(0.0, 0.0, 0.0)
+    gradient = gradient_of(image, targets, weights, encoder, NORMALISED)
     np.testing.assert_array_equal(gradient, 0.0)
     assert float(jax.grad(lambda f: 0.0 * with_gradient_norm(f, 1.0).sum())(image).max()) == 0.0
 
@@ -81,13 +84,12 @@ def test_under_jit_and_vmap_over_loss_weights(image, pictures, encoder):
         content_layers=jax.tree.map(lambda w: jnp.full(2, w), WEIGHTS.content_layers),
         style_layers=jax.tree.map(lambda w: jnp.full(2, w), WEIGHTS.style_layers),
     )
-    gradient = jax.jit(jax.grad(js.loss), static_argnums=4)
-    together = jax.vmap(gradient, (None, None, 0, None, None))(
+    together = jax.vmap(gradient_of, (None, None, 0, None, None))(
         image, targets, weights, encoder, NORMALISED
     )
     scale = float(jnp.abs(together[0]).max())
     np.testing.assert_allclose(together[1], 10 * together[0], atol=1e-4 * scale)
-    single = gradient(image, targets, WEIGHTS, encoder, NORMALISED)
+    single = gradient_of(image, targets, WEIGHTS, encoder, NORMALISED)
     np.testing.assert_allclose(together[0], single, atol=1e-5 * scale)
 
 

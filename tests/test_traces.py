@@ -194,7 +194,9 @@ def test_what_is_donated_is_gone(folder):
 
 ALL = {"content_layers": ("conv2_2",), "style_layers": ("image", "conv1_1", "conv3_1")}
 RUNS = {
-    "default": {},
+    "default": {
+        "schedule": js.Schedule(iterations=3, scales=2, coarse_iterations=2, coarsest=16),
+    },
     "low memory": {"objective": js.Objective(**ALL, memory="low"), "variable": "encoder"},
     "Wasserstein": {"objective": js.Objective(**ALL, statistic=js.Wasserstein())},
     "sliced": {
@@ -206,7 +208,6 @@ RUNS = {
         "objective": js.Objective(**ALL, statistic=js.MeanStd(), tv="l1"),
         "solver": js.gradient_descent(0.01, clamp=True),
         "variable": "image",
-        "schedule": js.Schedule(iterations=3, scales=2, coarse_iterations=2, coarsest=16),
     },
 }
 

@@ -150,7 +150,7 @@ def test_prepared_network_runs_on_it(padding, pictures):
     chosen = [name for name, k in prepared.kernels.items() if k.winograd]
     if jax.default_backend() == "cpu":
         assert chosen == ["conv3_1"]
-    gradient = jax.grad(energy)
+    gradient = jax.jit(jax.grad(energy))
     fast, plain = (gradient(pictures[0], e) for e in (prepared, encoder))
     assert oracles.relative_error(fast, plain) <= 1e-5
     program = str(jax.make_jaxpr(gradient)(pictures[0], prepared))
