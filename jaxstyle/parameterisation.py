@@ -8,6 +8,7 @@ from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
+from jaxstyle.fourier import apply_filter
 from jaxstyle.preprocessing import PREPROCESSINGS
 from jaxstyle.vgg import Encoder
 
@@ -95,5 +96,4 @@ def _filter(image: Image, amplitudes: Float[Array, "_ _"], chroma: float) -> Ima
     image = lightness + chroma * (image - lightness)
     # In the image's own precision, whatever JAX's default is.
     amplitudes = amplitudes.astype(image.dtype)
-    spectrum = jnp.fft.rfft2(image, axes=(0, 1)) * amplitudes[..., None]
-    return jnp.fft.irfft2(spectrum, s=image.shape[:2], axes=(0, 1))
+    return apply_filter(image, amplitudes)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import os
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from PIL import Image
 from examples.painting import draw_painting
 from examples.town import draw_harbour
 from examples.window import draw_window
+from jaxstyle.atomic import replacing
 
 MAX_BYTES = 300_000
 PICTURES = {"harbour.jpg": draw_harbour, "painting.jpg": draw_painting, "window.jpg": draw_window}
@@ -34,16 +34,6 @@ def encode_jpeg(picture: Image.Image) -> bytes:
     raise ValueError(f"no quality brings the picture under {MAX_BYTES} bytes; draw it smaller")
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write all or nothing."""
-    partial = path.with_suffix(".part")
-    try:
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def main() -> None:
     """Render every picture into a folder, and print where it is."""
     parser = argparse.ArgumentParser(description="Render the example pictures.")
@@ -51,7 +41,8 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for seed, (name, draw) in enumerate(PICTURES.items()):
-        replace_file(options.out / name, encode_jpeg(draw(np.random.default_rng(seed))))
+        with replacing(options.out / name) as temporary:
+            temporary.write_bytes(encode_jpeg(draw(np.random.default_rng(seed))))
         print(options.out / name)
 
 

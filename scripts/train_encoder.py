@@ -28,6 +28,7 @@ import optax
 import tyro
 from flax import serialization
 
+from jaxstyle.atomic import replacing
 from jaxstyle.pretrained import save_encoder
 from training.export import check_encoder, fold, provenance, rescale
 from training.network import Classifier, narrow_vgg, variables_of
@@ -132,15 +133,6 @@ def predictor(model: Classifier):
     return jax.jit(lambda state, pixels: model.apply(variables_of(state), pixels, False)[0])
 
 
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def train_epoch(
     config: Config,
     batches: Iterable[Batch],
@@ -175,10 +167,12 @@ def save_checkpoint(path: Path, config: Config, state, history: list[dict[str, A
     record: dict[str, Any] = {"recipe": json.dumps(config.recipe()), "history": json.dumps(history)}
     record["state"] = serialization.to_state_dict(jax.device_get(state))
     data = serialization.msgpack_serialize(record)
-    write_atomically(path, lambda temporary: temporary.write_bytes(data))
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
     lines = "".join(json.dumps(entry) + "\n" for entry in history)
     log = config.out.with_suffix(".jsonl")
-    write_atomically(log, lambda temporary: temporary.write_text(lines))
+    with replacing(log) as temporary:
+        temporary.write_text(lines)
 
 
 def load_checkpoint(path: Path, config: Config, state) -> tuple[Any, list[dict[str, Any]]]:

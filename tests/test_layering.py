@@ -11,9 +11,10 @@ import jaxstyle
 
 PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = [
-    {"arrays", "compilation", "errors", "winograd"},
+    {"arrays", "atomic", "errors", "winograd"},
+    {"compilation"},
     {"colour", "convolution", "gradients", "normalisation", "resize", "solvers", "variation"}
-    | {"pooling", "preprocessing"},
+    | {"fourier", "pooling", "preprocessing"},
     {"schedule", "sources", "vgg"},
     {"parameterisation", "stats"},
     {"objective"},

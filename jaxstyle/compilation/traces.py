@@ -9,10 +9,8 @@ import contextlib
 import functools
 import hashlib
 import inspect
-import os
 import pickle
 import sys
-import uuid
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -20,6 +18,8 @@ from typing import Any, ParamSpec, TypeAlias, TypeVar
 
 import jax
 from jax import export
+
+from jaxstyle.atomic import replacing
 
 _Trace: TypeAlias = tuple[export.Exported, Any]
 """A program, from leaves to leaves, and the structure of the tree that they make up."""
@@ -136,11 +136,7 @@ def _read(path: Path) -> _Trace | None:
 
 
 def _write(path: Path, written: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     with contextlib.suppress(OSError):  # Without it the next run takes as long as this one.
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with replacing(path) as temporary:
             temporary.write_bytes(written)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)

@@ -5,11 +5,9 @@ field that each has for a description: a text chunk in PNG, ImageDescription in 
 in a file depends on the time, so the same result gives the same bytes.
 """
 
-import contextlib
 import json
 import os
-import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,6 +17,7 @@ from PIL import ExifTags, PngImagePlugin
 from PIL import Image as PillowImage
 
 from jaxstyle.arrays import Image
+from jaxstyle.atomic import replacing
 from jaxstyle.errors import InputError
 from jaxstyle.files.picture import reading
 from jaxstyle.files.pixels import FORMATS
@@ -110,11 +109,13 @@ def save_image(
         sizes = " and ".join(f"{x.shape[1]}×{x.shape[0]}" for x in (pixels, opacity))
         raise InputError(f"{path}: image and alpha differ in size, {sizes} px; resize one of them")
     text = json.dumps({"jaxstyle": dict(metadata)}) if metadata else ""
-    with _replacing(path) as file:
+    with replacing(path) as temporary, open(temporary, "x+b") as file:
         try:
             _WRITERS[path.suffix.lower()](file, pixels, opacity, text)
         except ValueError as error:  # A format's limits are exceeded.
             raise InputError(f"{path}: {error}; use .png or .tif") from error
+        file.flush()
+        os.fsync(file.fileno())  # A full disk may show only here.
     return path
 
 
@@ -144,22 +145,6 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         return {str(key): str(value) for key, value in json.loads(text)["jaxstyle"].items()}
     except (ValueError, TypeError, KeyError, AttributeError):  # Somebody else's description.
         return {}
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Yields a file that takes the path's place once it is complete, and vanishes otherwise."""
-    # Opened plainly: tempfile's files would be nobody else's to read.
-    temporary = path.with_name(f".jaxstyle-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())  # A full disk may show only here.
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def _checked(path: Path, name: str, values: Array) -> np.ndarray:

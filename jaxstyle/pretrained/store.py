@@ -9,7 +9,6 @@ down: they are read off the datasets, so that they cannot contradict them.
 import hashlib
 import os
 import re
-import uuid
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ import h5py
 import jax.numpy as jnp
 import numpy as np
 
+from jaxstyle.atomic import replacing
 from jaxstyle.errors import InputError
 from jaxstyle.pooling import Pooling
 from jaxstyle.preprocessing import PREPROCESSINGS
@@ -145,19 +145,15 @@ def save_encoder(
         "pooling": encoder.vgg.pooling,
         "fingerprint": fingerprint(rounded),
     }
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        with h5py.File(temporary, "x") as file:
+        with replacing(path) as temporary, h5py.File(temporary, "x") as file:
             file.attrs.update({**ours, **(attributes or {})})
             for layer, parts in params.items():
                 for part, value in parts.items():
                     file[f"{layer}/{part}"] = value
-        os.replace(temporary, path)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         raise InputError(f"{path}: cannot be written ({reason})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def open_hdf5(path: Path) -> h5py.File:
