@@ -20,10 +20,11 @@ from benchmarking.growth import Growth
 from benchmarking.loop import Loop
 from benchmarking.memory import Memory
 from benchmarking.outcome import circumstances, show, write
+from benchmarking.quality import Quality
 from benchmarking.sweep import Sweep
 from jaxstyle import load_encoder
 
-Command = Evaluate | Loop | EndToEnd | Compile | Memory | Growth | Sweep | Gpu
+Command = Evaluate | Loop | EndToEnd | Compile | Memory | Growth | Sweep | Quality | Gpu
 
 
 def isolate(cores: int) -> None:

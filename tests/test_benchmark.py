@@ -31,6 +31,7 @@ from benchmarking.memory import Memory  # noqa: E402
 from benchmarking.original import Original  # noqa: E402
 from benchmarking.outcome import circumstances, show, write  # noqa: E402
 from benchmarking.problem import OBJECTIVE, evaluate, make_problem  # noqa: E402
+from benchmarking.quality import Quality  # noqa: E402
 from benchmarking.sweep import Sweep  # noqa: E402
 
 SMALL = {"sizes": (32,), "rounds": 1}
@@ -166,3 +167,15 @@ def test_outcome_is_shown_and_written(tmp_path, capsys):
     assert {"jax", "jaxlib", "torch", "python", "jaxstyle", "device", "cores", "commit"} <= set(
         told["circumstances"]
     )
+
+
+@pytest.mark.slow
+def test_quality_shows_what_is_rounded(narrow):
+    rows = Quality(sizes=(32,), iterations=3, coarse_iterations=2).measure(narrow)
+    assert {row["painting"] for row in rows} == {"painting.jpg", "window.jpg"}
+    for painting in (rows[:4], rows[4:]):
+        far = {row["precision"]: row["levels from highest"] for row in painting}
+        assert far.keys() == {"highest", "tf32", "bf16", "highest, nudged"}
+        assert far["highest"] == 0 < far["highest, nudged"] < far["tf32"] < far["bf16"] < 10
+        for row in painting:
+            assert row["loss"] == pytest.approx(row["content"] + row["style"] + row["tv"])

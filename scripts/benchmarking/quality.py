@@ -1,0 +1,101 @@
+"""``quality``: what the precision of convolutions does to the default recipe's results."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any, get_args
+from unittest import mock
+
+import jax
+import numpy as np
+
+import jaxstyle as js
+from jaxstyle import convolution, resize
+from jaxstyle.cli.run import load_style
+from jaxstyle.convolution import Precision
+
+from .options import Measurement, Numbers
+from .outcome import Row
+from .processes import ROOT
+
+_TF32_BITS = 10
+_NUDGE = 1e-6
+
+loss_terms = jax.jit(js.loss_terms, static_argnums=4)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Quality(Measurement):
+    """Compare the losses that runs end at, computed in float32, and the images."""
+
+    sizes: Numbers = (256,)
+    """The command's --size."""
+    encoder: str = "bundled"
+    """The network's parameters, as of jaxstyle stylize."""
+    iterations: int = js.Recipe().iterations
+    """At the finest scale."""
+    coarse_iterations: int = js.Recipe().coarse_iterations
+    """At each coarser one."""
+
+    def measure(self, encoder: js.Encoder) -> list[Row]:
+        """Returns rows for every size and painting."""
+        paintings = ("painting.jpg", "window.jpg")
+        return [
+            row for size in self.sizes for p in paintings for row in self._rows(encoder, size, p)
+        ]
+
+    def _rows(self, encoder: js.Encoder, size: int, painting: str) -> list[Row]:
+        recipe = dataclasses.replace(
+            js.Recipe(),
+            size=size,
+            iterations=self.iterations,
+            coarse_iterations=self.coarse_iterations,
+        )
+        examples = ROOT / "docs" / "examples"
+        content = js.load_image(examples / "harbour.jpg", size=size)
+        style = load_style(examples / painting, recipe, resize.shape_of(content))
+        objective, loss_weights = recipe.make_objective(), recipe.make_loss_weights()
+        exact = at(encoder, "highest")
+        targets = js.make_targets(content, style, exact, objective)
+
+        def run(precision: Precision, start: jax.Array = content) -> jax.Array:
+            options: dict[str, Any] = recipe.make_options() | {"init": start}
+            with as_on_tensor_cores(precision):
+                return js.stylize(at(encoder, precision), content, style, **options).image
+
+        images = {p: run(p) for p in get_args(Precision)}
+        # How far apart runs end for no reason at all.
+        nudge = _NUDGE * jax.random.normal(jax.random.key(0), content.shape)
+        images["highest, nudged"] = run("highest", content + nudge)
+        rows: list[Row] = []
+        for name, image in images.items():
+            terms = loss_terms(image, targets, loss_weights, exact, objective)
+            levels = 255 * np.abs(np.asarray(image - images["highest"]))
+            row: Row = {"size": size, "painting": painting, "precision": name}
+            row |= {k: float(v) for k, v in terms._asdict().items()} | {"loss": float(terms.loss)}
+            rows.append(row | {"levels from highest": float(levels.mean())})
+        return rows
+
+
+def at(encoder: js.Encoder, precision: Precision) -> js.Encoder:
+    """Returns the encoder with convolutions in some precision."""
+    vgg = encoder.vgg.clone(precision=precision)
+    return js.Encoder(encoder.params, vgg, encoder.preprocessing)
+
+
+@contextlib.contextmanager
+def as_on_tensor_cores(precision: Precision) -> Iterator[None]:
+    """Rounds what convolutions multiply, where CPUs compute in float32 for tf32, too."""
+    if precision != "tf32" or jax.default_backend() != "cpu":
+        yield
+        return
+    convolve = convolution._convolve
+
+    def rounded(x: Any, kernel: Any, pad: Any, precision: Any, _: Any = None) -> jax.Array:
+        x, kernel = (jax.lax.reduce_precision(a, 8, _TF32_BITS) for a in (x, kernel))
+        return convolve(x, kernel, pad, precision)
+
+    # Winograd's products would be of sums that tensor cores do not see.
+    direct = mock.patch.object(convolution, "_takes_winograd", return_value=False)
+    with direct, mock.patch.object(convolution, "_convolve", rounded):
+        yield
