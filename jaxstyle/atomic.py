@@ -11,7 +11,7 @@ from pathlib import Path
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a path beside the given one, for a file that takes its place if the block succeeds.
 
-    Whatever goes wrong, what was there before stays, and nothing is left beside it.
+    If it fails, what was there before stays, and nothing is left beside it.
     """
     # Named, not opened: tempfile's files would be nobody else's to read.
     temporary = path.with_name(f".jaxstyle-{secrets.token_hex(8)}.tmp")

@@ -9,10 +9,10 @@ from jaxtyping import Array, Complex, Float
 
 from jaxstyle.arrays import Image
 
-# XLA's transform for CPUs takes as many threads as it gets at that moment, and rounds otherwise
-# where a thread's share leaves over lines that fill no vector. So few it leaves to one thread, or
-# to two that fill theirs.
-_LINES = 16
+# XLA's transform for CPUs runs on one thread where one of XLA's own calls it, else on all of them,
+# and rounds otherwise where a thread's share leaves over lines that fill no vector. Of so few lines
+# it makes no shares; or two of them, with vectors of four numbers, which fill those.
+_LINES = 8
 
 
 def apply_filter(image: Image, amplitudes: Float[Array, "h _"]) -> Image:

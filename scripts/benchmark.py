@@ -40,7 +40,7 @@ def isolate(cores: int) -> None:
 def main() -> None:
     command: Command = tyro.cli(Command, description=__doc__)  # pyright: ignore[reportCallIssue, reportArgumentType]
     isolate(command.cores)
-    rows = command.measure(load_encoder(command.encoder, pooling="max", padding="zeros"))
+    rows = command.measure(load_encoder(command.encoder, **command.network))
     if rows:
         facts = circumstances(command.cores)
         show(rows, facts)

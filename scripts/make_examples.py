@@ -1,6 +1,6 @@
 """Render the example pictures: a river town, an oil painting and a stained-glass window.
 
-    python scripts/make_examples.py --out docs/examples
+    pip install -e . && python scripts/make_examples.py --out docs/examples
 
 Everything is computed from fixed seeds with NumPy and Pillow, so the pictures carry no one's
 rights.

@@ -13,10 +13,12 @@ import jaxtyping
 _QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 if version("jaxlib").startswith(("0.6.", "0.7.", "0.8.", "0.9.", "0.10.")):  # gone in 0.12
     _QUICK += " --xla_cpu_use_fusion_emitters=false"
+# Pytest's other processes inherit it.
 if _QUICK not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{_QUICK} {os.environ.get('XLA_FLAGS', '')}"
 
-# What one test has compiled serves the others, those of pytest's other processes too.
+# What one test has compiled serves the others, those of pytest's other processes too, which inherit
+# the folder and leave it to this one to remove.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp()
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"

@@ -11,6 +11,7 @@ import jaxtyping
 import numpy as np
 import pytest
 
+import jaxstyle as js
 import oracles
 from jaxstyle.pretrained import random_encoder
 from jaxstyle.vgg import VGG
@@ -171,11 +172,17 @@ def test_outcome_is_shown_and_written(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_quality_shows_what_is_rounded(narrow):
-    rows = Quality(sizes=(32,), iterations=3, coarse_iterations=2).measure(narrow)
+    measurement = Quality(sizes=(32,), iterations=3, coarse_iterations=2, nudges=1)
+    rows = measurement.measure(narrow)
     assert {row["painting"] for row in rows} == {"painting.jpg", "window.jpg"}
     for painting in (rows[:4], rows[4:]):
         far = {row["precision"]: row["levels from highest"] for row in painting}
-        assert far.keys() == {"highest", "tf32", "bf16", "highest, nudged"}
-        assert far["highest"] == 0 < far["highest, nudged"] < far["tf32"] < far["bf16"] < 10
+        assert far.keys() == {"highest", "tf32", "bf16", "highest, nudge 0"}
+        assert far["highest"] == 0 < far["highest, nudge 0"] < far["tf32"] < far["bf16"] < 10
         for row in painting:
             assert row["loss"] == pytest.approx(row["content"] + row["style"] + row["tv"])
+
+
+def test_quality_runs_the_recipes_network():
+    encoder = js.load_encoder("bundled", **Quality.network)
+    assert encoder.vgg == js.load_encoder("bundled").vgg

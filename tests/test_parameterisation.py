@@ -85,7 +85,7 @@ def test_sigmoid_stays_inside(encoder):
 
 
 def test_under_vmap(encoder, rng):
-    images = jnp.asarray(rng.uniform(0.1, 0.9, (2, 4, 5, 3)), jnp.float32)
+    images = jnp.asarray(rng.uniform(0.1, 0.9, (2, 9, 11, 3)), jnp.float32)
     for variable in VARIABLES:
         together = jax.vmap(lambda x, v=variable: from_image(v, x, encoder))(images)
         singles = [from_image(variable, x, encoder) for x in images]

@@ -200,7 +200,9 @@ RUNS = {
     "low memory": {"objective": js.Objective(**ALL, memory="low"), "variable": "encoder"},
     "Wasserstein": {"objective": js.Objective(**ALL, statistic=js.Wasserstein())},
     "sliced": {
-        "objective": js.Objective((), ("image",), statistic=js.Sliced(), normalise_gradients=True),
+        "objective": js.Objective(
+            ("conv2_2",), ("conv1_1",), statistic=js.Sliced(), normalise_gradients=True
+        ),
         "solver": js.adam(0.02),
         "variable": "sigmoid",
     },

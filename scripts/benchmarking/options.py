@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, ClassVar
 
 from tyro.constructors import PrimitiveConstructorSpec
 
@@ -33,6 +33,8 @@ def available_cores() -> int:
 class Measurement:
     """What all subcommands share."""
 
+    network: ClassVar[dict[str, Any]] = {"pooling": "max", "padding": "zeros"}
+    """How the network is run: as the original's."""
     sizes: Numbers = (256, 512)
     """Sides of the square image, in pixels."""
     rounds: int = 7
