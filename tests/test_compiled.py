@@ -14,6 +14,7 @@ import jaxstyle as js
 from jaxstyle import convolution, loop, winograd
 from jaxstyle.stats import strips
 from jaxstyle.vgg import VGG, block_of
+from programs import loss_and_gradient
 
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 OBJECTIVE = js.Objective(("conv4_2",), STYLE_LAYERS, normalisation="mean")
@@ -76,8 +77,8 @@ def make_data(encoder, size):
 
 
 def compile_objective(encoder, size):
-    function = jax.jit(jax.value_and_grad(js.loss), static_argnums=4)
-    return function.lower(array(size, size, 3), *make_data(encoder, size), OBJECTIVE).compile()
+    data = make_data(encoder, size)
+    return loss_and_gradient.lower(array(size, size, 3), *data, OBJECTIVE).compile()
 
 
 def compile_loop(encoder, size):

@@ -7,10 +7,9 @@ import pytest
 
 import jaxstyle as js
 import oracles
+from programs import loss_and_gradient, targets_of, terms_of
 
 CONTENT_LAYER, STYLE_LAYERS = "conv2_2", ("conv1_1", "conv2_1", "conv3_1")
-targets_of = jax.jit(js.make_targets, static_argnums=3)
-terms_of = jax.jit(js.loss_terms, static_argnums=4)
 
 LAYER_WEIGHTS = {"conv1_1": 1.0, "conv2_1": 0.75, "conv3_1": 0.2}
 
@@ -146,9 +145,7 @@ def test_flat_pictures_have_a_finite_loss(name, encoder):
     quiet = encoder.replace(params=jax.tree.map(jnp.zeros_like, encoder.params))
     objective = js.Objective((CONTENT_LAYER,), STYLE_LAYERS, normalisation=name)
     targets = targets_of(black, black, quiet, objective)
-    value, gradient = jax.jit(jax.value_and_grad(js.loss), static_argnums=4)(
-        black, targets, js.LossWeights(), quiet, objective
-    )
+    value, gradient = loss_and_gradient(black, targets, js.LossWeights(), quiet, objective)
     assert float(value) == 0.0
     np.testing.assert_array_equal(gradient, 0.0)
 

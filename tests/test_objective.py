@@ -9,6 +9,7 @@ import jaxstyle as js
 import oracles
 from jaxstyle.stats import masks_at
 from jaxstyle.vgg import block_of
+from programs import loss_and_gradient, loss_of, targets_of, terms_of
 
 OBJECTIVE = js.Objective(
     content_layers=("conv2_2", "conv3_1"), style_layers=("image", "conv1_1", "conv2_1", "conv3_1")
@@ -16,12 +17,6 @@ OBJECTIVE = js.Objective(
 LOSS_WEIGHTS = js.LossWeights(
     1.3, 20.0, 0.7, content_layers={"conv3_1": 0.25}, style_layers={"image": 5.0, "conv2_1": 0.5}
 )
-
-# Compiled, which takes a fraction of what operation by operation would.
-terms_of = jax.jit(js.loss_terms, static_argnums=4)
-loss = jax.jit(js.loss, static_argnums=4)
-with_gradient = jax.jit(jax.value_and_grad(js.loss), static_argnums=4)
-targets_of = jax.jit(js.make_targets, static_argnums=3)
 
 
 @pytest.fixture
@@ -38,12 +33,12 @@ def test_terms_agree_with_numpy(image, pictures, targets, encoder):
     expected = oracles.loss_terms(image, *pictures, encoder, OBJECTIVE, LOSS_WEIGHTS)
     actual = terms_of(image, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
-    total = loss(image, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
+    total = loss_of(image, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
     np.testing.assert_allclose(total, sum(expected), rtol=1e-5)
 
 
 def test_gradient_agrees_with_finite_differences(image, pictures, targets, encoder, rng):
-    _, gradient = with_gradient(image, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
+    _, gradient = loss_and_gradient(image, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
     gradient = np.asarray(gradient, np.float64)
 
     def plain(x):
@@ -62,7 +57,7 @@ def test_loss_is_zero_where_everything_agrees(pictures, encoder):
     picture = pictures[0]
     targets = targets_of(picture, picture, encoder, OBJECTIVE)
     weights = LOSS_WEIGHTS.replace(tv=0.0)
-    assert float(loss(picture, targets, weights, encoder, OBJECTIVE)) <= 1e-9
+    assert float(loss_of(picture, targets, weights, encoder, OBJECTIVE)) <= 1e-9
 
 
 def test_style_term_does_not_see_where_things_are(pictures, encoder):
@@ -86,7 +81,7 @@ def test_loss_does_not_depend_on_the_scale_of_the_activations(image, pictures, e
     objective = js.Objective(("conv1_1",), ("conv1_1",))
     scaled = encoder.replace(params=jax.tree.map(lambda a: 7.0 * a, encoder.params))
     losses = [
-        loss(image, targets_of(*pictures, e, objective), LOSS_WEIGHTS, e, objective)
+        loss_of(image, targets_of(*pictures, e, objective), LOSS_WEIGHTS, e, objective)
         for e in (encoder, scaled)
     ]
     np.testing.assert_allclose(*losses, rtol=1e-5)
@@ -95,7 +90,7 @@ def test_loss_does_not_depend_on_the_scale_of_the_activations(image, pictures, e
 def test_flat_pictures_have_a_finite_loss(encoder):
     black = jnp.zeros((32, 32, 3))
     targets = targets_of(black, black, encoder, OBJECTIVE)
-    value, gradient = with_gradient(black, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
+    value, gradient = loss_and_gradient(black, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
     assert np.isfinite(value)
     assert np.all(np.isfinite(gradient))
 
@@ -104,14 +99,14 @@ def test_vmap_over_images_and_loss_weights(image, targets, encoder):
     images = jnp.stack([image, image[:, ::-1]])
     scales = jnp.array([1.0, 10.0])
     weights = jax.tree.map(lambda w: jnp.full(2, w), LOSS_WEIGHTS).replace(style=scales)
-    over_images = jax.vmap(loss, (0, None, None, None, None))
-    over_weights = jax.vmap(loss, (None, None, 0, None, None))
-    singles = [loss(x, targets, LOSS_WEIGHTS, encoder, OBJECTIVE) for x in images]
+    over_images = jax.vmap(loss_of, (0, None, None, None, None))
+    over_weights = jax.vmap(loss_of, (None, None, 0, None, None))
+    singles = [loss_of(x, targets, LOSS_WEIGHTS, encoder, OBJECTIVE) for x in images]
     np.testing.assert_allclose(
         over_images(images, targets, LOSS_WEIGHTS, encoder, OBJECTIVE), singles, rtol=1e-5
     )
     singles = [
-        loss(image, targets, LOSS_WEIGHTS.replace(style=s), encoder, OBJECTIVE) for s in scales
+        loss_of(image, targets, LOSS_WEIGHTS.replace(style=s), encoder, OBJECTIVE) for s in scales
     ]
     np.testing.assert_allclose(
         over_weights(image, targets, weights, encoder, OBJECTIVE), singles, rtol=1e-5
@@ -120,7 +115,7 @@ def test_vmap_over_images_and_loss_weights(image, targets, encoder):
 
 def test_gradient_in_a_scan_and_under_vmap(image, targets, encoder):
     def gradient(x):
-        return with_gradient(x, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)[1]
+        return loss_and_gradient(x, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)[1]
 
     images = jnp.stack([image, image[:, ::-1]])
     singles = jnp.stack([gradient(x) for x in images])
@@ -176,7 +171,7 @@ def style_term(image, targets, encoder, objective):
     return terms_of(image, targets, STYLE_ONLY, encoder, objective).style
 
 
-style_with_gradient = jax.jit(jax.value_and_grad(style_term), static_argnums=3)
+with_gradient = jax.jit(jax.value_and_grad(style_term), static_argnums=3)
 
 
 @pytest.fixture
@@ -197,7 +192,7 @@ def test_one_region_everywhere_is_no_region(small, encoder, statistic):
     guided = targets_of(*small, encoder, objective, content_masks=ones[0], style_masks=ones[1:])
     plain = targets_of(*small, encoder, objective)
     (a, da), (b, db) = (
-        style_with_gradient(small[0] ** 2, t, encoder, objective) for t in (guided, plain)
+        with_gradient(small[0] ** 2, t, encoder, objective) for t in (guided, plain)
     )
     np.testing.assert_allclose(a, b, rtol=1e-4)
     np.testing.assert_allclose(da, db, atol=1e-4 * np.abs(db).max())
@@ -218,7 +213,7 @@ def test_regions_that_look_alike_count_by_their_share(small, encoder, statistic,
         style_masks=[halves(style)],
     )
     plain = targets_of(four, style, encoder, objective)
-    (a, da), (b, db) = (style_with_gradient(four, t, encoder, objective) for t in (guided, plain))
+    (a, da), (b, db) = (with_gradient(four, t, encoder, objective) for t in (guided, plain))
     np.testing.assert_allclose(a, b, rtol=1e-4)
     np.testing.assert_allclose(da, db, atol=1e-3 * np.abs(db).max())
 
@@ -334,10 +329,9 @@ def test_gradient_of_every_statistic_goes_downhill_as_told(small, encoder, stati
         content_masks=halves(small[0]),
         style_masks=[halves(small[1])],
     )
-    value, gradient = style_with_gradient(small[0] ** 2, targets, encoder, objective)
+    value, gradient = with_gradient(small[0] ** 2, targets, encoder, objective)
     step = 1e-2 * float(value) / float(jnp.square(gradient).sum()) * gradient
     ahead, behind = (
-        style_with_gradient(small[0] ** 2 + s, targets, encoder, objective)[0]
-        for s in (step, -step)
+        with_gradient(small[0] ** 2 + s, targets, encoder, objective)[0] for s in (step, -step)
     )
     np.testing.assert_allclose(ahead - behind, 2e-2 * value, rtol=0.02)

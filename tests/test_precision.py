@@ -9,6 +9,7 @@ import pytest
 import jaxstyle as js
 from jaxstyle import vgg
 from jaxstyle.pretrained import random_encoder
+from programs import loss_and_gradient
 
 LAYERS = ("conv1_1", "conv2_2")
 
@@ -71,8 +72,7 @@ def test_gradient_and_loss_stay_in_float32(image):
     for precision in ("highest", "bf16"):
         encoder, objective = make_encoder(precision), js.Objective(("conv2_1",), LAYERS)
         targets = js.make_targets(image[::-1], image[:, ::-1], encoder, objective)
-        run = jax.jit(jax.value_and_grad(js.loss), static_argnums=4)
-        results.append(run(image, targets, js.LossWeights(), encoder, objective))
+        results.append(loss_and_gradient(image, targets, js.LossWeights(), encoder, objective))
     (loss, gradient), (rounded_loss, rounded) = results
     assert (rounded_loss.dtype, rounded.dtype) == (jnp.float32, jnp.float32)
     np.testing.assert_allclose(rounded_loss, loss, rtol=0.02)

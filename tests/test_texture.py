@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ import command
 import jaxstyle as js
 from command import check_refused
 from jaxstyle import cli, files
+from programs import terms_of
 
 folder = command.folder
 
@@ -49,7 +49,6 @@ def test_takes_over_the_style_and_nothing_else(encoder, pictures):
     assert not np.any(result.terms.content)
     objective = dataclasses.replace(OBJECTIVE, content_layers=())
     targets = js.make_targets(result.image, style, encoder, objective)
-    terms_of = jax.jit(js.loss_terms, static_argnums=4)
     noise = make(encoder, style, schedule=js.Schedule(0, 1)).image
     before, after = (
         float(terms_of(x, targets, js.LossWeights(), encoder, objective).style)

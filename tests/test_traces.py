@@ -193,10 +193,9 @@ def test_what_is_donated_is_gone(folder):
 
 
 ALL = {"content_layers": ("conv2_2",), "style_layers": ("image", "conv1_1", "conv3_1")}
+TWO_SCALES = js.Schedule(iterations=3, scales=2, coarse_iterations=2, coarsest=16)
 RUNS = {
-    "default": {
-        "schedule": js.Schedule(iterations=3, scales=2, coarse_iterations=2, coarsest=16),
-    },
+    "default": {"schedule": TWO_SCALES},
     "low memory": {"objective": js.Objective(**ALL, memory="low"), "variable": "encoder"},
     "Wasserstein": {"objective": js.Objective(**ALL, statistic=js.Wasserstein())},
     "sliced": {
@@ -205,6 +204,7 @@ RUNS = {
         ),
         "solver": js.adam(0.02),
         "variable": "sigmoid",
+        "schedule": TWO_SCALES,
     },
     "moments": {
         "objective": js.Objective(**ALL, statistic=js.MeanStd(), tv="l1"),

@@ -10,13 +10,13 @@ import numpy as np
 
 import jaxstyle as js
 from jaxstyle import resize
-from jaxstyle.cli.run import load_style
 from jaxstyle.parameterisation import Variable
 
 from .options import Measurement, Numbers
 from .outcome import Row
+from .pictures import example_pictures
 from .problem import RECIPE
-from .processes import COMMAND, ROOT, Command
+from .processes import COMMAND, Command
 
 # Our way: coarse to fine, in the default recipe's variable.
 OURS: Variable = js.Recipe().variable
@@ -109,18 +109,13 @@ class EndToEnd(Measurement):
 
     def _descents(self, encoder: js.Encoder, size: int) -> list[Row]:
         recipe = dataclasses.replace(RECIPE, size=size)
-        examples = ROOT / "docs" / "examples"
-        content = js.load_image(examples / "harbour.jpg")
-        shape = recipe.shape_of(resize.shape_of(content))
-        style = load_style(examples / "painting.jpg", recipe, shape)
-        content = resize.resize(content, shape)
         single = js.Schedule(iterations=self.evaluations, scales=1)
         finer = js.Schedule(
             iterations=self.evaluations,
             scales=self.scales,
             coarse_iterations=self.coarse_iterations,
         )
-        pictures = encoder, content, style
+        pictures = encoder, *example_pictures(recipe)
         # One iteration a scale compiles everything.
         once = dataclasses.replace(finer, iterations=1, coarse_iterations=1)
         descend(*pictures, once, OURS)

@@ -10,13 +10,12 @@ import jax
 import numpy as np
 
 import jaxstyle as js
-from jaxstyle import convolution, resize
-from jaxstyle.cli.run import load_style
+from jaxstyle import convolution
 from jaxstyle.convolution import Precision
 
 from .options import Measurement, Numbers
 from .outcome import Row
-from .processes import ROOT
+from .pictures import example_pictures
 
 _TF32_BITS = 10
 _NUDGE = 1e-6
@@ -55,9 +54,7 @@ class Quality(Measurement):
             iterations=self.iterations,
             coarse_iterations=self.coarse_iterations,
         )
-        examples = ROOT / "docs" / "examples"
-        content = js.load_image(examples / "harbour.jpg", size=size)
-        style = load_style(examples / painting, recipe, resize.shape_of(content))
+        content, style = example_pictures(recipe, painting)
         objective, loss_weights = recipe.make_objective(), recipe.make_loss_weights()
         exact = at(encoder, "highest")
         targets = js.make_targets(content, style, exact, objective)
