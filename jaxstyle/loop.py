@@ -94,12 +94,16 @@ def _objective(
 
 @jit(static_argnames=("program",))
 def start(
-    image: Image, carried: Any, decay: Scalar, data: Data, program: Program
+    image: Image, carried: Any, decay: Scalar, encoder: Encoder, program: Program
 ) -> tuple[SolverState, Average]:
     """Returns the solver's state and the average at the image to start from, not evaluated yet."""
-    objective, solver, variable = program
-    z = from_image(variable, image, data[-1])
-    state = solver.init(partial(_objective, objective, variable), z, *data, carried=carried)
+
+    def stand_in(z: Image) -> tuple[Scalar, LossTerms]:
+        # What the objective returns: to trace that for its types would take half a second.
+        return jnp.float32(0.0), LossTerms(*jnp.zeros(len(LossTerms._fields), jnp.float32))
+
+    z = from_image(program.variable, image, encoder)
+    state = program.solver.init(stand_in, z, carried=carried)
     return state, Average((1 - decay) * image, decay)
 
 
@@ -133,7 +137,7 @@ def advance(
 def compile_ahead(image: Image, data: Data, program: Program) -> None:
     """Compiles what :func:`chunks` calls for an image of this shape; meant for another thread."""
     decay = jnp.float32(0.0)
-    state, average = start(image, None, decay, data, program)
+    state, average = start(image, None, decay, data[-1], program)
     advance(state, average, jnp.int32(0), decay, data, program)
 
 
@@ -157,7 +161,7 @@ def chunks(
         carried: What the solver remembers of a coarser scale.
     """
     factor = jnp.float32(decay)
-    state, average = start(image, carried, factor, data, program)
+    state, average = start(image, carried, factor, data[-1], program)
     size, done = _CHUNK, 0
     while done < iterations and state.finite and not state.stuck:
         started = time.monotonic()

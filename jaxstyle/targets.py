@@ -29,6 +29,7 @@ class Targets(NamedTuple):
         content: Per content layer, the features to keep, ``f32[h', w', c]``.
         content_energy: Per content layer, ``Σ‖p‖²``.
         style: Per style layer, the statistic's target, with an axis of regions in front.
+        style_energy: Per style layer and region, the energy of the target.
         masks: Per style layer, where each region is in the image, ``f32[r, h', w']``; empty if it
             is all one region.
     """
@@ -36,6 +37,7 @@ class Targets(NamedTuple):
     content: Features
     content_energy: dict[str, Scalar]
     style: dict[str, Any]
+    style_energy: dict[str, Float[Array, "_"]]
     masks: dict[str, Masks]
 
 
@@ -119,5 +121,6 @@ def combine(
         content=kept,
         content_energy={name: jnp.square(p).sum() for name, p in kept.items()},
         style=targets,
+        style_energy={name: jax.vmap(objective.statistic.energy)(t) for name, t in targets.items()},
         masks={} if content_masks is None else masks_at(content_masks, objective.style_layers),
     )

@@ -68,7 +68,7 @@ def energy(
             channels=jax.tree.leaves(target)[0].shape[-1],
             positions=positions.sum(),
             pixels=stats.pixels,
-            energy=jax.vmap(statistic.energy)(target),
+            energy=targets.style_energy[name],
         )
         shares = positions / positions.sum()
         style += loss_weights.of_style(name) * (shares * distances / divisors).sum()

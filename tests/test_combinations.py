@@ -29,6 +29,8 @@ from jaxstyle.stats import strips
 from jaxstyle.variation import Variation
 from jaxstyle.vgg import Padding
 
+pytestmark = pytest.mark.settings
+
 Row: TypeAlias = Mapping[str, Any]
 Setting: TypeAlias = tuple[str, Any]
 

@@ -11,6 +11,8 @@ from jaxstyle.stats import masks_at
 from jaxstyle.vgg import block_of
 from programs import loss_and_gradient, loss_of, targets_of, terms_of
 
+pytestmark = pytest.mark.settings
+
 OBJECTIVE = js.Objective(
     content_layers=("conv2_2", "conv3_1"), style_layers=("image", "conv1_1", "conv2_1", "conv3_1")
 )

@@ -9,6 +9,8 @@ import jaxstyle as js
 from jaxstyle import vgg
 from jaxstyle.stats import encode_in_strips, gram, strips, style_sums
 
+pytestmark = pytest.mark.settings
+
 SUMMED = ("image", "conv1_1", "conv2_2", "conv3_1")
 WHOLE = ("conv1_2", "conv3_1")
 ODD = (29, 23)

@@ -1,4 +1,4 @@
-"""What XLA is told for CPUs, to compile in half the time that it takes by default."""
+"""What XLA is told for CPUs: to compile in half the time of its default, and run in less memory."""
 
 import functools
 import os
@@ -12,6 +12,8 @@ _COMPILER_OPTIONS = {
     # faster for all that LLVM can do.
     "xla_cpu_use_fusion_emitters": False,
     "xla_backend_optimization_level": 1,
+    # Temporaries are got from the system anew at every call: the fewer, the sooner.
+    "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
     # YNNPACK for sums alone: Eigen is the faster one with our products and convolutions.
     "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_REDUCE",
 }

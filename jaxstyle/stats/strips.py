@@ -20,7 +20,7 @@ from jaxstyle.stats.sums import style_sums
 from jaxstyle.vgg import Encoder
 
 # Of the widest feature map of a strip: enough rows for convolutions to run at their full rate.
-_BYTES = 2**23
+_BYTES = 2**24
 
 
 class _Wanted(NamedTuple):

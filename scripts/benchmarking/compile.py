@@ -54,7 +54,7 @@ class Compile(Measurement):
         steps, decay = jnp.int32(1), jnp.float32(0)
         calls = {
             "observe": (targets.observe, image, data[-1], problem.objective),
-            "start": (loop.start, image, None, decay, data, program),
+            "start": (loop.start, image, None, decay, data[-1], program),
             "advance": (loop.advance, *before, steps, decay, data, program),
         }
         # What has been traced for another size or measurement would help.

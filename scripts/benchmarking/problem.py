@@ -90,7 +90,7 @@ def begin(
     data: loop.Data, image: jax.Array, program: loop.Program
 ) -> tuple[loop.SolverState, loop.Average]:
     """Returns what :func:`proceed` goes on from: the loop's state before its first update."""
-    return loop.start(image, None, jnp.float32(0), data, program)
+    return loop.start(image, None, jnp.float32(0), data[-1], program)
 
 
 def proceed(
