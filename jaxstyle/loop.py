@@ -99,7 +99,7 @@ def start(
     """Returns the solver's state and the average at the image to start from, not evaluated yet."""
 
     def stand_in(z: Image) -> tuple[Scalar, LossTerms]:
-        # What the objective returns: to trace that for its types would take half a second.
+        # What the objective returns: to trace that for its types would take a quarter of a second.
         return jnp.float32(0.0), LossTerms(*jnp.zeros(len(LossTerms._fields), jnp.float32))
 
     z = from_image(program.variable, image, encoder)

@@ -29,7 +29,7 @@ class Targets(NamedTuple):
         content: Per content layer, the features to keep, ``f32[h', w', c]``.
         content_energy: Per content layer, ``Σ‖p‖²``.
         style: Per style layer, the statistic's target, with an axis of regions in front.
-        style_energy: Per style layer and region, the energy of the target.
+        style_energy: Per style layer and region, the energy of the target: of :attr:`style`.
         masks: Per style layer, where each region is in the image, ``f32[r, h', w']``; empty if it
             is all one region.
     """

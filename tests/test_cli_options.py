@@ -76,7 +76,7 @@ def test_every_setting_has_a_change():
     assert {*CHANGES, "memory"} == {field.name for field in dataclasses.fields(Recipe)}
 
 
-@pytest.mark.settings
+@pytest.mark.one_python
 @pytest.mark.parametrize("name", CHANGES)
 def test_every_option_changes_the_picture(folder, name):
     other = pretrained.random_encoder(js.VGG((2, 1), (6, 8), pooling="average"), seed=1)

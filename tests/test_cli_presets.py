@@ -57,6 +57,7 @@ def test_show_without_a_name_or_with_a_wrong_one(folder, capsys):
     check_refused(capsys, folder, cli.main(["presets", "show", "gaty"]), "gaty", "gatys")
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("name", ["default", "neural-style", "crowson", "keras"])
 def test_what_show_prints_paints_what_the_preset_paints(folder, capsys, name):
     cli.main(["presets", "show", name])

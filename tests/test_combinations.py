@@ -29,7 +29,7 @@ from jaxstyle.stats import strips
 from jaxstyle.variation import Variation
 from jaxstyle.vgg import Padding
 
-pytestmark = pytest.mark.settings
+pytestmark = pytest.mark.one_python
 
 Row: TypeAlias = Mapping[str, Any]
 Setting: TypeAlias = tuple[str, Any]

@@ -27,9 +27,10 @@ def test_a_whole_program_has_the_options(double):
         double.lower(jnp.ones(3)).compile()
 
 
-def test_other_platforms_keep_theirs(double, monkeypatch):
+def test_other_platforms_keep_theirs(monkeypatch):
+    assert compilation.compiler_options()
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    np.testing.assert_array_equal(double(jnp.ones(3), times=4), 4.0)
+    assert compilation.compiler_options() == {}
 
 
 ONES = jnp.ones(3)
@@ -58,6 +59,8 @@ def run(script, flags):
 def test_xla_knows_the_options():
     told = run("print(sorted(compilation.compiler_options()))", "")
     assert "xla_backend_optimization_level" in told
+    if jax.__version_info__ >= (0, 10):
+        assert "xla_cpu_scheduler_type" in told
     # conftest.py knows which versions have it.
     emitters = "xla_cpu_use_fusion_emitters"
     assert (emitters in told) == (emitters in os.environ["XLA_FLAGS"])

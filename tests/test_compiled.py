@@ -179,8 +179,11 @@ def test_low_memory_is_what_xla_plans(monkeypatch):
     assert plans["low"] < 0.5 * plans["high"]
 
 
+@pytest.mark.skipif(
+    "xla_cpu_scheduler_type" not in compilation.compiler_options(), reason="XLA has no choice of it"
+)
 def test_an_evaluation_keeps_little_beside_the_features():
-    """Each layer's are needed on the way back; XLA by default keeps half as much again."""
+    """Each layer's are needed on the way back; XLA by default keeps half as much beside them."""
     encoder, size = direct_encoder(NARROW), 256
 
     def gradient(image, data):
@@ -192,6 +195,7 @@ def test_an_evaluation_keeps_little_beside_the_features():
     )
     arguments = array(size, size, 3), make_data(encoder, size)
     assert temporaries(gradient, *arguments, jit=compilation.jit()) < 1.3 * features
+    assert temporaries(gradient, *arguments) > 1.3 * features  # or the option is needed no more
 
 
 @pytest.mark.parametrize("compiler", [compile_objective, compile_loop])

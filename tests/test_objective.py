@@ -11,8 +11,6 @@ from jaxstyle.stats import masks_at
 from jaxstyle.vgg import block_of
 from programs import loss_and_gradient, loss_of, targets_of, terms_of
 
-pytestmark = pytest.mark.settings
-
 OBJECTIVE = js.Objective(
     content_layers=("conv2_2", "conv3_1"), style_layers=("image", "conv1_1", "conv2_1", "conv3_1")
 )
@@ -187,6 +185,7 @@ def assert_same(targets, others, rtol=1e-5):
         np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol * np.abs(b).max())
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
 def test_one_region_everywhere_is_no_region(small, encoder, statistic):
     objective = js.Objective((), ("image", "conv2_1"), statistic=statistic)
@@ -220,6 +219,7 @@ def test_regions_that_look_alike_count_by_their_share(small, encoder, statistic,
     np.testing.assert_allclose(da, db, atol=1e-3 * np.abs(db).max())
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
 def test_each_region_takes_over_its_own(small, encoder, statistic):
     """An image of two styles side by side is where it should be; swapped, it is not."""
@@ -257,6 +257,7 @@ def test_guided_gram_matrices_agree_with_numpy(pictures, encoder, rng):
         np.testing.assert_allclose(stats.style[name].sum(0), whole[0], rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
 def test_a_style_without_a_region_has_no_say_in_it(small, encoder, statistic):
     objective = js.Objective((), ("image", "conv1_1"), statistic=statistic)
@@ -279,6 +280,7 @@ def test_a_style_without_a_region_has_no_say_in_it(small, encoder, statistic):
         assert np.abs(a[1] - b[1]).max() > 1e-2 * np.abs(b[1]).max()
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
 def test_shares_of_a_blend(small, encoder, statistic):
     objective = js.Objective((), ("image", "conv1_1"), statistic=statistic)

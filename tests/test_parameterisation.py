@@ -115,6 +115,7 @@ def test_runs_go_downhill(encoder, pictures, variable, solver):
         assert all(0 < float(p.image.min()) <= float(p.image.max()) < 1 for p in seen)
 
 
+@pytest.mark.one_python
 def test_fourier_goes_down_sooner():
     """With trained features and photographs, the sooner the larger they are."""
     folder = Path(__file__).parents[1] / "docs" / "examples"

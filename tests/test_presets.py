@@ -22,8 +22,6 @@ torch = pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not i
 
 import originals  # noqa: E402
 
-pytestmark = pytest.mark.settings
-
 NAMES = tuple(originals.ORIGINALS)
 SIZE, STEPS = 64, 20
 

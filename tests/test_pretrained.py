@@ -23,6 +23,7 @@ def full():
     return load_encoder("random")
 
 
+@pytest.mark.one_python
 def test_random_kernels_are_orthogonal(full):
     for name in full.vgg.layers:
         kernel = np.asarray(full.params[name]["kernel"], np.float64)
@@ -34,6 +35,7 @@ def test_random_kernels_are_orthogonal(full):
         assert not np.any(full.params[name]["bias"])
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("pooling", ["max", "average"])
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
 def test_random_activations_have_mean_one(pooling, padding):
@@ -43,6 +45,7 @@ def test_random_activations_have_mean_one(pooling, padding):
         assert float(feature.mean()) == pytest.approx(1, abs=1e-3), name
 
 
+@pytest.mark.one_python
 def test_the_full_random_network_has_mean_one(full):
     assert full.vgg == VGG19.clone(pooling="average", padding="replicate")
     layers = full.vgg.layers

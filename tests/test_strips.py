@@ -9,8 +9,6 @@ import jaxstyle as js
 from jaxstyle import vgg
 from jaxstyle.stats import encode_in_strips, gram, strips, style_sums
 
-pytestmark = pytest.mark.settings
-
 SUMMED = ("image", "conv1_1", "conv2_2", "conv3_1")
 WHOLE = ("conv1_2", "conv3_1")
 ODD = (29, 23)
@@ -64,19 +62,23 @@ def compare(encoder, size=ODD, masks=None, statistic=None):
     assert_same(*run(jax.random.uniform(jax.random.key(0), (*size, 3))))
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("padding", ["zeros", "replicate", "replicate-first", "circular"])
 def test_paddings(padding):
     compare(make_encoder(padding))
 
 
+@pytest.mark.one_python
 def test_even_sides():
     compare(make_encoder(pooling="average"), (32, 24))
 
 
+@pytest.mark.one_python
 def test_moments():
     compare(make_encoder("circular"), statistic=js.Wasserstein())
 
 
+@pytest.mark.one_python
 def test_masks():
     masks = jax.random.uniform(jax.random.key(3), (2, *ODD))
     compare(make_encoder(), masks=js.stats.masks_at(masks, SUMMED))

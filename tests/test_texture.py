@@ -41,6 +41,7 @@ def seam(image):
     return max(ratios)
 
 
+@pytest.mark.one_python
 def test_takes_over_the_style_and_nothing_else(encoder, pictures):
     """Against the style's own terms; there is no content term, whatever the objective names."""
     style = pictures[1]
@@ -84,6 +85,7 @@ def test_seeds_make_other_textures_of_one_style(encoder, pictures):
     assert np.abs(first - other).mean() > 0.02
 
 
+@pytest.mark.one_python
 @pytest.mark.parametrize("style", [0, 1])
 def test_opposite_borders_meet_only_where_padding_is_circular(encoder, pictures, style):
     open_, tiled = (

@@ -36,9 +36,13 @@ encode = jax.jit(vgg.encode, static_argnums=2)
 full_encoder = functools.cache(random_encoder)
 
 
-@pytest.mark.parametrize("network", [vgg.VGG16, vgg.VGG19], ids=["VGG16", "VGG19"])
-@pytest.mark.parametrize("pooling", ["max", "average"])
-@pytest.mark.parametrize(("padding", "preprocessing"), [("zeros", "caffe"), ("replicate", "torch")])
+# Every pair of settings.
+@pytest.mark.parametrize(("network", "pooling", "padding", "preprocessing"), [
+    (vgg.VGG16, "max", "zeros", "caffe"),
+    (vgg.VGG16, "average", "replicate", "torch"),
+    (vgg.VGG19, "max", "replicate", "torch"),
+    (vgg.VGG19, "average", "zeros", "caffe"),
+], ids=["VGG16-max", "VGG16-average", "VGG19-max", "VGG19-average"])  # fmt: skip
 def test_every_layer_agrees_with_pytorch(network, pooling, padding, preprocessing, rng):
     encoder = full_encoder(network)
     # Random biases: with the zeros of an untrained network a lost bias would go unseen.

@@ -45,9 +45,9 @@ class Jitted(Generic[P, R]):
 
     @functools.cached_property
     def whole(self) -> Any:
-        """As a program by itself, for CPUs compiled with :func:`compiler_options`."""
-        options = compiler_options() if jax.default_backend() == "cpu" else None
-        return self._jit(kept(self.function, self.static_argnames), compiler_options=options)
+        """As a program by itself."""
+        function = kept(self.function, self.static_argnames)
+        return self._jit(function, compiler_options=compiler_options())
 
     def _choose(self, *arguments: Any) -> Any:
         # JAX takes options for whole programs only; within one, even a new constant is a tracer.

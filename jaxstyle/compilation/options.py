@@ -20,9 +20,22 @@ _COMPILER_OPTIONS = {
 _XLA_FLAGS = os.environ.get("XLA_FLAGS", "")
 
 
-@functools.cache
 def compiler_options() -> dict[str, Any]:
-    """Returns what XLA is told for CPUs: options that it has and that XLA_FLAGS does not name."""
+    """Returns what XLA is told on CPUs, for ``jax.jit``; nothing elsewhere.
+
+    Returns:
+        The options that this version of XLA has and that ``XLA_FLAGS`` does not name.
+
+    Examples:
+        >>> import jax
+        >>> jax.jit(lambda x: x + 1, compiler_options=compiler_options())(1).item()
+        2
+    """
+    return dict(_known()) if jax.default_backend() == "cpu" else {}
+
+
+@functools.cache
+def _known() -> dict[str, Any]:
     options = {}
     for name, value in _COMPILER_OPTIONS.items():
         if name in _XLA_FLAGS:
