@@ -97,13 +97,8 @@ def start(
     image: Image, carried: Any, decay: Scalar, encoder: Encoder, program: Program
 ) -> tuple[SolverState, Average]:
     """Returns the solver's state and the average at the image to start from, not evaluated yet."""
-
-    def stand_in(z: Image) -> tuple[Scalar, LossTerms]:
-        # What the objective returns: to trace that for its types would take a quarter of a second.
-        return jnp.float32(0.0), LossTerms(*jnp.zeros(len(LossTerms._fields), jnp.float32))
-
-    z = from_image(program.variable, image, encoder)
-    state = program.solver.init(stand_in, z, carried=carried)
+    z, zero = from_image(program.variable, image, encoder), jnp.float32(0.0)
+    state = program.solver.init(z, LossTerms(zero, zero, zero), carried)
     return state, Average((1 - decay) * image, decay)
 
 

@@ -19,8 +19,14 @@ def quadratic(image, target, scale):
     return scale * residual.sum(), (residual.sum(), image.mean())
 
 
+def start(solver, fun, image, *data, carried=None):
+    _, aux = jax.eval_shape(fun, image, *data)
+    aux = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), aux)
+    return jax.jit(solver.init)(image, aux, carried)
+
+
 def run(solver, steps, image, *data, fun=quadratic):
-    state = jax.jit(lambda image, *data: solver.init(fun, image, *data))(image, *data)
+    state = start(solver, fun, image, *data)
     update = jax.jit(lambda state, *data: solver.update(fun, state, *data))
     for _ in range(steps + 1):  # The first one evaluates.
         state = update(state, *data)
@@ -182,7 +188,7 @@ def test_search_does_not_follow_a_direction_uphill():
 
 def until(solver, steps, image, *data, carried=None):
     """The state after a number of steps, the evaluation at the start not counted."""
-    state = jax.jit(lambda image: solver.init(quadratic, image, *data, carried=carried))(image)
+    state = start(solver, quadratic, image, *data, carried=carried)
     update = jax.jit(lambda state: solver.update(quadratic, state, *data))
     while int(state.evaluations) <= steps:
         state = update(state)
@@ -292,7 +298,7 @@ def test_solvers_under_vmap(problem):
     images = jnp.stack([image, 1 - image])
 
     def solve(solver, image):
-        state = solver.init(quadratic, image, target, 1.0)
+        state = start(solver, quadratic, image, target, 1.0)
         update = partial(solver.update, quadratic)
         return jax.lax.fori_loop(0, 5, lambda _, s: update(s, target, 1.0), state).image
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
@@ -50,10 +49,16 @@ class Solver(Protocol):
         """Whether each step is followed by a projection onto [0, 1]."""
         ...
 
-    def init(self, fun: Function, image: Image, *data: Any, carried: Any = None) -> SolverState:
+    def init(self, image: Image, aux: Any, carried: Any = None) -> SolverState:
         """Returns the state at the image to start from, which is not evaluated yet.
 
-        Its loss is infinite; ``carried`` is what :meth:`carry` returned at a coarser scale.
+        An ``init`` that evaluated would be a second compiled copy of the objective, and compile
+        time is most of the wait for a small picture.
+
+        Args:
+            image: To start from.
+            aux: Of the types that the objective returns beside the loss, which is infinite.
+            carried: What :meth:`carry` returned at a coarser scale.
         """
         ...
 
@@ -64,16 +69,6 @@ class Solver(Protocol):
     def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
         """Returns what is worth remembering at another scale; None if nothing is."""
         ...
-
-
-def unevaluated(fun: Function, image: Image, data: tuple[Any, ...]) -> tuple[Scalar, Any]:
-    """Returns what stands for the loss and aux of an image before its first evaluation.
-
-    The loss is infinite, aux is all zeros. An ``init`` that evaluated would be a second compiled
-    copy of the objective, and compile time is most of the wait for a small picture.
-    """
-    _, aux = jax.eval_shape(fun, image, *data)
-    return jnp.float32(jnp.inf), jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), aux)
 
 
 def is_finite(loss: Scalar, gradient: Image) -> Bool[Array, ""]:

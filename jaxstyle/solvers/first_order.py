@@ -11,7 +11,7 @@ from jaxtyping import Array
 
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
-from jaxstyle.solvers.base import Function, SolverState, is_finite, unevaluated
+from jaxstyle.solvers.base import Function, SolverState, is_finite
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,11 +35,10 @@ class _FirstOrder:
     def _optax(self) -> optax.GradientTransformation:
         raise NotImplementedError
 
-    def init(self, fun: Function, image: Image, *data: Any, carried: Any = None) -> SolverState:
+    def init(self, image: Image, aux: Any, carried: Any = None) -> SolverState:
         """Returns the state at the image to start from, which is not evaluated yet."""
         memory = self._optax().init(image) if carried is None else carried
-        loss, aux = unevaluated(fun, image, data)
-        yes, no = jnp.bool_(True), jnp.bool_(False)
+        loss, yes, no = jnp.float32(jnp.inf), jnp.bool_(True), jnp.bool_(False)
         inner = (jnp.zeros_like(image), memory)
         return SolverState(image, loss, aux, yes, no, jnp.int32(0), inner)
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxstyle.arrays import Image, Scalar
-from jaxstyle.solvers.base import Function, SolverState, is_finite, unevaluated
+from jaxstyle.solvers.base import Function, SolverState, is_finite
 from jaxstyle.solvers.linesearch import search, steepest_step
 
 with warnings.catch_warnings():
@@ -66,17 +66,17 @@ def _jaxopt(fun: Function, aux: Any, history: int) -> jaxopt.LBFGS:
     )
 
 
-def init(fun: Function, image: Image, data: tuple[Any, ...], history: int) -> SolverState:
+def init(image: Image, aux: Any, history: int) -> SolverState:
     """Returns the state at the image to start from, which is not evaluated yet."""
-    loss, aux = unevaluated(fun, image, data)
+    loss = jnp.float32(jnp.inf)
 
-    def nothing(image: Image, *data: Any) -> tuple[tuple[Scalar, Any], Image]:
+    def nothing(image: Image) -> tuple[tuple[Scalar, Any], Image]:
         return (loss, aux), jnp.zeros_like(image)
 
     # Without a gradient the first update goes nowhere and evaluates the image as it is.
     inner = jaxopt.LBFGS(
         nothing, value_and_grad=True, has_aux=True, history_size=history
-    ).init_state(image, *data)
+    ).init_state(image)
     zero = jnp.zeros_like(inner.num_grad_eval)
     inner = inner._replace(num_grad_eval=zero, num_fun_eval=zero)
     # jaxopt's own type would have to be imported to take over a state that a kept trace returns.

@@ -17,12 +17,12 @@ class LBFGS:
     line_search = True
     clamp = False
 
-    def init(self, fun: Function, image: Image, *data: Any, carried: Any = None) -> SolverState:
+    def init(self, image: Image, aux: Any, carried: Any = None) -> SolverState:
         """Returns the state at the image to start from, which is not evaluated yet."""
         from jaxstyle.solvers import from_jaxopt
 
         del carried  # Curvature seen at another scale is another problem's.
-        return from_jaxopt.init(fun, image, data, self.history)
+        return from_jaxopt.init(image, aux, self.history)
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
         """Returns the state one step further, after one evaluation or a few."""
