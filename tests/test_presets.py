@@ -121,15 +121,14 @@ def test_loss_and_gradient_are_the_tools(case, point):
         "blend": 0.5 * (content + resize.resize(style, resize.shape_of(content))),
     }
     numbers = images[point], (content, style), recipe.make_loss_weights(), encoder
-    exact = point == "start" and case.starts_flat
-    with float64() if exact else contextlib.nullcontext():
-        if exact:
-            numbers = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), numbers)
+    # In float32 the processor decides which of four is the maximum, where it is close.
+    with float64():
+        numbers = jax.tree.map(lambda a: jnp.asarray(a, jnp.float64), numbers)
         terms, gradient = evaluate(*numbers, recipe.make_objective())
     expected, slope = oracle.at(images[point])
     # Where a term is 0, rounding is measured by the others.
-    np.testing.assert_allclose(terms, expected, rtol=1e-4, atol=1e-11 * sum(expected))
-    assert relative_error(gradient, slope) <= 1e-4
+    np.testing.assert_allclose(terms, expected, rtol=1e-5, atol=1e-11 * sum(expected))
+    assert relative_error(gradient, slope) <= 1e-5
 
 
 def test_losses_follow_the_tools(case):
