@@ -42,10 +42,10 @@ class Program(NamedTuple):
 
 
 class Average(NamedTuple):
-    """An exponential moving average on its way.
+    """An exponential moving average of variables on its way.
 
     Attributes:
-        total: ``(1 − d) Σ dᵏ x``, the latest image first.
+        total: ``(1 − d) Σ dᵏ z``, the latest variable first.
         missing: What the factors lack to 1.
     """
 
@@ -53,13 +53,13 @@ class Average(NamedTuple):
     missing: Scalar
 
     @property
-    def image(self) -> Image:
+    def variable(self) -> Image:
         """The average, without the pull towards 0 that it starts with."""
         return self.total / (1 - self.missing)
 
-    def update(self, image: Image, decay: Scalar) -> "Average":
-        """Returns the average with another image."""
-        return Average(decay * self.total + (1 - decay) * image, decay * self.missing)
+    def update(self, z: Image, decay: Scalar) -> "Average":
+        """Returns the average with another variable."""
+        return Average(decay * self.total + (1 - decay) * z, decay * self.missing)
 
 
 class Chunk(NamedTuple):
@@ -68,15 +68,20 @@ class Chunk(NamedTuple):
     Attributes:
         step: How many of them kept the loss finite.
         state: Of the solver.
-        average: The moving average of the images whose loss and gradient are finite; without
+        average: The moving average of the variables whose loss and gradient are finite; without
             averaging the last of them.
+        image: That the average stands for.
         terms: The loss terms after each iteration; rows from ``step`` on are unused.
     """
 
     step: Int[Array, ""]
     state: SolverState
     average: Average
+    image: Image
     terms: Float[Array, "_ 3"]
+
+
+_Carry: TypeAlias = tuple[Array, SolverState, Average, Array]
 
 
 def _objective(
@@ -99,7 +104,7 @@ def start(
     """Returns the solver's state and the average at the image to start from, not evaluated yet."""
     z, zero = from_image(program.variable, image, encoder), jnp.float32(0.0)
     state = program.solver.init(z, LossTerms(zero, zero, zero), carried)
-    return state, Average((1 - decay) * image, decay)
+    return state, Average((1 - decay) * z, decay)
 
 
 @jit(static_argnames=("program",), donate_argnames=("state", "average"))
@@ -109,24 +114,28 @@ def advance(
     """Runs up to ``steps`` iterations; stops behind one that is not finite or leads nowhere."""
     objective, solver, variable = program
 
-    def unfinished(chunk: Chunk) -> Bool[Array, ""]:
-        return (chunk.step < steps) & chunk.state.finite & ~chunk.state.stuck
+    def unfinished(carry: _Carry) -> Bool[Array, ""]:
+        step, state, *_ = carry
+        return (step < steps) & state.finite & ~state.stuck
 
-    def iterate(chunk: Chunk) -> Chunk:
-        state = solver.update(partial(_objective, objective, variable), chunk.state, *data)
-        image = to_image(variable, state.image, data[-1])
+    def iterate(carry: _Carry) -> _Carry:
+        step, before, average, terms = carry
+        state = solver.update(partial(_objective, objective, variable), before, *data)
         # The evaluation that a run begins with is no step.
-        moved = state.finite & jnp.isfinite(chunk.state.loss)
+        moved = state.finite & jnp.isfinite(before.loss)
         average = jax.tree.map(
             lambda new, old: jnp.where(moved, new, old),
-            chunk.average.update(image, decay),
-            chunk.average,
+            average.update(state.image, decay),
+            average,
         )
-        terms = chunk.terms.at[chunk.step].set(jnp.stack(state.aux))
-        return Chunk(chunk.step + moved, state, average, terms)
+        return step + moved, state, average, terms.at[step].set(jnp.stack(state.aux))
 
     empty = jnp.zeros((_CHUNK_LIMIT, len(LossTerms._fields)), jnp.float32)
-    return jax.lax.while_loop(unfinished, iterate, Chunk(jnp.int32(0), state, average, empty))
+    step, state, average, terms = jax.lax.while_loop(
+        unfinished, iterate, (jnp.int32(0), state, average, empty)
+    )
+    image = to_image(variable, average.variable, data[-1])
+    return Chunk(step, state, average, image, terms)
 
 
 def compile_ahead(image: Image, data: Data, program: Program) -> None:

@@ -46,7 +46,7 @@ class Schedule:
         first_iterations: Solver iterations at the coarsest of several scales, ≥ 0; as at the other
             coarser ones if None.
         average: Decay of the moving average of the images that is the result, in [0, 1); 0 for the
-            last image.
+            last image. For the variable ``sigmoid`` it is its argument that is averaged.
     """
 
     iterations: int = 40

@@ -94,7 +94,7 @@ def _status(state: SolverState) -> Status:
 
 
 def _progress(scales: list[Scale], step: int, chunk: Chunk) -> Progress:
-    image, steps = chunk.average.image, sum(scale.iterations for scale in scales)
+    image, steps = chunk.image, sum(scale.iterations for scale in scales)
     # The state's own copy of the terms goes into the next chunk and is gone by then.
     terms = LossTerms(*np.asarray(chunk.terms)[int(chunk.step) - 1])
     fraction, shape = fraction_done(scales, step), resize.shape_of(image)
@@ -200,7 +200,7 @@ def stylize(
         for chunk in chunks(
             image, scale.iterations, data, program, decay=schedule.average, carried=carried
         ):
-            image, spent = chunk.average.image, int(chunk.state.evaluations)
+            image, spent = chunk.image, int(chunk.state.evaluations)
             status = _status(chunk.state)
             terms.append(np.asarray(chunk.terms)[: int(chunk.step)])
             step = sum(map(len, terms))
