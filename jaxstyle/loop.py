@@ -53,7 +53,7 @@ class Average(NamedTuple):
     missing: Scalar
 
     @property
-    def variable(self) -> Image:
+    def value(self) -> Image:
         """The average, without the pull towards 0 that it starts with."""
         return self.total / (1 - self.missing)
 
@@ -134,7 +134,7 @@ def advance(
     step, state, average, terms = jax.lax.while_loop(
         unfinished, iterate, (jnp.int32(0), state, average, empty)
     )
-    image = to_image(variable, average.variable, data[-1])
+    image = to_image(variable, average.value, data[-1])
     return Chunk(step, state, average, image, terms)
 
 
@@ -161,7 +161,7 @@ def chunks(
         iterations: How many at most.
         data: What the objective is computed from.
         program: What is compiled.
-        decay: Of the moving average of the images, in [0, 1); 0 for the last image.
+        decay: Of the moving average of the variables, in [0, 1); 0 for the last of them.
         carried: What the solver remembers of a coarser scale.
     """
     factor = jnp.float32(decay)

@@ -428,22 +428,30 @@ def test_each_region_takes_over_its_own(encoder):
         assert greenish > 0.15
 
 
-@pytest.mark.parametrize("solver", [js.lbfgs(), js.adam(0.01)], ids=repr)
-def test_average_is_that_of_the_images_gone_through(encoder, solver):
+@pytest.mark.parametrize(
+    ("solver", "variable"),
+    [(js.lbfgs(), "fourier"), (js.adam(0.01), "fourier"), (js.adam(0.1), "sigmoid")],
+    ids=repr,
+)
+def test_average_is_that_of_the_images_gone_through(encoder, solver, variable):
+    """Of a sigmoid's arguments, where there is one."""
+
     def last(**schedule):
         """The last image, not clipped."""
-        seen = []
-        run(
-            encoder, solver=solver, schedule=js.Schedule(scales=1, **schedule), callback=seen.append
-        )
+        seen, schedule = [], js.Schedule(scales=1, **schedule)
+        options = {"solver": solver, "variable": variable, "schedule": schedule}
+        run(encoder, callback=seen.append, **options)
         return np.asarray(seen[-1].image, np.float64)
 
-    path = [np.asarray(CONTENT), *(last(iterations=n) for n in range(1, 6))]
+    def argument(x):
+        return np.log(x / (1 - x)) if variable == "sigmoid" else x
+
+    path = [np.asarray(CONTENT, np.float64), *(last(iterations=n) for n in range(1, 6))]
     for decay in (0.5, 0.9):
         factors = decay ** np.arange(6)[::-1]
-        expected = sum(f * x for f, x in zip(factors, path, strict=True)) / factors.sum()
+        mean = sum(f * argument(x) for f, x in zip(factors, path, strict=True)) / factors.sum()
         average = last(iterations=5, average=decay)
-        np.testing.assert_allclose(average, expected, atol=1e-5)
+        np.testing.assert_allclose(argument(average), mean, atol=1e-5)
         assert np.abs(average - path[-1]).max() > 0.005
 
 

@@ -286,11 +286,11 @@ def test_average_agrees_with_numpy(rng, decay):
     average = Average(jnp.zeros((3, 4, 3)), jnp.float32(1.0))
     for image in images:
         average = jax.jit(Average.update)(average, jnp.asarray(image, jnp.float32), decay)
-    np.testing.assert_allclose(average.variable, expected, rtol=1e-4)
+    np.testing.assert_allclose(average.value, expected, rtol=1e-4)
     first = Average(jnp.zeros((3, 4, 3)), jnp.float32(1.0)).update(
         jnp.float32(images[0]), jnp.float32(decay)
     )
-    np.testing.assert_allclose(first.variable, images[0], rtol=1e-4)
+    np.testing.assert_allclose(first.value, images[0], rtol=1e-4)
 
 
 def test_solvers_under_vmap(problem):
