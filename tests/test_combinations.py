@@ -438,9 +438,9 @@ def test_average_is_that_of_the_images_gone_through(encoder, solver, variable):
 
     def last(**schedule):
         """The last image, not clipped."""
-        seen, schedule = [], js.Schedule(scales=1, **schedule)
-        options = {"solver": solver, "variable": variable, "schedule": schedule}
-        run(encoder, callback=seen.append, **options)
+        seen = []
+        options = {"solver": solver, "variable": variable, "callback": seen.append}
+        run(encoder, schedule=js.Schedule(scales=1, **schedule), **options)
         return np.asarray(seen[-1].image, np.float64)
 
     def argument(x):
