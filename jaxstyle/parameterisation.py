@@ -41,7 +41,7 @@ def to_image(variable: Variable, z: Image, encoder: Encoder) -> Image:
     Examples:
         >>> import jax.numpy as jnp
         >>> from jaxstyle.pretrained import load_encoder
-        >>> encoder, grey = load_encoder("bundled"), jnp.full((2, 2, 3), 0.25)
+        >>> encoder, grey = load_encoder("random"), jnp.full((2, 2, 3), 0.25)
         >>> z = from_image("sigmoid", grey, encoder)
         >>> bool(jnp.allclose(to_image("sigmoid", z, encoder), grey))
         True

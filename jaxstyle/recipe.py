@@ -116,8 +116,9 @@ class Recipe:
     """Project the image onto its range after each step; not with lbfgs."""
     memory: Memory = Objective.memory
     """low computes in strips, which takes longer and a fraction of the memory; the same loss."""
-    encoder: str = "auto"
-    """auto, bundled, random, a file; or vgg19, vgg16, vgg19-torch, vgg16-torch, downloaded once."""
+    encoder: str = "vgg16"
+    """vgg16, a file, or random, narrow and untrained; vgg19, vgg19-torch, vgg16-torch after
+    `jaxstyle weights download`."""
     pooling: Pooling | None = None
     """What stands between two blocks of the encoder; what it was trained with if left out."""
     padding: Padding = "replicate"

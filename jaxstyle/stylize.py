@@ -157,7 +157,7 @@ def stylize(
         >>> content, style = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
         >>> objective = js.Objective(content_layers=("conv2_1",), style_layers=("conv1_1",))
         >>> schedule = js.Schedule(iterations=5, scales=1)
-        >>> encoder = js.load_encoder("bundled")
+        >>> encoder = js.load_encoder("random")
         >>> result = js.stylize(encoder, content, style, objective=objective, schedule=schedule)
         >>> result.image.shape, result.status
         ((32, 32, 3), 'finished')

@@ -121,7 +121,7 @@ def loss(
 
     Examples:
         >>> import jax, jaxstyle as js
-        >>> encoder = js.load_encoder("bundled")
+        >>> encoder = js.load_encoder("random")
         >>> content, style = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
         >>> objective = js.Objective(content_layers=("conv2_1",), style_layers=("conv1_1",))
         >>> targets = js.make_targets(content, style, encoder, objective)

@@ -55,7 +55,7 @@ def texture(
     Examples:
         >>> import jax, jaxstyle as js
         >>> style = jax.random.uniform(jax.random.key(0), (32, 32, 3))
-        >>> encoder = js.load_encoder("bundled", padding="circular")
+        >>> encoder = js.load_encoder("random", padding="circular")
         >>> objective = js.Objective(style_layers=("image", "conv1_1"))
         >>> schedule = js.Schedule(iterations=2, scales=1)
         >>> texture(encoder, style, (16, 48), objective=objective, schedule=schedule).image.shape

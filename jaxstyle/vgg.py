@@ -225,9 +225,9 @@ def encode(encoder: Encoder, image: Image, layers: tuple[str, ...]) -> Features:
     Examples:
         >>> import jax.numpy as jnp
         >>> from jaxstyle.pretrained import load_encoder
-        >>> features = encode(load_encoder("bundled"), jnp.zeros((32, 48, 3)), ("conv2_1",))
+        >>> features = encode(load_encoder(), jnp.zeros((32, 48, 3)), ("conv2_1",))
         >>> features["conv2_1"].shape
-        (16, 24, 64)
+        (16, 24, 128)
     """
     encoder = fit(encoder, image, layers)
     convolutions = tuple(name for name in layers if name != IMAGE)

@@ -22,7 +22,6 @@ from benchmarking.memory import Memory
 from benchmarking.outcome import circumstances, show, write
 from benchmarking.quality import Quality
 from benchmarking.sweep import Sweep
-from jaxstyle import load_encoder
 
 Command = Evaluate | Loop | EndToEnd | Compile | Memory | Growth | Sweep | Quality | Gpu
 
@@ -40,7 +39,7 @@ def isolate(cores: int) -> None:
 def main() -> None:
     command: Command = tyro.cli(Command, description=__doc__)  # pyright: ignore[reportCallIssue, reportArgumentType]
     isolate(command.cores)
-    rows = command.measure(load_encoder(command.encoder, **command.network))
+    rows = command.measure(command.load_encoder())
     if rows:
         facts = circumstances(command.cores)
         show(rows, facts)

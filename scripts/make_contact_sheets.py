@@ -106,10 +106,10 @@ CHOICES: dict[str, dict[str, Cell]] = {
     },
     "scales": vary("scales", 1, 2, 3, coarsest=16),
     "encoder": {
-        "bundled, padding zeros": Cell({"padding": "zeros"}),
-        "bundled, padding replicate": Cell(),
-        "bundled, max pooling": Cell({"pooling": "max"}),
-        "bundled, l2 pooling": Cell({"pooling": "l2"}),
+        "vgg16, padding zeros": Cell({"padding": "zeros"}),
+        "vgg16, padding replicate": Cell(),
+        "vgg16, average pooling": Cell({"pooling": "average"}),
+        "vgg16, l2 pooling": Cell({"pooling": "l2"}),
         "random": Cell({"encoder": "random"}),
     },
 }
@@ -187,7 +187,7 @@ def sky_masks(name: str, shape: tuple[int, int]) -> jnp.ndarray:
 
 def paint(cell: Cell, size: int) -> Image.Image:
     """Paints one picture."""
-    recipe = js.Recipe(encoder="bundled", size=size).updated(cell.change)
+    recipe = js.Recipe(encoder="vgg16", size=size).updated(cell.change)
     padding = "circular" if cell.texture == "seamless" else recipe.padding
     encoder = js.load_encoder(recipe.encoder, pooling=recipe.pooling, padding=padding)
     content = js.load_image(EXAMPLES / "harbour.jpg", size)

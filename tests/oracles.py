@@ -1,6 +1,7 @@
 """Plain second implementations, in NumPy and float64, that the tests hold the library against."""
 
 import numpy as np
+import pytest
 
 MEAN, STD = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
 
@@ -37,6 +38,23 @@ def encode(encoder, image, layers):
         x = convolve_relu(x, **params[name])
         features[name] = x
     return {name: features[name] for name in layers}
+
+
+def torch_features(params, network, x):
+    """Runs the same parameters through PyTorch; `x` is preprocessed, `[h, w, 3]`."""
+    torch = pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")
+    functional = torch.nn.functional
+    pools = {"max": functional.max_pool2d, "average": functional.avg_pool2d}
+    features, x = {}, torch.from_numpy(np.array(x)).permute(2, 0, 1)[None]
+    for name in network.layers:
+        if name.endswith("_1") and name != "conv1_1":
+            x = pools[network.pooling](x, 2)
+        kernel, bias = (torch.from_numpy(np.array(params[name][k])) for k in ("kernel", "bias"))
+        mode = {"zeros": "constant", "replicate": "replicate"}[network.padding]
+        padded = functional.pad(x, (1, 1, 1, 1), mode=mode)
+        x = functional.relu(functional.conv2d(padded, kernel.permute(3, 2, 0, 1), bias))
+        features[name] = x[0].permute(1, 2, 0).numpy()
+    return features
 
 
 def gram(f):

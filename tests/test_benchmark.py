@@ -14,7 +14,7 @@ import pytest
 import jaxstyle as js
 import oracles
 from jaxstyle.pretrained import random_encoder
-from jaxstyle.vgg import VGG
+from jaxstyle.vgg import VGG, VGG19
 
 torch = pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
@@ -184,5 +184,10 @@ def test_quality_shows_what_is_rounded(narrow):
 
 
 def test_quality_runs_the_recipes_network():
-    encoder = js.load_encoder("bundled", **Quality.network)
-    assert encoder.vgg == js.load_encoder("bundled").vgg
+    assert Quality().load_encoder().vgg == js.load_encoder().vgg
+
+
+def test_the_random_network_is_vgg19_as_the_original_runs_it():
+    encoder = Evaluate().load_encoder()
+    assert encoder.vgg == VGG19.clone(pooling="max", padding="zeros")
+    assert encoder.params["conv5_1"]["kernel"].shape == (3, 3, 512, 512)

@@ -174,40 +174,124 @@ def test_a_cache_that_cannot_be_a_folder(server, tmp_path):
 
 @pytest.fixture
 def tiny_registry(server, tmp_path, monkeypatch):
-    """An installation whose registry knows `vgg19` by this server."""
+    """An installation whose registry knows two names by this server."""
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / "registry.toml").write_text(
-        f"""[[encoder]]
-        name = "vgg19"
-        url = "{url_of(server)}"
-        checksum = "{SHA256}"
-        licence = "a licence"
-        network = "tiny"
-        preprocessing = "torch"
-        """
+        "\n".join(
+            f"""[[encoder]]
+            name = "{name}"
+            url = "{url_of(server)}"
+            checksum = "{SHA256}"
+            licence = "a licence"
+            network = "tiny"
+            preprocessing = "torch"
+            """
+            for name in ("vgg19", "vgg16")
+        )
     )
     monkeypatch.setattr(registry, "weights_folder", lambda: folder)
+    told = {"source": "a source", "licence": "a licence"}
+    pretrained.save_encoder(folder / "vgg16.h5", pretrained.random_encoder(NETWORK), told)
     monkeypatch.setitem(registry._NETWORKS, "tiny", NETWORK)
     return folder
 
 
 def test_by_name(tiny_registry, server, tmp_path):
     cache = tmp_path / "cache"
-    assert pretrained.resolve_encoder("auto", cache) == "random"
-    assert not pretrained.available(cache)[-1].here
-    encoder = load_encoder("vgg19", padding="zeros", cache=cache)
-    assert encoder.vgg == NETWORK
+    assert not rows(cache)["vgg19"].here
     assert download("vgg19", cache=cache) == cache / "vgg19.h5"
-    assert pretrained.resolve_encoder("auto", cache) == "vgg19"
-    assert pretrained.available(cache)[-1].path == cache / "vgg19.h5"
+    assert load_encoder("vgg19", padding="zeros", cache=cache).vgg == NETWORK
+    assert rows(cache)["vgg19"].path == cache / "vgg19.h5"
+    assert download("vgg19", cache=cache) == cache / "vgg19.h5"
     assert server.requests == ["/good"]
 
 
-def test_auto_never_downloads(tiny_registry, server, tmp_path):
-    pretrained.save_encoder(tiny_registry / "bundled.h5", pretrained.random_encoder(NETWORK))
-    assert load_encoder("auto", padding="zeros", cache=tmp_path / "cache").vgg == NETWORK
+def rows(cache):
+    return {row.name: row for row in pretrained.available(cache)}
+
+
+@pytest.mark.parametrize("options", ["--encoder vgg19", "--preset gatys"])
+def test_painting_never_downloads(tiny_registry, server, tmp_path, capsys, monkeypatch, options):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("JAXSTYLE_CACHE", str(tmp_path / "cache"))
+    save_image("p.png", jnp.full((16, 16, 3), 0.5))
+    words = f"stylize p.png p.png -o out.png --no-compile-cache --size 16 {options}"
+    assert cli.main(words.split()) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == (
+        "jaxstyle: --encoder vgg19: is not here; get it once with: jaxstyle weights download "
+        "vgg19, or paint with --encoder vgg16\n"
+    )
+    with pytest.raises(InputError, match="is not here"):
+        load_encoder("vgg19")
     assert not server.requests
+    assert not (tmp_path / "cache").exists()
+
+
+class TestAgainst:
+    """`weights verify --against`, where `vgg16` is a tiny network by this server, too."""
+
+    @pytest.fixture(params=["float16", "float32"])
+    def dtype(self, request):
+        return request.param
+
+    @pytest.fixture
+    def packaged(self, tiny_registry, tmp_path, dtype, monkeypatch):
+        monkeypatch.setenv("JAXSTYLE_CACHE", str(tmp_path / "cache"))
+        (tmp_path / "original").write_bytes(CONTENT)
+        pretrained.convert(
+            tmp_path / "original", tiny_registry / "vgg16.h5", dtype=dtype, overwrite=True
+        )
+        return tiny_registry / "vgg16.h5"
+
+    @pytest.mark.parametrize("by_name", [True, False])
+    def test_equal(self, packaged, dtype, server, tmp_path, capsys, by_name):
+        original = "vgg16" if by_name else str(tmp_path / "original")
+        for file in ("vgg16", str(packaged)):
+            assert cli.main(["weights", "verify", file, "--against", original]) == 0
+            told = capsys.readouterr().out
+            assert told.startswith(f"{packaged}: good\n")
+            assert f"every parameter is that of the original, {original}, as {dtype}\n" in told
+        assert server.requests == ["/good"] * 2 * by_name
+        assert not (tmp_path / "cache").exists()
+
+    @pytest.mark.parametrize("part", ["kernel", "bias"])
+    def test_the_layer_that_differs_is_named(self, packaged, dtype, capsys, part):
+        """By one unit in the last place of what the file holds."""
+        encoder = pretrained.read_encoder(packaged)
+        value = np.array(encoder.params["conv2_1"][part]).astype(dtype)
+        value.flat[3] = np.nextafter(value.flat[3], np.array(np.inf, dtype))
+        encoder.params["conv2_1"][part] = jnp.asarray(value, jnp.float32)
+        pretrained.save_encoder(packaged, encoder, dtype=dtype)
+        assert cli.main(["weights", "verify", "vgg16", "--against", "vgg16"]) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        line = f"jaxstyle: {packaged}: conv2_1 differs from the original, vgg16, as {dtype}"
+        assert told.err.splitlines()[-1] == line
+
+    @pytest.mark.parametrize("network", [VGG((1,), (4,)), VGG((1, 2), (4, 5)), VGG((1, 1), (4, 6))])
+    def test_another_network_differs(self, packaged, dtype, network):
+        pretrained.save_encoder(packaged, pretrained.random_encoder(network), dtype=dtype)
+        assert pretrained.first_difference(packaged, "vgg16") == "conv1_1"
+        shared = pretrained.read_encoder(packaged)
+        original = pretrained.download("vgg19")
+        shared.params["conv1_1"] = pretrained.read_encoder(original).params["conv1_1"]
+        pretrained.save_encoder(packaged, shared, dtype=dtype)
+        assert pretrained.first_difference(packaged, "vgg16") == "conv2_1"
+
+    def test_no_network(self, packaged, tiny_registry, capsys):
+        registry_file = tiny_registry / "registry.toml"
+        registry_file.write_text(registry_file.read_text().replace("/good", "/missing"))
+        assert cli.main(["weights", "verify", "vgg16", "--against", "vgg16"]) == 2
+        told = capsys.readouterr().err.splitlines()[-1]
+        assert told.startswith("jaxstyle: encoder vgg16: 127.0.0.1")
+        assert told.endswith("/missing yourself and give that file in place of the name")
+
+    def test_no_original(self, packaged, capsys):
+        assert cli.main(["weights", "verify", "vgg16", "--against", "vgg11"]) == 2
+        assert "'vgg11'" in capsys.readouterr().err
 
 
 def test_unknown_name(tmp_path):
@@ -236,28 +320,20 @@ def test_which_folder(tmp_path, monkeypatch):
     ],
     ids=["404", "cut off", "wrong checksum", "no network"],
 )
-@pytest.mark.parametrize("command", ["download", "stylize"])
 def test_the_command_says_what_went_wrong_in_one_line(
-    tiny_registry, tmp_path, capsys, monkeypatch, command, old, new, needle
+    tiny_registry, tmp_path, capsys, monkeypatch, old, new, needle
 ):
     registry_file = tiny_registry / "registry.toml"
     registry_file.write_text(re.sub(old + r"(:\d+)?", new, registry_file.read_text()))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JAXSTYLE_CACHE", str(tmp_path / "cache"))
-    arguments = {
-        "download": "weights download vgg19",
-        "stylize": "stylize p.png p.png -o out.png --encoder vgg19 --no-compile-cache",
-    }
-    save_image("p.png", jnp.full((16, 16, 3), 0.5))
-    assert cli.main([*arguments[command].split(), "--quiet"]) == 2
+    assert cli.main(["weights", "download", "vgg19", "--quiet"]) == 2
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.count("\n") == 1
-    named = {"download": "encoder", "stylize": "--encoder"}[command]
-    assert told.err.startswith(f"jaxstyle: {named} vgg19: ")
+    assert told.err.startswith("jaxstyle: encoder vgg19: ")
     assert needle in told.err
     assert not list((tmp_path / "cache").iterdir())
-    assert not (tmp_path / "out.png").exists()
 
 
 def test_a_damaged_file_in_the_cache_is_fetched_again(tiny_registry, server, tmp_path):

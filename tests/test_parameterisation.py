@@ -122,9 +122,11 @@ def test_fourier_goes_down_sooner():
     pictures = [js.load_image(folder / name, size=64) for name in ("harbour.jpg", "painting.jpg")]
     firsts = ("image", "conv1_1", "conv2_1", "conv3_1", "conv4_1")
 
+    encoder = js.load_encoder()
+
     def descend(variable):
         result = js.stylize(
-            js.load_encoder("bundled"),
+            encoder,
             *pictures,
             schedule=js.Schedule(iterations=30, scales=1),
             objective=js.Objective(("conv4_2",), firsts),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import inspect
 
 import h5py
 import jax
@@ -13,6 +14,7 @@ from jaxstyle import pretrained
 from jaxstyle.errors import InputError
 from jaxstyle.preprocessing import PREPROCESSINGS
 from jaxstyle.pretrained import initial, load_encoder, random_encoder, registry, sources
+from jaxstyle.recipe import Recipe
 from jaxstyle.vgg import VGG, VGG19, encode
 
 NETWORK = VGG((2, 1, 2), (4, 6, 5), "average")
@@ -23,7 +25,6 @@ def full():
     return load_encoder("random")
 
 
-@pytest.mark.one_python
 def test_random_kernels_are_orthogonal(full):
     for name in full.vgg.layers:
         kernel = np.asarray(full.params[name]["kernel"], np.float64)
@@ -45,9 +46,9 @@ def test_random_activations_have_mean_one(pooling, padding):
         assert float(feature.mean()) == pytest.approx(1, abs=1e-3), name
 
 
-@pytest.mark.one_python
 def test_the_full_random_network_has_mean_one(full):
-    assert full.vgg == VGG19.clone(pooling="average", padding="replicate")
+    quarter = tuple(width // 4 for width in VGG19.widths)
+    assert full.vgg == VGG19.clone(widths=quarter, pooling="average", padding="replicate")
     layers = full.vgg.layers
     features = jax.jit(encode, static_argnums=2)(full, initial.reference_image(), layers)
     assert [float(f.mean()) for f in features.values()] == pytest.approx([1] * 16, abs=1e-3)
@@ -113,8 +114,10 @@ def test_round_trip(tmp_path, preprocessing):
 def test_half_precision(tmp_path):
     encoder = random_encoder(NETWORK)
     pretrained.save_encoder(tmp_path / "x.h5", encoder, dtype="float16")
+    assert pretrained.verify(tmp_path / "x.h5").dtype == "float16"
     with h5py.File(tmp_path / "x.h5") as file:
-        assert file["conv1_1/kernel"].dtype == np.float16
+        kernel = file["conv1_1/kernel"]
+        assert (kernel.dtype, kernel.compression, kernel.shuffle) == (np.float16, "gzip", True)
     read = pretrained.read_encoder(tmp_path / "x.h5")
     kernel = np.asarray(encoder.params["conv3_1"]["kernel"])
     np.testing.assert_array_equal(read.params["conv3_1"]["kernel"], kernel.astype("f2"))
@@ -161,6 +164,7 @@ def test_verify(tmp_path):
         ("conv3_2", (3, 3, 5, 5)),
     ]
     assert (report.preprocessing, report.pooling) == ("torch", "average")
+    assert report.dtype == "float32"
 
 
 def replace(name, value):
@@ -264,31 +268,50 @@ def test_text_and_missing_files(tmp_path):
 
 
 def test_unknown_names(tmp_path):
-    with pytest.raises(InputError, match=r"'vgg'.*auto, bundled, random, vgg19.*or a file"):
+    with pytest.raises(InputError, match=r"'vgg'.*vgg16, vgg19, .*random, or a file"):
         load_encoder("vgg", cache=tmp_path)
     with pytest.raises(InputError, match="pooling 'mean': unknown; choose max or average"):
         # The type is wrong on purpose; nothing but this check would notice outside the tests.
         pretrained.load._check_choice("pooling", "mean", ("max", "average"))
 
 
-def test_auto(tmp_path, monkeypatch):
-    monkeypatch.setattr(registry, "weights_folder", lambda: tmp_path / "weights")
-    (tmp_path / "weights").mkdir()
-    (tmp_path / "weights" / "registry.toml").write_text("encoder = []")
-    assert pretrained.resolve_encoder("auto", tmp_path) == "random"
-    with pytest.raises(InputError, match="did not come with this installation"):
-        load_encoder("bundled")
-    pretrained.save_encoder(tmp_path / "weights" / "bundled.h5", random_encoder(NETWORK))
-    assert pretrained.resolve_encoder("auto", tmp_path) == "bundled"
-    assert load_encoder("auto", padding="zeros", cache=tmp_path).vgg == NETWORK
-    pretrained.save_encoder(tmp_path / "vgg19.h5", random_encoder(VGG((1,), (4,))))
-    assert pretrained.resolve_encoder("auto", tmp_path) == "vgg19"
-    assert pretrained.resolve_encoder("random", tmp_path) == "random"
+@pytest.mark.parametrize("name", ["vgg19", "vgg19-torch", "vgg16-torch"])
+def test_what_was_never_downloaded_is_told_in_one_line(tmp_path, name):
+    for read in (load_encoder, pretrained.verify):
+        with pytest.raises(InputError) as error:
+            read(name, cache=tmp_path)
+        assert str(error.value) == (
+            f"encoder {name}: is not here; get it once with: jaxstyle weights download {name} "
+            f"--cache {tmp_path}, or paint with --encoder vgg16"
+        )
+
+
+def test_what_was_downloaded_is_found_in_the_cache(tmp_path):
+    pretrained.save_encoder(tmp_path / "vgg19.h5", random_encoder(NETWORK))
+    assert load_encoder("vgg19", padding="zeros", cache=tmp_path).vgg == NETWORK
+    assert pretrained.verify("vgg19", tmp_path).path == tmp_path / "vgg19.h5"
+
+
+def test_what_is_available(tmp_path):
+    pretrained.save_encoder(tmp_path / "vgg16-torch.h5", random_encoder(NETWORK))
     rows = {row.name: row for row in pretrained.available(tmp_path)}
-    assert rows["random"].here
-    content = (tmp_path / "weights" / "bundled.h5").read_bytes()
-    assert rows["bundled"].checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
-    assert rows["bundled"].size == len(content)
+    assert list(rows) == ["vgg16", "vgg19", "vgg19-torch", "vgg16-torch", "random"]
+    here = {name for name, row in rows.items() if row.here}
+    assert here == {"vgg16", "vgg16-torch", "random"}
+    content = pretrained.packaged_file().read_bytes()
+    assert rows["vgg16"].checksum == f"sha256:{hashlib.sha256(content).hexdigest()}"
+    assert rows["vgg16"].size == len(content)
+    assert rows["vgg19"].path is None
+
+
+def test_the_random_encoder_has_no_file(tmp_path):
+    with pytest.raises(InputError, match="encoder random: is made from a seed"):
+        pretrained.verify("random", tmp_path)
+
+
+def test_one_default_everywhere():
+    default = inspect.signature(load_encoder).parameters["name"].default
+    assert default == Recipe().encoder == "vgg16"
 
 
 def test_the_registry_is_sound():

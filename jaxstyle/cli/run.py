@@ -17,11 +17,6 @@ from jaxstyle.errors import InputError
 from jaxstyle.recipe import Recipe
 from jaxstyle.schedule import Init
 
-_BETTER = {
-    "random": "untrained; for far better pictures, once: jaxstyle weights download vgg19",
-    "bundled": "for more detail, once: jaxstyle weights download vgg19",
-}
-
 
 def keep_programs(cache: Path | None) -> None:
     """Keeps traces in the cache folder and, unless JAX was told of another, compiled programs."""
@@ -48,22 +43,19 @@ def load_init(init: str) -> Init | Image:
     return files.load_image(init)
 
 
-def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> tuple[str, js.Encoder]:
-    """Loads the recipe's encoder, says which one it is, and returns its name too."""
-    name = pretrained.resolve_encoder(recipe.encoder, cache)
+def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.Encoder:
+    """Loads the recipe's encoder and says which one it is."""
     encoder = pretrained.load_encoder(
-        name,
+        recipe.encoder,
         pooling=recipe.pooling,
         padding=recipe.padding,
         precision=recipe.precision,
         cache=cache,
         seed=recipe.seed,
-        progress=None if console.quiet else report.DownloadBar(console),
     )
     vgg.truncate(encoder, recipe.make_objective().layers)
-    hint = _BETTER.get(name) if recipe.encoder == "auto" else None
-    console.print(f"encoder {name}" + (f" ({hint})" if hint else ""))
-    return name, encoder
+    console.print(f"encoder {recipe.encoder}")
+    return encoder
 
 
 def paint(
@@ -93,12 +85,12 @@ def paint(
 
 
 def settings(
-    recipe: Recipe, name: str, encoder: js.Encoder, result: js.Result, more: Mapping[str, Any]
+    recipe: Recipe, encoder: js.Encoder, result: js.Result, more: Mapping[str, Any]
 ) -> dict[str, str]:
     """Returns everything that it takes to make the picture again; of files, the names only."""
     values = recipe.to_table() | {
         "init": Path(recipe.init).name,
-        "encoder": Path(name).name,
+        "encoder": Path(recipe.encoder).name,
         "pooling": encoder.vgg.pooling,
         "version": js.__version__,
         "encoder_sha256": pretrained.fingerprint(encoder),

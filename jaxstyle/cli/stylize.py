@@ -64,7 +64,7 @@ class Stylize:
         masks = self._load_masks(shape, styles)
         init = run.load_init(self.recipe.init)
         console = report.console(quiet=self.quiet)
-        name, encoder = run.load_encoder(self.recipe, self.cache, console)
+        encoder = run.load_encoder(self.recipe, self.cache, console)
 
         def stylize(callback: Callable[[js.Progress], bool]) -> js.Result:
             return js.stylize(
@@ -86,7 +86,7 @@ class Stylize:
             self.output,
             result.image,
             alpha=None if alpha is None else resize.resize(alpha[..., None], shape)[..., 0],
-            metadata=run.settings(self.recipe, name, encoder, result, self._sources()),
+            metadata=run.settings(self.recipe, encoder, result, self._sources()),
             overwrite=self.overwrite,
         )
         print(path)

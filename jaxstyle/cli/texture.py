@@ -61,7 +61,7 @@ class Texture:
         styles = [run.load_style(path, free, shape) for path in self.styles]
         init = run.load_init(recipe.init)
         console = report.console(quiet=self.quiet)
-        name, encoder = run.load_encoder(recipe, self.cache, console)
+        encoder = run.load_encoder(recipe, self.cache, console)
 
         def texture(callback: Callable[[js.Progress], bool]) -> js.Result:
             return js.texture(
@@ -78,7 +78,7 @@ class Texture:
         path = files.save_image(
             self.output,
             result.image,
-            metadata=run.settings(recipe, name, encoder, result, sources),
+            metadata=run.settings(recipe, encoder, result, sources),
             overwrite=self.overwrite,
         )
         print(path)

@@ -24,7 +24,7 @@ class List:
         rows = [
             (
                 e.name,
-                "yes" if e.here else "no",
+                _whether_here(e),
                 _megabytes(e.size),
                 e.licence,
                 e.checksum or "",
@@ -38,10 +38,10 @@ class List:
 
 @dataclasses.dataclass(frozen=True)
 class Download:
-    """Fetch pretrained parameters, check them and keep them in the cache."""
+    """Fetch pretrained parameters, check them, keep them in the cache, and print where they are."""
 
     names: Positional[Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")]]
-    """vgg19, vgg16, vgg19-torch, vgg16-torch."""
+    """vgg19, vgg19-torch, vgg16-torch; vgg16 needs no network: it came with the package."""
     cache: Cache = None
     quiet: Quiet = False
     debug: Debug = False
@@ -51,8 +51,7 @@ class Download:
         if not self.names:
             raise InputError("weights download: which one? Name vgg19, for example")
         for name in self.names:
-            bar = None if self.quiet else report.DownloadBar(report.console())
-            print(pretrained.download(name, cache=self.cache, progress=bar))
+            print(pretrained.download(name, cache=self.cache, progress=_bar(self.quiet)))
         return 0
 
 
@@ -66,13 +65,19 @@ class Convert:
     """The .h5 file to write."""
     preprocessing: Literal["caffe", "torch"] | None = None
     """What the parameters were trained with; by the kind of file if left out."""
+    dtype: Literal["float16", "float32"] = "float32"
+    """float16 rounds to 11 bits and compresses: less than half the size."""
     overwrite: Overwrite = False
     debug: Debug = False
 
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         pretrained.convert(
-            self.source, self.target, preprocessing=self.preprocessing, overwrite=self.overwrite
+            self.source,
+            self.target,
+            preprocessing=self.preprocessing,
+            dtype=self.dtype,
+            overwrite=self.overwrite,
         )
         print(self.target)
         return 0
@@ -82,17 +87,25 @@ class Convert:
 class Verify:
     """Check a file of ours: shapes, finiteness, checksum."""
 
-    file: Positional[Path]
-    """The .h5 file."""
+    file: Positional[str]
+    """A .h5 file of ours, or the name of an encoder that is here."""
+    against: str | None = None
+    """Compare every parameter with an original: a name, to download it, or another tool's file."""
+    cache: Cache = None
     debug: Debug = False
 
     def run(self) -> int:
         """Runs the command and returns its exit code."""
-        found = pretrained.verify(self.file)
+        found = pretrained.verify(self.file, self.cache)
+        if self.against:
+            _compare(found, self.against)
         print(f"{found.path}: good")
+        if self.against:
+            print(f"  every parameter is that of the original, {self.against}, as {found.dtype}")
         for name, shape in found.layers.items():
             print(f"  {name}  {'×'.join(map(str, shape))}")
         facts = {"preprocessing": found.preprocessing, "pooling": found.pooling}
+        facts |= {"type": found.dtype}
         facts |= {"sha256 of the file": found.sha256, "sha256 of the parameters": found.fingerprint}
         for name, value in (facts | found.attributes).items():
             print(f"  {name}: {value}")
@@ -113,6 +126,23 @@ class Weights:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         return self.command.run()
+
+
+def _bar(quiet: bool = False) -> report.DownloadBar | None:
+    return None if quiet else report.DownloadBar(report.console())
+
+
+def _compare(found: pretrained.Report, original: str) -> None:
+    layer = pretrained.first_difference(found.path, original, progress=_bar())
+    if layer is not None:
+        raise InputError(
+            f"{found.path}: {layer} differs from the original, {original}, as {found.dtype}"
+        )
+
+
+def _whether_here(encoder: pretrained.Available) -> str:
+    packaged = encoder.name == pretrained.PACKAGED
+    return "with the package" if packaged else "yes" if encoder.here else "no"
 
 
 def _megabytes(size: int | None) -> str:

@@ -12,29 +12,32 @@ from jaxstyle.pretrained.load import (
     Available,
     Report,
     available,
+    encoder_file,
+    first_difference,
     load_encoder,
-    resolve_encoder,
     verify,
 )
-from jaxstyle.pretrained.registry import Source, bundled_file, sources
+from jaxstyle.pretrained.registry import PACKAGED, Source, packaged_file, sources
 from jaxstyle.pretrained.store import fingerprint, read_attributes, read_encoder, save_encoder
 
 __all__ = [
+    "PACKAGED",
     "Available",
     "DownloadProgress",
     "Report",
     "Source",
     "available",
-    "bundled_file",
     "cache_folder",
     "convert",
     "download",
+    "encoder_file",
     "fingerprint",
+    "first_difference",
     "load_encoder",
+    "packaged_file",
     "random_encoder",
     "read_attributes",
     "read_encoder",
-    "resolve_encoder",
     "save_encoder",
     "sources",
     "verify",

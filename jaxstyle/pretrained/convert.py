@@ -16,6 +16,8 @@ from jaxstyle.pretrained.store import (
     FORMAT,
     Arrays,
     Attributes,
+    Dtype,
+    fingerprint,
     infer_network,
     make_encoder,
     open_hdf5,
@@ -88,12 +90,23 @@ def read_foreign(path: Path) -> Conversion:
     return Conversion(params, layout, "caffe" if caffe else "torch")
 
 
+def _make(path: Path, found: Conversion, preprocessing: str | None) -> Encoder:
+    vgg = infer_network(found.params, str(path))
+    return make_encoder(found.params, vgg, preprocessing or found.preprocessing)
+
+
+def foreign_encoder(path: Path, preprocessing: str | None = None) -> Encoder:
+    """Returns the encoder in another library's file; arguments and errors as for `convert`."""
+    return _make(path, read_foreign(path), preprocessing)
+
+
 def convert(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
     preprocessing: str | None = None,
     attributes: Attributes | None = None,
+    dtype: Dtype = "float32",
     overwrite: bool = False,
 ) -> Encoder:
     """Converts a file of Keras or PyTorch with a VGG network into one of ours.
@@ -105,10 +118,11 @@ def convert(
         preprocessing: What the parameters were trained with, ``caffe`` or ``torch``. None takes
             what such files come with: Keras and ``vgg_conv.pth`` Caffe's, torchvision its own.
         attributes: What to note in the file besides its source.
+        dtype: As for :func:`save_encoder`.
         overwrite: Whether a file at ``destination`` may be replaced.
 
     Returns:
-        The encoder that was written.
+        The encoder that was read; the file may hold it rounded.
 
     Raises:
         InputError: The source cannot be read or holds no VGG network, or the destination exists.
@@ -120,12 +134,12 @@ def convert(
     if destination.exists() and not overwrite:
         raise InputError(f"{destination}: exists; choose another name or allow overwriting it")
     found = read_foreign(source)
-    vgg = infer_network(found.params, str(source))
-    encoder = make_encoder(found.params, vgg, preprocessing or found.preprocessing)
+    encoder = _make(source, found, preprocessing)
     provenance = {
         "source_file": source.name,
         "source_layout": found.layout,
         "source_sha256": file_sha256(source),
+        "source_fingerprint": fingerprint(encoder),
     }
-    save_encoder(destination, encoder, {**provenance, **(attributes or {})})
+    save_encoder(destination, encoder, {**provenance, **(attributes or {})}, dtype=dtype)
     return encoder

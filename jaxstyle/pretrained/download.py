@@ -13,9 +13,10 @@ from urllib.parse import urlsplit
 import pooch
 
 from jaxstyle.errors import InputError
-from jaxstyle.pretrained.convert import convert
-from jaxstyle.pretrained.registry import Source, find_source
+from jaxstyle.pretrained.convert import convert, foreign_encoder
+from jaxstyle.pretrained.registry import PACKAGED, Source, find_source, packaged_file, sources
 from jaxstyle.pretrained.store import read_encoder
+from jaxstyle.vgg import Encoder
 
 CACHE_VARIABLE = "JAXSTYLE_CACHE"
 _TIMEOUT_S = 30
@@ -88,6 +89,14 @@ def _transfer(source: Source, raw: Path, progress: DownloadProgress | None) -> s
     return None
 
 
+def _get(source: Source, raw: Path, progress: DownloadProgress | None, otherwise: str) -> None:
+    if trouble := _transfer(source, raw, progress):
+        raise InputError(
+            f"encoder {source.name}: {trouble}; try again, or fetch {source.url} yourself "
+            f"and {otherwise}"
+        )
+
+
 def fetch(
     source: Source,
     *,
@@ -108,11 +117,7 @@ def fetch(
         destination.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".download-") as folder:
             raw, converted = Path(folder, "raw"), Path(folder, "converted.h5")
-            if trouble := _transfer(source, raw, progress):
-                raise InputError(
-                    f"encoder {source.name}: {trouble}; try again, or fetch {source.url} yourself "
-                    f"and run: jaxstyle weights convert FILE {destination}"
-                )
+            _get(source, raw, progress, f"run: jaxstyle weights convert FILE {destination}")
             attributes = {
                 "source": source.url,
                 "source_checksum": source.checksum,
@@ -138,18 +143,42 @@ def download(
     cache: str | os.PathLike[str] | None = None,
     progress: DownloadProgress | None = None,
 ) -> Path:
-    """Downloads an encoder of the registry and converts it, unless the cache holds it.
+    """Downloads an encoder of the registry and converts it, unless it is here already.
 
     Args:
-        name: An encoder of the registry, such as ``vgg19``.
+        name: An encoder of the registry, such as ``vgg19``; ``vgg16`` needs no download.
         cache: The folder to keep it in; None as for :func:`cache_folder`.
         progress: Is told how far the download has come.
 
     Returns:
-        Our file in the cache.
+        Our file: in the cache, or that of the package.
 
     Raises:
         InputError: The name is unknown, the download failed, or what came is not what the
             registry's checksum says. Nothing is left behind then.
     """
+    if name == PACKAGED:
+        return packaged_file()
     return fetch(find_source(name), cache=cache, progress=progress)
+
+
+def read_original(
+    original: str | os.PathLike[str], *, progress: DownloadProgress | None = None
+) -> Encoder:
+    """Returns the encoder of an original file; nothing of it is kept.
+
+    Args:
+        original: A name of the registry, whose file is downloaded, or another library's file.
+        progress: Is told how far the download has come.
+
+    Raises:
+        InputError: The name is unknown, the download failed, or the file holds no VGG network.
+    """
+    name, path = os.fspath(original), Path(original)
+    if name not in sources() and path.is_file():
+        return foreign_encoder(path)
+    source = find_source(name)
+    with tempfile.TemporaryDirectory() as folder:
+        raw = Path(folder, "raw")
+        _get(source, raw, progress, "give that file in place of the name")
+        return foreign_encoder(raw, source.preprocessing)

@@ -18,6 +18,9 @@ from jaxstyle.arrays import Image, Params
 from jaxstyle.preprocessing import PREPROCESSINGS
 from jaxstyle.vgg import VGG, VGG19, Encoder
 
+NARROW = VGG19.clone(widths=(16, 32, 64, 128, 128), pooling="average")
+"""VGG19's layout at a quarter of its width."""
+
 _PREPROCESSING = "torch"
 _REFERENCE_SIZE = 128
 _REFERENCE_SEED = 0
@@ -98,8 +101,8 @@ def random_encoder(vgg: VGG | None = None, *, seed: int = 0) -> Encoder:
     pass with the unscaled kernels tells all scales: ``s_l = mean_{l−1} / mean_l``.
 
     Args:
-        vgg: The network; its pooling and padding take part in the normalisation. None is VGG19
-            with average pooling.
+        vgg: The network; its pooling and padding take part in the normalisation. None is
+            :data:`NARROW`.
         seed: Of the kernels; the picture on which the activations are measured stays the same.
 
     Returns:
@@ -114,7 +117,7 @@ def random_encoder(vgg: VGG | None = None, *, seed: int = 0) -> Encoder:
         >>> encoder.params["conv2_1"]["kernel"].shape
         (3, 3, 8, 16)
     """
-    vgg = vgg or VGG19.clone(pooling="average")
+    vgg = vgg or NARROW
     # Full precision, or else the accelerators' shortened products would leave means off 1.
     with jax.default_matmul_precision("highest"):
         params = _normalise(_orthogonal_kernels(vgg, seed), reference_image(), vgg)

@@ -5,44 +5,59 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+import numpy as np
+
 from jaxstyle.convolution import Precision
 from jaxstyle.errors import InputError
 from jaxstyle.pooling import Pooling
 from jaxstyle.pretrained.convert import file_sha256
-from jaxstyle.pretrained.download import DownloadProgress, cached_file, download
-from jaxstyle.pretrained.initial import random_encoder
-from jaxstyle.pretrained.registry import bundled_file, sources
-from jaxstyle.pretrained.store import fingerprint, read_attributes, read_encoder
-from jaxstyle.vgg import VGG, VGG19, Encoder, Padding, block_of
+from jaxstyle.pretrained.download import DownloadProgress, cached_file, read_original
+from jaxstyle.pretrained.initial import NARROW, random_encoder
+from jaxstyle.pretrained.registry import PACKAGED, Source, packaged_file, sources
+from jaxstyle.pretrained.store import (
+    Dtype,
+    fingerprint,
+    read_attributes,
+    read_dtype,
+    read_encoder,
+    round_params,
+)
+from jaxstyle.vgg import VGG, Encoder, Padding, block_of
 
 # What keeps the scale of activations where each pooling takes the place of a maximum (found by
 # K. Crowson, style-transfer-pytorch).
 _GAINS: dict[Pooling, float] = {"max": 1.0, "average": 2.0, "l2": 0.78}
 
-AUTO, BUNDLED, RANDOM = "auto", "bundled", "random"
+RANDOM = "random"
 
 
-def resolve_encoder(
-    name: str | os.PathLike[str] = AUTO, cache: str | os.PathLike[str] | None = None
-) -> str:
-    """Returns the name that ``auto`` stands for here; any other name is returned as it is.
+def encoder_file(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None) -> Path:
+    """Returns the file that holds an encoder; it never downloads one.
 
-    ``auto`` is ``vgg19`` if that has been downloaded, else ``bundled`` if it came along, else
-    ``random``. It never downloads.
+    Args:
+        name: ``vgg16``, a downloaded encoder of the registry, or a file of ours.
+        cache: Where downloads are kept; None as for ``cache_folder``.
 
     Raises:
-        InputError: The name is none that :func:`load_encoder` knows, and no file.
+        InputError: The name is unknown, or its file is not here.
     """
     name = os.fspath(name)
-    if name == AUTO:
-        if cached_file("vgg19", cache).is_file():
-            return "vgg19"
-        return BUNDLED if bundled_file() else RANDOM
-    if name in (BUNDLED, RANDOM, *sources()) or Path(name).is_file():
-        return name
-    if Path(name).suffix or Path(name).name != name:
+    if name == PACKAGED:
+        return packaged_file()
+    if name == RANDOM:
+        raise InputError(f"encoder {RANDOM}: is made from a seed and has no file; name another")
+    path = cached_file(name, cache) if name in sources() else Path(name)
+    if path.is_file():
+        return path
+    if name in sources():
+        where = f" --cache {os.fspath(cache)}" if cache else ""
+        raise InputError(
+            f"encoder {name}: is not here; get it once with: jaxstyle weights download "
+            f"{name}{where}, or paint with --encoder {PACKAGED}"
+        )
+    if path.suffix or path.name != name:
         raise InputError(f"{name}: no such file")
-    choices = ", ".join([AUTO, BUNDLED, RANDOM, *sources()])
+    choices = ", ".join([PACKAGED, *(n for n in sources() if n != PACKAGED), RANDOM])
     raise InputError(f"encoder {name!r}: unknown; choose {choices}, or a file of ours (.h5)")
 
 
@@ -52,21 +67,20 @@ def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
 
 
 def load_encoder(
-    name: str | os.PathLike[str] = AUTO,
+    name: str | os.PathLike[str] = PACKAGED,
     *,
     pooling: Pooling | None = None,
     padding: Padding = "replicate",
     precision: Precision = VGG.precision,
     cache: str | os.PathLike[str] | None = None,
     seed: int = 0,
-    progress: DownloadProgress | None = None,
 ) -> Encoder:
-    """Loads an encoder.
+    """Loads an encoder; it never downloads one.
 
     Args:
-        name: ``auto`` (see :func:`resolve_encoder`); ``bundled``; ``random``; an encoder of the
-            registry (``vgg19``, ``vgg16``, ``vgg19-torch``, ``vgg16-torch``), which is downloaded
-            unless the cache holds it; or a file of ours.
+        name: ``vgg16``, which comes with the package; another encoder of the registry (``vgg19``,
+            ``vgg19-torch``, ``vgg16-torch``), once it was downloaded; a file of ours; or
+            ``random``, untrained and a quarter of VGG19 wide, for tests.
         pooling: What stands between two blocks; None is the encoder's own: max for VGG files,
             average for ``random``. Another one comes with the gain that keeps activations in scale.
         padding: What surrounds every convolution's input: ``replicate`` repeats the border, where
@@ -74,38 +88,27 @@ def load_encoder(
         precision: What convolutions on an accelerator multiply in; see :class:`VGG`.
         cache: Where downloads are kept; None as for ``cache_folder``.
         seed: Of ``random``.
-        progress: Is told how far a download has come.
 
     Returns:
         The encoder, parameters in float32.
 
     Raises:
-        InputError: The name is unknown, the file missing or damaged, or the download failed.
+        InputError: The name is unknown, or the file missing or damaged.
 
     Examples:
-        >>> encoder = load_encoder("random", seed=1)
+        >>> encoder = load_encoder()
         >>> encoder.vgg.pooling, encoder.layers[-1]
-        ('average', 'conv5_4')
+        ('max', 'conv5_3')
     """
     if pooling is not None:
         _check_choice("pooling", pooling, get_args(Pooling))
     _check_choice("padding", padding, get_args(Padding))
     _check_choice("precision", precision, get_args(Precision))
-    name = resolve_encoder(name, cache)
     if name == RANDOM:
-        vgg = VGG19.clone(pooling=pooling or "average", padding=padding, precision=precision)
-        return random_encoder(vgg, seed=seed)
-    if name == BUNDLED:
-        path = bundled_file()
-        if path is None:
-            raise InputError("encoder bundled: did not come with this installation; try random")
-    elif name in sources():
-        path = cached_file(name, cache)
-        if not path.is_file():
-            path = download(name, cache=cache, progress=progress)
-    else:
-        path = Path(name)
-    encoder = _repool(read_encoder(path), pooling)
+        pooling = pooling or NARROW.pooling
+        network = NARROW.clone(pooling=pooling, padding=padding, precision=precision)
+        return random_encoder(network, seed=seed)
+    encoder = _repool(read_encoder(encoder_file(name, cache)), pooling)
     network = encoder.vgg.clone(padding=padding, precision=precision)
     return dataclasses.replace(encoder, vgg=network)
 
@@ -138,7 +141,8 @@ class Report(NamedTuple):
         fingerprint: Of the parameters.
         layers: Shape of the kernel of each layer, ``(3, 3, in, out)``, from shallow to deep.
         preprocessing: A key of ``PREPROCESSINGS``.
-        pooling: ``max`` or ``average``.
+        pooling: A :data:`Pooling`.
+        dtype: What the file holds the parameters in.
         attributes: All that the file says about itself.
     """
 
@@ -148,16 +152,21 @@ class Report(NamedTuple):
     layers: dict[str, tuple[int, ...]]
     preprocessing: str
     pooling: str
+    dtype: Dtype
     attributes: dict[str, Any]
 
 
-def verify(path: str | os.PathLike[str]) -> Report:
+def verify(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None) -> Report:
     """Checks a file of ours from end to end and tells what it holds.
+
+    Args:
+        name: As for :func:`encoder_file`.
+        cache: Likewise.
 
     Raises:
         InputError: The file is missing, cut off, damaged, or none of ours.
     """
-    path = Path(path)
+    path = encoder_file(name, cache)
     encoder = read_encoder(path)
     return Report(
         path=path,
@@ -166,8 +175,36 @@ def verify(path: str | os.PathLike[str]) -> Report:
         layers={name: encoder.params[name]["kernel"].shape for name in encoder.layers[1:]},
         preprocessing=encoder.preprocessing,
         pooling=encoder.vgg.pooling,
+        dtype=read_dtype(path),
         attributes=read_attributes(path),
     )
+
+
+def first_difference(
+    path: str | os.PathLike[str],
+    original: str | os.PathLike[str],
+    *,
+    progress: DownloadProgress | None = None,
+) -> str | None:
+    """Compares every parameter of a file with its original, rounded to the file's type.
+
+    Args:
+        path: A file of ours.
+        original: As for :func:`read_original`, as are ``progress`` and the errors.
+
+    Returns:
+        The first layer that differs, None if none does.
+    """
+    ours, dtype = read_encoder(path).params, read_dtype(path)
+    theirs = round_params(read_original(original, progress=progress), dtype)
+
+    def equal(layer: str) -> bool:
+        if layer not in ours or layer not in theirs:
+            return False
+        own, other = ours[layer], theirs[layer]
+        return all(np.array_equal(own[part], other[part]) for part in own)
+
+    return next((layer for layer in sorted({*ours, *theirs}) if not equal(layer)), None)
 
 
 class Available(NamedTuple):
@@ -177,7 +214,7 @@ class Available(NamedTuple):
         name: The name.
         path: Our file, None while there is none.
         source: Where the parameters come from.
-        size: In bytes: of the original file, or of the bundled one; None where it is not known.
+        size: In bytes: of the original file, or of the package's; None where it is not known.
         checksum: Likewise, ``md5:…`` or ``sha256:…``.
         licence: Of the parameters.
         here: Whether it can be used without a download.
@@ -193,33 +230,23 @@ class Available(NamedTuple):
 
 
 def available(cache: str | os.PathLike[str] | None = None) -> list[Available]:
-    """Returns all encoders that have a name, those that are always here first."""
-    rows = [Available(RANDOM, None, "made from a seed", None, None, "none needed", True)]
-    if path := bundled_file():
-        says = read_attributes(path)
-        rows.append(
-            Available(
-                BUNDLED,
-                path,
-                str(says.get("source", "this package")),
-                path.stat().st_size,
-                f"sha256:{file_sha256(path)}",
-                str(says.get("licence", "see weights/README.md")),
-                True,
-            )
-        )
-    for source in sources().values():
-        path = cached_file(source.name, cache)
-        here = path.is_file()
-        rows.append(
-            Available(
-                source.name,
-                path if here else None,
-                source.url,
-                source.size,
-                source.checksum,
-                source.licence,
-                here,
-            )
-        )
-    return rows
+    """Returns all encoders that have a name, the package's first."""
+    downloads = [source for name, source in sources().items() if name != PACKAGED]
+    return [
+        _packaged(),
+        *(_downloaded(source, cached_file(source.name, cache)) for source in downloads),
+        Available(RANDOM, None, "made from a seed", None, None, "none needed", True),
+    ]
+
+
+def _packaged() -> Available:
+    path = packaged_file()
+    says, checksum = read_attributes(path), f"sha256:{file_sha256(path)}"
+    size = path.stat().st_size
+    return Available(PACKAGED, path, says["source"], size, checksum, says["licence"], True)
+
+
+def _downloaded(source: Source, path: Path) -> Available:
+    here = path.is_file()
+    facts = source.url, source.size, source.checksum, source.licence
+    return Available(source.name, path if here else None, *facts, here)

@@ -13,6 +13,9 @@ from pathlib import Path
 from jaxstyle.errors import InputError
 from jaxstyle.vgg import VGG, VGG16, VGG19
 
+PACKAGED = "vgg16"
+"""Name of the encoder that comes with the package."""
+
 _NETWORKS = {"vgg16": VGG16, "vgg19": VGG19}
 
 
@@ -46,10 +49,9 @@ def weights_folder() -> Path:
     return packed if packed.is_dir() else package.parent / "weights"
 
 
-def bundled_file() -> Path | None:
-    """Returns the encoder that came with this installation or clone, None if none did."""
-    path = weights_folder() / "bundled.h5"
-    return path if path.is_file() else None
+def packaged_file() -> Path:
+    """Returns the encoder that came with this installation or clone."""
+    return weights_folder() / f"{PACKAGED}.h5"
 
 
 @cache

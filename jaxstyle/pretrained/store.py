@@ -2,8 +2,9 @@
 
 File attributes: ``format``, ``format_version``, ``preprocessing``, ``pooling``, ``fingerprint``,
 and freely chosen ones that say where the parameters come from. Datasets: ``convB_I/kernel``
-``[3, 3, in, out]`` and ``convB_I/bias`` ``[out]``. The network's depths and widths are not written
-down: they are read off the datasets, so that they cannot contradict them.
+``[3, 3, in, out]`` and ``convB_I/bias`` ``[out]``, in float32, or in float16 and compressed. The
+network's depths and widths are not written down: they are read off the datasets, so that they
+cannot contradict them.
 """
 
 import hashlib
@@ -28,9 +29,11 @@ FORMAT = "jaxstyle-encoder"
 FORMAT_VERSION = 1
 
 Attributes = Mapping[str, str | int | float]
+Dtype = Literal["float16", "float32"]
 Arrays = dict[str, dict[str, np.ndarray]]
 
 _OURS = ("format", "format_version", "preprocessing", "pooling", "fingerprint")
+_PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
 _LAYER = re.compile(r"conv([1-9])_([1-9]\d?)")
 
 
@@ -110,20 +113,28 @@ def fingerprint(encoder: Encoder) -> str:
     return digest.hexdigest()
 
 
+def round_params(encoder: Encoder, dtype: Dtype) -> Arrays:
+    """Returns the parameters as a file of that type holds them."""
+    return {
+        layer: {part: np.asarray(value).astype(dtype) for part, value in parts.items()}
+        for layer, parts in encoder.params.items()
+    }
+
+
 def save_encoder(
     path: str | os.PathLike[str],
     encoder: Encoder,
     attributes: Attributes | None = None,
     *,
-    dtype: Literal["float16", "float32"] = "float32",
+    dtype: Dtype = "float32",
 ) -> None:
-    """Writes an encoder; the file appears whole or not at all.
+    """Writes an encoder; the file appears whole or not at all. The same arguments, the same bytes.
 
     Args:
         path: The file to write; one of that name is replaced.
         encoder: What to write.
         attributes: Where the parameters come from: source, licence, checksum, …
-        dtype: ``float16`` halves the file and rounds the parameters to 11 bits.
+        dtype: ``float16`` rounds the parameters to 11 bits and compresses them: less than half.
 
     Raises:
         InputError: The file cannot be written, or a number does not fit into ``dtype``.
@@ -132,10 +143,7 @@ def save_encoder(
     path = Path(path)
     if taken := set(_OURS) & set(attributes or {}):
         raise ValueError(f"attributes {sorted(taken)} are the format's own")
-    params = {
-        layer: {part: np.asarray(value).astype(dtype) for part, value in parts.items()}
-        for layer, parts in encoder.params.items()
-    }
+    params = round_params(encoder, dtype)
     infer_network(params, str(path))
     rounded = make_encoder(params, encoder.vgg, encoder.preprocessing)
     ours = {
@@ -150,7 +158,9 @@ def save_encoder(
             file.attrs.update({**ours, **(attributes or {})})
             for layer, parts in params.items():
                 for part, value in parts.items():
-                    file[f"{layer}/{part}"] = value
+                    # A float32's last bits are noise, which no compression makes shorter.
+                    packed = _PACKED | {"chunks": value.shape} if dtype == "float16" else {}
+                    file.create_dataset(f"{layer}/{part}", data=value, track_times=False, **packed)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else error
         raise InputError(f"{path}: cannot be written ({reason})") from error
@@ -200,6 +210,13 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     with open_hdf5(Path(path)) as file:
         return _read_attributes(file, Path(path))
+
+
+def read_dtype(path: str | os.PathLike[str]) -> Dtype:
+    """Returns the type that a file of ours, found to be good, holds its parameters in."""
+    with open_hdf5(Path(path)) as file:
+        kernel: Any = file["conv1_1/kernel"]
+        return "float16" if kernel.dtype == np.float16 else "float32"
 
 
 def _read_layer(group: Any) -> dict[str, np.ndarray]:

@@ -79,7 +79,7 @@ class EndToEnd(Measurement):
 
     sizes: Numbers = (512,)
     """Sizes of the result: the command's --size, the shorter side for gatys."""
-    encoder: str = "auto"
+    encoder: str = "vgg16"
     """Of the gatys recipe."""
     rounds: int = 3
     """How often the command is run with a warm cache."""

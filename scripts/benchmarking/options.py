@@ -9,6 +9,8 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 import jaxstyle as js
 from jaxstyle.objective import Memory
+from jaxstyle.pretrained import random_encoder
+from jaxstyle.vgg import VGG19
 
 from .outcome import Row
 
@@ -40,13 +42,20 @@ class Measurement:
     rounds: int = 7
     """How often the sides take turns."""
     encoder: str = "random"
-    """The network's parameters: random is VGG19, untrained; else as of jaxstyle stylize."""
+    """The network's parameters: random is the full VGG19, untrained; else as of jaxstyle."""
     memory: Memory = "high"
     """Of our side: low computes in strips."""
     cores: int = dataclasses.field(default_factory=available_cores)
     """That both sides are pinned to."""
     json: Path | None = None
     """File to write the numbers to."""
+
+    def load_encoder(self) -> js.Encoder:
+        """Returns the network, run as it is to be."""
+        if self.encoder != "random":
+            return js.load_encoder(self.encoder, **self.network)
+        given = {name: value for name, value in self.network.items() if value is not None}
+        return random_encoder(VGG19.clone(**given))
 
     def measure(self, encoder: js.Encoder) -> list[Row]:
         """Returns the rows of the table."""

@@ -31,7 +31,7 @@ class Quality(Measurement):
     network: ClassVar[dict[str, Any]] = {"pooling": _RECIPE.pooling, "padding": _RECIPE.padding}
     sizes: Numbers = (256,)
     """The command's --size."""
-    encoder: str = "bundled"
+    encoder: str = _RECIPE.encoder
     """The network's parameters, as of jaxstyle stylize."""
     iterations: int = _RECIPE.iterations
     """At the finest scale."""

@@ -1,1 +1,0 @@
-"""What training the bundled encoder needs: the classifier, the photographs, and the export."""
