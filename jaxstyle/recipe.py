@@ -117,8 +117,7 @@ class Recipe:
     memory: Memory = Objective.memory
     """low computes in strips, which takes longer and a fraction of the memory; the same loss."""
     encoder: str = "vgg16"
-    """vgg16, a file, or random, narrow and untrained; vgg19, vgg19-torch, vgg16-torch after
-    `jaxstyle weights download`."""
+    """vgg16, random, a file; vgg19, vgg19-torch, vgg16-torch after `jaxstyle weights download`."""
     pooling: Pooling | None = None
     """What stands between two blocks of the encoder; what it was trained with if left out."""
     padding: Padding = "replicate"

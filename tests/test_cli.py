@@ -344,6 +344,8 @@ def test_weights_convert(folder, capsys, encoder, rng):
     assert cli.main(["weights", "convert", "keras.h5", "ours.h5"]) == 0
     assert capsys.readouterr().out == "ours.h5\n"
     assert stylize("--encoder", "ours.h5") == 0
+    assert cli.main(["weights", "convert", "keras.h5", "short.h5", "--dtype", "float16"]) == 0
+    assert pretrained.verify("short.h5").dtype == "float16"
 
 
 def test_weights_convert_refuses_what_it_does_not_know(folder, capsys):

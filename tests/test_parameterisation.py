@@ -119,7 +119,7 @@ def test_runs_go_downhill(encoder, pictures, variable, solver):
 def test_fourier_goes_down_sooner():
     """With trained features and photographs, the sooner the larger they are."""
     folder = Path(__file__).parents[1] / "docs" / "examples"
-    pictures = [js.load_image(folder / name, size=64) for name in ("harbour.jpg", "painting.jpg")]
+    pictures = [js.load_image(folder / name, size=96) for name in ("harbour.jpg", "painting.jpg")]
     firsts = ("image", "conv1_1", "conv2_1", "conv3_1", "conv4_1")
 
     encoder = js.load_encoder()
@@ -128,7 +128,7 @@ def test_fourier_goes_down_sooner():
         result = js.stylize(
             encoder,
             *pictures,
-            schedule=js.Schedule(iterations=30, scales=1),
+            schedule=js.Schedule(iterations=15, scales=1),
             objective=js.Objective(("conv4_2",), firsts),
             variable=variable,
         )
