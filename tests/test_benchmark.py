@@ -187,7 +187,7 @@ def test_quality_runs_the_recipes_network():
     assert Quality().load_encoder().vgg == js.load_encoder().vgg
 
 
-def test_the_random_network_is_vgg19_as_the_original_runs_it():
-    encoder = Evaluate().load_encoder()
-    assert encoder.vgg == VGG19.clone(pooling="max", padding="zeros")
-    assert encoder.params["conv5_1"]["kernel"].shape == (3, 3, 512, 512)
+def test_the_random_network_is_the_full_vgg19_as_the_original_runs_it(monkeypatch):
+    monkeypatch.setattr("benchmarking.options.random_encoder", lambda network: network)
+    assert Evaluate().load_encoder() == VGG19.clone(pooling="max", padding="zeros")
+    assert VGG19.widths == (64, 128, 256, 512, 512)

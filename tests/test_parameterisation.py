@@ -1,6 +1,5 @@
 """Variables: there and back, and the chain rule."""
 
-from pathlib import Path
 from typing import get_args
 
 import jax
@@ -113,28 +112,6 @@ def test_runs_go_downhill(encoder, pictures, variable, solver):
     assert loss[-1] < 0.8 * loss[0]
     if variable == "sigmoid":
         assert all(0 < float(p.image.min()) <= float(p.image.max()) < 1 for p in seen)
-
-
-@pytest.mark.one_python
-def test_fourier_goes_down_sooner():
-    """With trained features and photographs, the sooner the larger they are."""
-    folder = Path(__file__).parents[1] / "docs" / "examples"
-    pictures = [js.load_image(folder / name, size=96) for name in ("harbour.jpg", "painting.jpg")]
-    firsts = ("image", "conv1_1", "conv2_1", "conv3_1", "conv4_1")
-
-    encoder = js.load_encoder()
-
-    def descend(variable):
-        result = js.stylize(
-            encoder,
-            *pictures,
-            schedule=js.Schedule(iterations=15, scales=1),
-            objective=js.Objective(("conv4_2",), firsts),
-            variable=variable,
-        )
-        return sum(result.terms)[-1]
-
-    assert descend("fourier") < 0.98 * descend("image")
 
 
 def test_what_cannot_go_together_is_refused(encoder, pictures):
