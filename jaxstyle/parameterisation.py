@@ -28,8 +28,7 @@ def to_image(variable: Variable, z: Image, encoder: Encoder) -> Image:
     units some tools state their learning rates. ``sigmoid``: ``x = 1 / (1 + e^−z)``, which cannot
     leave [0, 1]. ``fourier``: ``x̂(f) ∝ ẑ(f) / (f + f₀)``, in which colour, as against
     lightness, counts half: amplitudes like those of photographs. A step moves large structures as
-    readily as single pixels, and a run takes fewer steps. Over all frequencies of lightness, the
-    mean square of the factor is 1.
+    readily as single pixels. Over all frequencies of lightness, the mean square of the factor is 1.
 
     Mordvintsev et al. 2018, "Differentiable Image Parameterizations", doi:10.23915/distill.00012.
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from jaxstyle.errors import InputError
 from jaxstyle.recipe import LayerWeights, Recipe
+from jaxstyle.texture import SCHEDULE
 
 _FIRSTS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
 
@@ -32,6 +33,23 @@ def _layers(weights: tuple[float, ...], names: tuple[str, ...] = _FIRSTS) -> Lay
 
 PRESETS = {
     "default": Preset("jaxstyle's own; docs/recipe.md tells how it was chosen", Recipe()),
+    "draft": Preset(
+        "The default, small and in few iterations: a preview", Recipe(size=320, iterations=25)
+    ),
+    "best": Preset(
+        "The default, larger and to its end: as good as it gets",
+        Recipe(size=1024, history=50, iterations=200, coarse_iterations=300),
+    ),
+    "texture": Preset(
+        "What `jaxstyle texture` starts from: no content, from coarse to fine out of noise",
+        Recipe(
+            content_layers={},
+            init="noise",
+            variable="fourier",
+            scales=SCHEDULE.scales,
+            coarsest=SCHEDULE.coarsest,
+        ),
+    ),
     "gatys": Preset(
         "Gatys, Ecker & Bethge 2016, the authors' PyTorch notebook "
         "(github.com/leongatys/PytorchNeuralStyleTransfer)",

@@ -109,9 +109,9 @@ class Recipe:
     """By which gradient-descent's step falls in --decay-steps."""
     decay_steps: int = 100
     """Iterations in which gradient-descent's step falls by --decay."""
-    variable: Variable = "fourier"
+    variable: Variable = "image"
     """What the solver moves: the image, the encoder's input, or what makes it by a sigmoid (in
-    range) or by weighted frequencies (soonest done)."""
+    range) or by frequencies weighted as in photographs (fourier)."""
     clamp: bool = False
     """Project the image onto its range after each step; not with lbfgs."""
     memory: Memory = Objective.memory

@@ -39,8 +39,8 @@ class Schedule:
         iterations: Solver iterations at the finest scale, ≥ 0.
         scales: How many scales, ≥ 1.
         coarse_iterations: Solver iterations at each coarser scale, ≥ 0.
-        coarsest: Shorter side in pixels below which a coarser scale is left out, ≥ 16: where the
-            content's features have few positions left, the style rearranges the picture.
+        coarsest: Shorter side in pixels below which a coarser scale is left out, ≥ 16: the fewer
+            positions the content's features have, the more the style rearranges the picture.
         scale_factor: How many times longer the sides of a scale are than those of the one
             before, > 1.
         first_iterations: Solver iterations at the coarsest of several scales, ≥ 0; as at the other
@@ -49,10 +49,10 @@ class Schedule:
             last image. For the variable ``sigmoid`` it is its argument that is averaged.
     """
 
-    iterations: int = 40
+    iterations: int = 50
     scales: int = 3
     coarse_iterations: int = 50
-    coarsest: int = 96
+    coarsest: int = 300
     scale_factor: float = 2.0
     first_iterations: int | None = None
     average: float = 0.0
@@ -81,8 +81,8 @@ class Schedule:
             shape: Height and width of the finest scale, in pixels.
 
         Examples:
-            >>> Schedule(iterations=50, scales=3, coarse_iterations=200).scales_of((300, 400))
-            [Scale(shape=(150, 200), iterations=200), Scale(shape=(300, 400), iterations=50)]
+            >>> Schedule(iterations=50, scales=3, coarse_iterations=200).scales_of((600, 800))
+            [Scale(shape=(300, 400), iterations=200), Scale(shape=(600, 800), iterations=50)]
         """
         coarse = []
         for i in range(1, self.scales):

@@ -111,7 +111,7 @@ def stylize(
     solver: Solver | None = None,
     schedule: Schedule | None = None,
     init: Init | Image = "content",
-    variable: Variable = "fourier",
+    variable: Variable = "image",
     colour: Colour = "style",
     blend: Sequence[float] | None = None,
     content_masks: Masks | None = None,
@@ -137,7 +137,7 @@ def stylize(
             ``grey``, or the image to start from.
         variable: What the solver moves: the ``image``, the ``encoder``'s input, a ``sigmoid``'s
             argument, which keeps the image in [0, 1], or its frequencies, weighted as in
-            photographs (``fourier``), which takes the fewest iterations.
+            photographs (``fourier``).
         colour: ``style``, or how the content's colours are kept; see :mod:`jaxstyle.colour`.
         blend: How much each of several styles counts; all alike if None.
         content_masks: One per region, ``f32[r, h, w]`` in [0, 1], adding up to 1 everywhere.

@@ -13,6 +13,9 @@ from jaxstyle.solvers import Solver
 from jaxstyle.stylize import Callback, Result, stylize
 from jaxstyle.vgg import Encoder
 
+SCHEDULE = Schedule(scales=4, coarsest=48)
+"""From coarse to fine, which a start from noise needs: there is no scene to lose."""
+
 
 def texture(
     encoder: Encoder,
@@ -42,7 +45,7 @@ def texture(
         objective: Which style layers, statistic and so on; its content layers are left out.
         loss_weights: How much each term counts.
         solver: As for ``stylize``.
-        schedule: Likewise.
+        schedule: :data:`SCHEDULE` if None.
         init: ``noise``, ``grey`` or ``style``, or the image to start from.
         variable: As for ``stylize``.
         blend: Likewise.
@@ -68,7 +71,7 @@ def texture(
         objective=dataclasses.replace(objective or Objective(), content_layers=()),
         loss_weights=loss_weights,
         solver=solver,
-        schedule=schedule,
+        schedule=schedule or SCHEDULE,
         init=init,
         variable=variable,
         blend=blend,

@@ -157,7 +157,7 @@ def test_unknown_setting_is_named_with_the_nearest():
 
 
 def test_unknown_preset_is_named():
-    with pytest.raises(InputError, match=r"^preset 'nobody': unknown; choose default, gatys, "):
+    with pytest.raises(InputError, match=r"^preset 'nobody': unknown; choose default, draft, "):
         js.preset("nobody")
 
 

@@ -16,12 +16,14 @@ folder = command.folder
 
 OBJECTIVE = js.Objective(("conv2_2",), ("image", "conv1_1", "conv2_1", "conv3_1"))
 ONCE = js.Schedule(iterations=20, scales=1)
+# Smooth enough for a seam to show.
+SMOOTH = js.LossWeights(style=8.0, tv=80.0, style_layers={"image": 20.0})
 QUICK = ["--style-layers", "image=20,conv1_1,conv2_1,conv3_1", "--size", "48x32"]
-QUICK += ["--scales", "1", "--iterations", "20"]
+QUICK += ["--scales", "1", "--iterations", "20", "--style-weight", "8", "--tv-weight", "80"]
 
 
 def make(encoder, style, shape=(32, 48), padding="zeros", **options):
-    options = {"objective": OBJECTIVE, "schedule": ONCE} | options
+    options = {"objective": OBJECTIVE, "schedule": ONCE, "loss_weights": SMOOTH} | options
     encoder = dataclasses.replace(encoder, vgg=encoder.vgg.clone(padding=padding))
     return js.texture(encoder, style, shape, **options)
 
@@ -70,6 +72,7 @@ def test_is_stylize_without_content(encoder, pictures):
         style,
         objective=dataclasses.replace(OBJECTIVE, content_layers=()),
         init="noise",
+        variable="fourier",
         **options,
     )
     result = make(encoder, style, pictures[0].shape[:2], **options)
@@ -138,7 +141,7 @@ def test_command_writes_a_texture(folder, capsys):
     assert settings["padding"] == "replicate"
     assert settings["encoder"] == "narrow.h5"
     assert settings["status"] == "finished"
-    assert settings["preset"] == "default"
+    assert settings["preset"] == "texture"
     assert "content" not in settings
     assert str(folder) not in str(settings)
 
@@ -151,7 +154,7 @@ def test_command_writes_what_the_library_computes(folder):
         style,
         (32, 48),
         objective=OBJECTIVE,
-        loss_weights=js.LossWeights(style_layers={"image": 20.0}),
+        loss_weights=SMOOTH,
         schedule=js.Schedule(3, 1),
         seed=4,
     )

@@ -45,8 +45,13 @@ def _named(arguments: Sequence[str], option: str) -> str | None:
     return value
 
 
-def _base(arguments: Sequence[str]) -> tuple[str, Recipe]:
-    """Returns the recipe that the options change, and its name: a preset, changed by a file."""
+def _base(arguments: Sequence[str], otherwise: str) -> tuple[str, Recipe]:
+    """Returns the recipe that the options change, and its name: a preset, changed by a file.
+
+    Args:
+        arguments: Of the command line.
+        otherwise: The preset if none is named.
+    """
     name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
     if config is not None:
         try:
@@ -56,7 +61,7 @@ def _base(arguments: Sequence[str]) -> tuple[str, Recipe]:
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise InputError(f"{config}: no TOML: {error}") from None
     # An option counts before the file.
-    in_file = str(table.pop(_FILE_SETTING, "default"))
+    in_file = str(table.pop(_FILE_SETTING, otherwise))
     name = name or in_file
     try:
         return name, preset(name).updated(table)
@@ -66,7 +71,7 @@ def _base(arguments: Sequence[str]) -> tuple[str, Recipe]:
 
 def _commands(arguments: Sequence[str]) -> Any:
     """Returns the subcommands, their defaults those of the preset and file that are named."""
-    name, recipe = _base(arguments)
+    name, recipe = _base(arguments, "texture" if arguments[:1] == ["texture"] else "default")
     stylize = partial(Stylize, recipe=recipe, preset=name)
     texture = partial(Texture, recipe=recipe, preset=name)
     return (

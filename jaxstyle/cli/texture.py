@@ -37,7 +37,7 @@ class Texture:
     recipe: Recipe
     seamless: Flag = False
     """Let opposite borders meet, so that copies side by side show no seam."""
-    preset: PresetName = "default"
+    preset: PresetName = "texture"
     config: Config = None
     cache: Cache = None
     compile_cache: CompileCache = True
