@@ -89,7 +89,7 @@ class Objective:
 
 # Chosen by eye and by measure, docs/recipe.md: conv2_1 and conv3_1 carry strokes and see every grid
 # of pixels; deep layers alone draw one, and bring things over instead of strokes.
-_BALANCE = {"image": 5.0, "conv2_1": 10.0, "conv3_1": 10.0, "conv5_1": 0.1}
+_BALANCE = {"image": 20.0, "conv2_1": 10.0, "conv3_1": 10.0, "conv5_1": 0.1}
 
 
 @struct.dataclass
@@ -105,7 +105,7 @@ class LossWeights:
     """
 
     content: ArrayLike = 1.0
-    style: ArrayLike = 20.0
+    style: ArrayLike = 60.0
     tv: ArrayLike = 5.0
     content_layers: Mapping[str, ArrayLike] = struct.field(default_factory=dict)
     style_layers: Mapping[str, ArrayLike] = struct.field(default_factory=lambda: dict(_BALANCE))

@@ -15,13 +15,14 @@ from PIL import Image, ImageDraw, ImageFont
 import jaxstyle as js
 from jaxstyle import resize
 from jaxstyle.cli.run import load_style
-from jaxstyle.presets import PRESETS
 
 DOCS = Path(__file__).parent.parent / "docs"
 EXAMPLES = DOCS / "examples"
 CAPTION = 22
 LAYERS = js.Recipe().style_layers
 FLAT = dict.fromkeys(LAYERS, 1.0)
+DEEP = (20.0, 0.3, 0.5, 1.0, 1.5, 1.5)
+SHALLOW = (20.0, 10.0, 5.0, 1.0, 0.5, 0.2)
 
 # The sky, in parts of width and height: of the photograph, and of the painting.
 SKIES = {
@@ -49,68 +50,30 @@ def vary(setting: str, *values: Any, **also: Any) -> dict[str, Cell]:
 
 # Of each sheet of docs/recipe.md, how the default recipe was chosen, its cells by caption.
 CHOICES: dict[str, dict[str, Cell]] = {
-    "style_weight": vary("style_weight", 1.0, 3.0, 8.0, 30.0, 100.0),
-    "tv": vary("tv_weight", 0.0, 10.0, 80.0, 200.0, 600.0),
+    "style_weight": vary("style_weight", 6.0, 20.0, 60.0, 200.0, 600.0),
+    "tv": vary("tv_weight", 0.0, 5.0, 50.0, 500.0),
     "palette": {
         f"palette layer times {w}": Cell({"style_layers": {**LAYERS, "image": w}})
-        for w in (0.0, 1.0, 5.0, 20.0, 100.0)
+        for w in (0.0, 1.0, 20.0, 200.0)
     },
     "layer_weights": {
         "default": Cell(),
         "all equal but the palette": Cell({"style_layers": {**FLAT, "image": 20.0}}),
-        "conv1_1 only": Cell({"style_layers": {"image": 20.0, "conv1_1": 5.0}}),
-        "up to conv3_1": Cell({"style_layers": dict(list(LAYERS.items())[:4])}),
-        "conv4_1, conv5_1 times 3": Cell(
-            {"style_layers": {**LAYERS, "conv4_1": 4.5, "conv5_1": 4.5}}
-        ),
-        "conv5_1 times 0": Cell({"style_layers": {**LAYERS, "conv5_1": 0.0}}),
+        "deep above shallow": Cell({"style_layers": dict(zip(LAYERS, DEEP, strict=True))}),
+        "shallow above deep": Cell({"style_layers": dict(zip(LAYERS, SHALLOW, strict=True))}),
     },
     "content_layers": {
         name.replace("=1", ""): Cell({"content_layers": dict.fromkeys(name.split(), 1.0)})
-        for name in ("conv2_2", "conv3_2", "conv4_2", "conv5_1", "conv3_2 conv4_2")
-    },
-    "normalisation": {
-        "energy (default)": Cell(),
-        "mean, weights of gatys": Cell(
-            {
-                "normalisation": "mean",
-                "style_layers": dict(PRESETS["gatys"].recipe.style_layers),
-                "style_weight": 1000.0,
-                "tv_weight": 1.0,
-            }
-        ),
-        "neural-style": Cell(
-            {
-                "normalisation": "neural-style",
-                "style_layers": dict(PRESETS["neural-style"].recipe.style_layers),
-                "style_weight": 1e5,
-                "tv_weight": 1e-5,
-            }
-        ),
-        "udacity": Cell(
-            {
-                "normalisation": "udacity",
-                "style_layers": dict(PRESETS["udacity"].recipe.style_layers),
-                "style_weight": 1e4,
-                "tv_weight": 1.0,
-            }
-        ),
+        for name in ("conv2_2", "conv3_2", "conv4_2", "conv5_1")
     },
     "start": vary("init", "content", "matched", "style", "noise", "grey"),
-    "variable": {
-        "image, 40 + 50": Cell({"variable": "image"}),
-        "image, 60 + 80": Cell({"variable": "image", "iterations": 60, "coarse_iterations": 80}),
-        "fourier, 20 + 25": Cell({"iterations": 20, "coarse_iterations": 25}),
-        "fourier, 40 + 50": Cell(),
-        "sigmoid, 40 + 50": Cell({"variable": "sigmoid"}),
-    },
-    "scales": vary("scales", 1, 2, 3, coarsest=16),
+    "variable": vary("variable", "image", "fourier", "sigmoid"),
+    "scales": vary("scales", 1, 2, 3, coarsest=16, coarse_iterations=25),
     "encoder": {
-        "vgg16, padding zeros": Cell({"padding": "zeros"}),
-        "vgg16, padding replicate": Cell(),
-        "vgg16, average pooling": Cell({"pooling": "average"}),
-        "vgg16, l2 pooling": Cell({"pooling": "l2"}),
-        "random": Cell({"encoder": "random"}),
+        "default": Cell(),
+        "padding zeros": Cell({"padding": "zeros"}),
+        "average pooling": Cell({"pooling": "average"}),
+        "l2 pooling": Cell({"pooling": "l2"}),
     },
 }
 
@@ -120,7 +83,7 @@ CONTROLS: dict[str, dict[str, Cell]] = {
         "gram": Cell(),
         "wasserstein": Cell({"statistic": "wasserstein"}),
         "mean-std": Cell({"statistic": "mean-std"}),
-        "sliced": Cell({"statistic": "sliced", "iterations": 30, "coarse_iterations": 40}),
+        "sliced": Cell({"statistic": "sliced", "iterations": 30}),
     },
     "colour": vary("colour", "style", "content", "luminance", "match"),
     "blend": {
@@ -136,10 +99,10 @@ CONTROLS: dict[str, dict[str, Cell]] = {
     "style_scale": vary("style_scale", 0.5, 1.0, 2.0),
     "tv_kinds": {
         "none": Cell({"tv_weight": 0.0}),
-        "l1, 2": Cell({"tv": "l1", "tv_weight": 2.0}),
-        "l2, 80": Cell(),
-        "isotropic^1.25, 200": Cell({"tv": "isotropic^1.25", "tv_weight": 200.0}),
-        "nine-point, 80": Cell({"tv": "nine-point", "tv_weight": 80.0}),
+        "l1, 1": Cell({"tv": "l1", "tv_weight": 1.0}),
+        "l2, 50": Cell({"tv_weight": 50.0}),
+        "isotropic^1.25, 100": Cell({"tv": "isotropic^1.25", "tv_weight": 100.0}),
+        "nine-point, 50": Cell({"tv": "nine-point", "tv_weight": 50.0}),
     },
     "solvers": {
         "lbfgs": Cell(),
@@ -187,7 +150,8 @@ def sky_masks(name: str, shape: tuple[int, int]) -> jnp.ndarray:
 
 def paint(cell: Cell, size: int) -> Image.Image:
     """Paints one picture."""
-    recipe = js.Recipe(encoder="vgg16", size=size).updated(cell.change)
+    base = js.preset("texture" if cell.texture else "default")
+    recipe = dataclasses.replace(base, size=size).updated(cell.change)
     padding = "circular" if cell.texture == "seamless" else recipe.padding
     encoder = js.load_encoder(recipe.encoder, pooling=recipe.pooling, padding=padding)
     content = js.load_image(EXAMPLES / "harbour.jpg", size)
