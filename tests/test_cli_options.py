@@ -20,7 +20,7 @@ QUICK = [*LAYERS, "--size", "32", "--scales", "1", "--iterations", "4", "--coars
 TWO, ADAM, DESCENT = (
     ["--scales", "2", "--scale-factor", "1.4", "--coarse-iterations", "3"],
     ["--solver", "adam"],
-    ["--solver", "gradient-descent", "--learning-rate", "1", "--variable", "image"],
+    ["--solver", "gradient-descent", "--learning-rate", "0.1", "--variable", "image"],
 )
 
 # For every setting: what it is changed from, beside QUICK, and to.
