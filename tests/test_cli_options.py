@@ -200,6 +200,18 @@ def test_masks_of_one_region_change_nothing(folder):
     np.testing.assert_allclose(picture(), picture("plain.png"), atol=1.01 / 255)
 
 
+@pytest.mark.usefixtures("masks")
+def test_what_is_merged_in_masks_is_told_once_a_file(folder, capsys):
+    for name, size in (("guide.jpg", (352, 288)), ("mask.jpg", (256, 320))):
+        mask = PillowImage.new("RGB", size, "red")
+        mask.paste("black", (16, 16, 32, 32))
+        mask.save(name, quality=95, subsampling=0)
+    masks = ["--content-mask", "guide.jpg", "--style-mask", "mask.jpg"]
+    assert stylize(*masks, "--iterations", "0", "--quiet", quick=QUICK) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["guide.jpg", "mask.jpg"]
+
+
 @pytest.mark.usefixtures("masks", "second")
 def test_one_mask_for_each_of_several_styles(folder, capsys):
     """A style without a region has no say in it; one mask too few is refused."""

@@ -33,7 +33,9 @@ Decoded: TypeAlias = tuple[Colours, Opacity]
 _ASSOCIATED, _UNASSOCIATED = 1, 2
 _WHITE_IS_ZERO, _RGB = 0, 2
 _TIFF_ORDERS = (b"II", b"MM")
+_HEADER = 1 << 20
 _LOSSY = {"AVIF", "JPEG", "JPEG2000", "WEBP"}
+_LOSSY_TIFF = {6, 7, 34712, 34892, 50001}  # JPEG, old and new, JPEG 2000, DNG's JPEG, WebP.
 
 
 class Header(NamedTuple):
@@ -54,14 +56,38 @@ def read_header(file: BinaryIO) -> Header:
         with tifffile.TiffFile(file) as tiff:
             page: Any = tiff.pages[0]
             width, height = page.imagewidth, page.imagelength
-            orientation, lossy = page.tags.valueof(ExifTags.Base.Orientation, 1), False
+            orientation = page.tags.valueof(ExifTags.Base.Orientation, 1)
+            lossy = int(page.compression) in _LOSSY_TIFF
     else:
         image = Image.open(file, formats=FORMATS)
         check_size(*image.size)
         (width, height), orientation = image.size, _orientation(image)
-        lossy = image.format in _LOSSY
+        lossy = image.format in _LOSSY and not _is_lossless(file, image)
     shape = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
     return Header(shape, orientation if orientation in range(1, 9) else 1, lossy)
+
+
+def _is_lossless(file: BinaryIO, image: ImageFile.ImageFile) -> bool:
+    """Tells whether a WebP or JPEG 2000 file says that it keeps every pixel."""
+    file.seek(0)
+    if image.format == "WEBP":
+        return _has_chunk(file, b"VP8L")
+    if image.format == "JPEG2000":
+        start = file.read(_HEADER)
+        place = start.find(b"\xff\x52", start.find(b"\xff\x4f\xff\x51"))  # ISO 15444-1, A.6.1.
+        return place > 0 and start[place + 13 : place + 14] == b"\1"  # 1: the wavelets 5/3.
+    return False
+
+
+def _has_chunk(file: BinaryIO, wanted: bytes) -> bool:
+    """Tells whether a RIFF file, such as WebP, has a chunk."""
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        if head[:4] == wanted:
+            return True
+        size = int.from_bytes(head[4:], "little")
+        file.seek(size + size % 2, 1)
+    return False
 
 
 def decode(file: BinaryIO, *, managed: bool = True) -> Decoded:
@@ -198,6 +224,8 @@ def _decode_tiff(
             return _decode_compressed_tiff(file, managed, image)
         layout = {"YX": lambda x: x[..., None], "SYX": lambda x: np.moveaxis(x, 0, -1)}
         samples = layout.get(page.axes, lambda x: x)(samples)
+        if not managed and samples.dtype == np.uint32 and samples.max() <= 65535:
+            samples = samples.astype(np.uint16)  # Numbers, which as parts of 2³² would vanish.
         values = _unit_range(samples)
         count = 3 if photometric == _RGB else 1
         if photometric == _WHITE_IS_ZERO:
