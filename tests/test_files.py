@@ -24,6 +24,7 @@ from jaxstyle.files import (
     load_picture,
     pixels,
     read_metadata,
+    samples,
     save_image,
 )
 
@@ -755,7 +756,7 @@ def test_a_large_image_brings_no_warning(tmp_path, monkeypatch):
 def test_the_limit_holds_for_deep_tiff(tmp_path, monkeypatch, photometric):
     shape = (20, 20, 3) if photometric == "rgb" else (20, 20)
     tifffile.imwrite(tmp_path / "a.tif", np.zeros(shape, np.float32), photometric=photometric)
-    monkeypatch.setattr(pixels, "MAX_PIXELS", 399)
+    monkeypatch.setattr(samples, "MAX_PIXELS", 399)
     with pytest.raises(InputError, match="megapixels"):
         load_image(tmp_path / "a.tif")
 
