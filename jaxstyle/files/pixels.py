@@ -164,7 +164,7 @@ def _decode_pillow(file: BinaryIO, managed: bool, image: ImageFile.ImageFile) ->
                 raise InputError("holds 32-bit integers; save it with 8 or 16 bits per channel")
             samples = samples.astype(np.uint16)
         opacity = _keyed_opacity(image, samples)
-        colours, opacity = split(unit_range(samples), opacity)
+        colours, opacity = split(unit_range(samples, 12 if ";12" in raw else None), opacity)
     else:
         rgb, opacity = _eight_bits(image)
         colours = np.asarray(rgb, np.float32) / 255
@@ -258,7 +258,7 @@ def _is_plain(page: Any, image: ImageFile.ImageFile) -> bool:
         int(page.planarconfig) == 1
         and int(page.photometric) != tiff.WHITE_IS_ZERO
         and image.mode != "I"
-        and page.bitspersample % 8 == 0
+        and (page.bitspersample % 8 == 0 or ";12" in _raw_mode(image))
     )
 
 

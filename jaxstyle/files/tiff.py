@@ -119,7 +119,7 @@ def _samples(page: Any) -> np.ndarray:
         samples = page.asarray()
     except ImportError as error:
         raise NeedsCodec from error
-    except ValueError as error:
+    except (ValueError, NotImplementedError) as error:
         if "imagecodecs" not in str(error):
             raise
         raise NeedsCodec from error
