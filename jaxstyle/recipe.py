@@ -23,8 +23,8 @@ from jaxstyle.stylize import check_combination
 from jaxstyle.variation import Variation
 from jaxstyle.vgg import VGG, Padding
 
-Size: TypeAlias = int | tuple[int, int]
-"""One side in pixels, or width and height."""
+Size: TypeAlias = int | tuple[int, int] | Literal["original"]
+"""One side in pixels, or width and height, or the photograph's own."""
 
 LayerWeights: TypeAlias = Mapping[str, float]
 """Layers and how much each counts."""
@@ -48,7 +48,8 @@ class Recipe:
     """How a picture is painted."""
 
     size: Size = 512
-    """Size of the result in pixels: its longer side (see --side), or WIDTHxHEIGHT to stretch it."""
+    """Size of the result in pixels: its longer side (see --side), or WIDTHxHEIGHT to stretch it; or
+    original, the photograph's own."""
     side: resize.Side = "longer"
     """The side that a single number is."""
     style_scale: float = 1.0
@@ -135,7 +136,7 @@ class Recipe:
                 _check_weight(f"{name} {layer}", weight)
         if not 0 < self.style_scale < math.inf:
             raise InputError(f"style_scale {self.style_scale}: no size; give a number above 0")
-        for size in (self.size,) if isinstance(self.size, int) else self.size:
+        for size in _sides(self.size):
             if size < resize.MIN_SIDE:
                 raise InputError(f"size {size}: too small; give at least {resize.MIN_SIDE}")
         if not 0 <= self.seed < _SEEDS:
@@ -149,9 +150,11 @@ class Recipe:
         Raises:
             InputError: A side would be too short.
         """
-        if not isinstance(self.size, int):
+        if isinstance(self.size, tuple):
             return self.size[1], self.size[0]
-        shape = resize.fit(content, self.size, self.side)
+        shape = content
+        if self.size != "original":
+            shape = resize.fit(content, self.size, self.side)
         if min(shape) < resize.MIN_SIDE:
             least = resize.MIN_SIDE
             raise InputError(f"size {self.size}: the shorter side would be under {least} px")
@@ -163,10 +166,11 @@ class Recipe:
         Raises:
             InputError: A side would be too short.
         """
-        if self.stretch_style or not isinstance(self.size, int):
+        if self.stretch_style or isinstance(self.size, tuple):
             shape = round(result[0] * self.style_scale), round(result[1] * self.style_scale)
         else:
-            shape = resize.fit(style, round(self.size * self.style_scale), self.side)
+            side = resize.measure(result, self.side)
+            shape = resize.fit(style, round(side * self.style_scale), self.side)
         if min(shape) < resize.MIN_SIDE:
             least, scale = resize.MIN_SIDE, self.style_scale
             raise InputError(f"style_scale {scale}: the painting's side would be under {least} px")
@@ -253,11 +257,13 @@ class Recipe:
 
 
 def parse_size(text: str) -> Size:
-    """Reads ``512`` or ``640x480``.
+    """Reads ``512``, ``640x480`` or ``original``.
 
     Raises:
-        InputError: It is neither.
+        InputError: It is none of these.
     """
+    if text.lower() == "original":
+        return "original"
     try:
         sides = [int(part) for part in text.lower().split("x")]
         if len(sides) == 1:
@@ -265,12 +271,18 @@ def parse_size(text: str) -> Size:
         width, height = sides
         return width, height
     except ValueError:
-        raise InputError(f"size {text}: no size; give pixels or WIDTHxHEIGHT") from None
+        raise InputError(f"size {text}: no size; give pixels, WIDTHxHEIGHT or original") from None
 
 
 def size_text(size: Size) -> str:
-    """Returns ``512`` or ``640x480``."""
-    return str(size) if isinstance(size, int) else "x".join(map(str, size))
+    """Returns ``512``, ``640x480`` or ``original``."""
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
+def _sides(size: Size) -> tuple[int, ...]:
+    if isinstance(size, tuple):
+        return size
+    return (size,) if isinstance(size, int) else ()
 
 
 def _check_weight(name: str, value: float) -> None:

@@ -21,6 +21,11 @@ def shape_of(image: Image) -> tuple[int, int]:
     return height, width
 
 
+def measure(shape: tuple[int, int], side: Side) -> int:
+    """Returns the length of a side in pixels."""
+    return {"longer": max(shape), "shorter": min(shape), "height": shape[0]}[side]
+
+
 def fit(shape: tuple[int, int], size: int, side: Side = "longer") -> tuple[int, int]:
     """Returns the height and width of the same aspect ratio of which one side is ``size``.
 
@@ -33,7 +38,7 @@ def fit(shape: tuple[int, int], size: int, side: Side = "longer") -> tuple[int, 
         >>> fit((768, 1024), 512), fit((768, 1024), 512, "shorter")
         ((384, 512), (512, 683))
     """
-    measured = {"longer": max(shape), "shorter": min(shape), "height": shape[0]}[side]
+    measured = measure(shape, side)
     return max(1, round(shape[0] * size / measured)), max(1, round(shape[1] * size / measured))
 
 

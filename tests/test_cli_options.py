@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 import command
 import jaxstyle as js
 from command import check_refused, stylize
-from jaxstyle import files, pretrained
+from jaxstyle import cli, files, pretrained
 from jaxstyle.recipe import Recipe
 
 folder = command.folder
@@ -110,10 +110,16 @@ def test_without_iterations_the_start_is_the_result(folder, init):
     (["--size", "36", "--side", "shorter"], (36, 44)),
     (["--size", "36", "--side", "height"], (36, 44)),
     (["--size", "30x20"], (20, 30)),
+    (["--size", "original"], (36, 44)),
 ])  # fmt: skip
 def test_size(folder, options, shape):
     assert stylize("--iterations", "0", *options, quick=QUICK) == 0
     assert picture().shape == (*shape, 3)
+
+
+def test_a_texture_has_no_original_size(folder, capsys):
+    code = cli.main(["texture", "painting.png", "-o", "out.png", "--size", "original"])
+    check_refused(capsys, folder, code, "--size original", "texture", "WIDTHxHEIGHT")
 
 
 @pytest.fixture

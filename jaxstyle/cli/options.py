@@ -53,9 +53,9 @@ def _size(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         return None
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar="PIXELS|WxH",
+        metavar="PIXELS|WxH|original",
         instance_from_str=lambda words: parse_size(words[0]),
-        is_instance=lambda value: isinstance(value, int | tuple),
+        is_instance=lambda value: isinstance(value, int | tuple | str),
         str_from_instance=lambda size: [size_text(size)],
     )
 

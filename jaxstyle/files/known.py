@@ -37,7 +37,7 @@ def check_format(file: BinaryIO) -> None:
     for signature, problem in _REFUSED.items():
         if start.startswith(signature):
             raise InputError(problem)
-    if start[8:10] == b"CR" and start[:4] == b"II*\0" or start[4:12] == b"ftypcrx ":
+    if (start[:4], start[8:10]) == (b"II*\0", b"CR") or start[4:12] == b"ftypcrx ":
         raise InputError(_RAW)
     if start[:4] == b"8BPS" and start[22:24] > b"\0\x08":
         bits = int.from_bytes(start[22:24])

@@ -43,7 +43,12 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
 
     Reads 8 bits per channel in all formats, 16 bits in PNG and TIFF, and floating-point TIFF (in
     [0, 1], gamma-encoded unless its profile says otherwise); greyscale, palettes and printing inks;
-    the first frame of several. EXIF orientation and an embedded ICC profile are applied.
+    the first frame of several that is no thumbnail. EXIF orientation and an embedded ICC profile
+    are applied; in PNG, also what cICP says of sRGB, P3 and BT.2020, and gAMA with cHRM. AVIF's and
+    HEIC's code points are not.
+
+    The extra ``formats`` (imagecodecs) reads JPEG 2000 of more than 8 bits, and more compressions
+    and depths of TIFF; ``heif`` (pillow-heif) reads HEIC.
 
     Where anything is visible, the image has the file's own colours, not blended with a backdrop;
     into transparent regions they are spread from around (pull-push, Gortler et al. 1996, The
@@ -57,8 +62,8 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
         Image and opacity.
 
     Raises:
-        InputError: The file is missing, unreadable, empty, damaged, no image, or of a size outside
-            ``MIN_SIDE`` and ``MAX_PIXELS``.
+        InputError: The file is missing, unreadable, empty, damaged, no image, of a size outside
+            ``MIN_SIDE`` and ``MAX_PIXELS``, or transparent everywhere.
 
     Examples:
         >>> import tempfile
@@ -73,6 +78,10 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
     """
     with reading(Path(path)) as file:
         colours, opacity = decode(file)
+        if opacity is not None and not opacity.any():
+            raise InputError(
+                "is transparent everywhere, and so would the result be; save it without opacity"
+            )
     if opacity is None or opacity.min() == 1:
         return Picture(jnp.asarray(colours, jnp.float32), None)
     trust = np.minimum(opacity * _TRUSTED, 1)
@@ -169,7 +178,7 @@ def _pull_push(colours: np.ndarray, weight: Opacity) -> np.ndarray:
     """
     h, w = weight.shape
     if h == w == 1:
-        return colours / weight if weight > 0 else np.full_like(colours, 0.5)
+        return colours / weight
     layers = np.concatenate([colours, weight[..., None]], -1)
     layers = np.pad(layers, ((0, h % 2), (0, w % 2), (0, 0)))
     blocks = layers[::2, ::2] + layers[1::2, ::2] + layers[::2, 1::2] + layers[1::2, 1::2]

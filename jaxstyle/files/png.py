@@ -28,9 +28,8 @@ def shaper_of(file: BinaryIO, image: ImageFile.ImageFile) -> Shaper | bytes | No
         InputError: The picture has a high dynamic range, or samples of less than their range.
     """
     code = _chunk(file, b"cICP")
-    if code is not None and len(code) == 4:
-        if (shaper := _from_code(*code)) is not None:
-            return shaper
+    if code is not None and len(code) == 4 and (shaper := _from_code(*code)) is not None:
+        return shaper
     profile = image.info.get("icc_profile")
     if profile is not None or "srgb" in image.info:
         return profile

@@ -69,7 +69,7 @@ def from_chromaticities(
     """
     try:
         matrix = np.linalg.solve(_to_xyz(SRGB_CHROMATICITIES), _to_xyz(chromaticities))
-    except (np.linalg.LinAlgError, ValueError, ZeroDivisionError):
+    except (np.linalg.LinAlgError, ZeroDivisionError):
         return None
     return Shaper((curve,) * 3, matrix / matrix.sum(1, keepdims=True))
 
@@ -200,7 +200,7 @@ def _curve(tag: memoryview) -> Callable[[np.ndarray], np.ndarray]:
     """Reads a tone curve, sampled evenly over [0, 1]."""
     with np.errstate(all="ignore"):
         values = _sampled(tag)
-    if not np.isfinite(values).all():
+    if not np.isfinite(values).all() or values.min() == values.max():
         raise _Broken
     places = np.linspace(0, 1, len(values))
     return lambda x: np.interp(x, places, values)
