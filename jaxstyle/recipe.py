@@ -18,13 +18,11 @@ from jaxstyle.normalisation import Normalisation
 from jaxstyle.objective import LossWeights, Memory, Objective
 from jaxstyle.parameterisation import Variable
 from jaxstyle.pooling import Pooling
+from jaxstyle.resize import Size, parse_size, size_text
 from jaxstyle.schedule import Schedule
 from jaxstyle.stylize import check_combination
 from jaxstyle.variation import Variation
 from jaxstyle.vgg import VGG, Padding
-
-Size: TypeAlias = int | tuple[int, int] | Literal["original"]
-"""One side in pixels, or width and height, or the photograph's own."""
 
 LayerWeights: TypeAlias = Mapping[str, float]
 """Layers and how much each counts."""
@@ -136,7 +134,7 @@ class Recipe:
                 _check_weight(f"{name} {layer}", weight)
         if not 0 < self.style_scale < math.inf:
             raise InputError(f"style_scale {self.style_scale}: no size; give a number above 0")
-        for size in _sides(self.size):
+        for size in resize.sides(self.size):
             if size < resize.MIN_SIDE:
                 raise InputError(f"size {size}: too small; give at least {resize.MIN_SIDE}")
         if not 0 <= self.seed < _SEEDS:
@@ -254,35 +252,6 @@ class Recipe:
         return dataclasses.replace(
             self, **{name: _typed(name, value, kinds[name]) for name, value in table.items()}
         )
-
-
-def parse_size(text: str) -> Size:
-    """Reads ``512``, ``640x480`` or ``original``.
-
-    Raises:
-        InputError: It is none of these.
-    """
-    if text.lower() == "original":
-        return "original"
-    try:
-        sides = [int(part) for part in text.lower().split("x")]
-        if len(sides) == 1:
-            return sides[0]
-        width, height = sides
-        return width, height
-    except ValueError:
-        raise InputError(f"size {text}: no size; give pixels, WIDTHxHEIGHT or original") from None
-
-
-def size_text(size: Size) -> str:
-    """Returns ``512``, ``640x480`` or ``original``."""
-    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
-
-
-def _sides(size: Size) -> tuple[int, ...]:
-    if isinstance(size, tuple):
-        return size
-    return (size,) if isinstance(size, int) else ()
 
 
 def _check_weight(name: str, value: float) -> None:

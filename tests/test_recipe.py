@@ -9,7 +9,8 @@ import tomli_w
 import jaxstyle as js
 from jaxstyle.errors import InputError
 from jaxstyle.presets import PRESETS
-from jaxstyle.recipe import STATISTICS, Recipe, parse_size, size_text
+from jaxstyle.recipe import STATISTICS, Recipe
+from jaxstyle.resize import parse_size, size_text
 
 FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 

@@ -16,7 +16,8 @@ from PIL import UnidentifiedImageError
 
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
-from jaxstyle.files.pixels import MAX_PIXELS, decode
+from jaxstyle.files.pixels import decode
+from jaxstyle.files.samples import MAX_PIXELS
 from jaxstyle.resize import scale_to
 
 Opacity = Float[np.ndarray, "h w"]

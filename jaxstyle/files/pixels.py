@@ -17,7 +17,6 @@ from jaxstyle.files import jpeg2000, png, tiff
 from jaxstyle.files.known import check_format
 from jaxstyle.files.profiles import Shaper, lab_to_srgb, through_littlecms, to_srgb
 from jaxstyle.files.samples import (
-    MAX_PIXELS,
     Colours,
     Decoded,
     Opacity,
@@ -27,8 +26,6 @@ from jaxstyle.files.samples import (
     turning,
     unit_range,
 )
-
-__all__ = ["FORMATS", "MAX_PIXELS", "Header", "decode", "read_header", "turning"]
 
 # Left out: EPS and WMF, for which Pillow starts other programs, and formats that are not pictures.
 FORMATS = (
