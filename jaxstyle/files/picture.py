@@ -24,6 +24,7 @@ Opacity = Float[np.ndarray, "h w"]
 
 # From a sixteenth of opacity on colours count in full; below, many programs store rounding errors.
 _TRUSTED = 16
+_BAND = 128
 
 
 class Picture(NamedTuple):
@@ -86,8 +87,11 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
     if opacity is None or opacity.min() == 1:
         return Picture(jnp.asarray(colours, jnp.float32), None)
     trust = np.minimum(opacity * _TRUSTED, 1)
-    filled = np.clip(_pull_push(colours * trust[..., None], trust), 0, 1)
-    return Picture(jnp.asarray(filled, jnp.float32), jnp.asarray(opacity, jnp.float32))
+    colours *= trust[..., None]  # In place, as pictures are large.
+    _pull_push(colours, trust)
+    del trust
+    np.clip(colours, 0, 1, out=colours)
+    return Picture(jnp.asarray(colours, jnp.float32), jnp.asarray(opacity, jnp.float32))
 
 
 def load_image(path: str | os.PathLike[str], size: int | None = None) -> Image:
@@ -167,30 +171,45 @@ def _silence(logger: logging.Logger) -> Iterator[None]:
         logger.removeFilter(drop)
 
 
-def _pull_push(colours: np.ndarray, weight: Opacity) -> np.ndarray:
+def _pull_push(colours: np.ndarray, weight: Opacity) -> None:
     """Fills in what the weights leave open, from ever coarser averages of the surroundings.
 
     Args:
-        colours: ``f32[h, w, 3]``, already multiplied by the weights.
+        colours: ``f32[h, w, 3]``, already multiplied by the weights; ``(1 − weight)·coarser`` is
+            added in place.
         weight: ``f32[h, w]`` in [0, 1].
-
-    Returns:
-        ``colours + (1 − weight)·coarser``, ``f32[h, w, 3]``.
     """
-    h, w = weight.shape
-    if h == w == 1:
-        return colours / weight
-    layers = np.concatenate([colours, weight[..., None]], -1)
-    layers = np.pad(layers, ((0, h % 2), (0, w % 2), (0, 0)))
-    blocks = layers[::2, ::2] + layers[1::2, ::2] + layers[::2, 1::2] + layers[1::2, 1::2]
+    if weight.shape == (1, 1):
+        colours /= weight
+        return
+    coarser, coverage = _halve(colours), _halve(weight)
     # Half a block of visible pixels is as good as a whole one: the weight saturates.
-    blocks /= np.maximum(blocks[..., 3:], 1)
-    coarser = _double(_double(_pull_push(blocks[..., :3], blocks[..., 3])).swapaxes(0, 1))
-    return colours + (1 - weight[..., None]) * coarser.swapaxes(0, 1)[:h, :w]
+    full = np.maximum(coverage, 1)
+    coarser /= full[..., None]
+    coverage /= full
+    _pull_push(coarser, coverage)
+    for top in range(0, len(coarser), _BAND):
+        rows = np.s_[2 * top : 2 * (top + _BAND)]
+        near = np.arange(top - 1, min(top + _BAND, len(coarser)) + 1).clip(0, len(coarser) - 1)
+        columns = _double(coarser[near]).swapaxes(0, 1)
+        finer = _double(np.pad(columns, ((1, 1), (0, 0), (0, 0)), mode="edge")).swapaxes(0, 1)
+        h, w = weight[rows].shape
+        colours[rows] += (1 - weight[rows])[..., None] * finer[:h, :w]
 
 
-def _double(x: np.ndarray) -> np.ndarray:
-    """Doubles the number of rows, linearly between the centres of the old ones."""
-    padded = np.pad(x, ((1, 1), (0, 0), (0, 0)), mode="edge")
+def _halve(x: np.ndarray) -> np.ndarray:
+    """Sums blocks of 2×2."""
+    h, w = x.shape[:2]
+    total = np.zeros(((h + 1) // 2, (w + 1) // 2, *x.shape[2:]), np.float32)
+    for y in range(2):
+        for x_start in range(2):
+            part = x[y::2, x_start::2]
+            total[: part.shape[0], : part.shape[1]] += part
+    return total
+
+
+def _double(padded: np.ndarray) -> np.ndarray:
+    """Doubles the number of rows but the outer two, linearly between the centres of the old."""
+    x = padded[1:-1]
     pairs = np.stack([0.75 * x + 0.25 * padded[:-2], 0.75 * x + 0.25 * padded[2:]], 1)
     return pairs.reshape(-1, *x.shape[1:])

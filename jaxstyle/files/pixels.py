@@ -164,7 +164,7 @@ def _decode_pillow(file: BinaryIO, managed: bool, image: ImageFile.ImageFile) ->
         colours, opacity = split(unit_range(samples, 12 if ";12" in raw else None), opacity)
     else:
         rgb, opacity = _eight_bits(image)
-        colours = np.asarray(rgb, np.float32) / 255
+        colours = unit_range(np.asarray(rgb))
         if image.mode in ("CMYK", "LAB"):
             profile = None
     return to_srgb(colours, profile), opacity
@@ -182,7 +182,7 @@ def _eight_bits(image: Image.Image) -> tuple[Image.Image, Opacity]:
         image = image.convert("LA")
     if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        return image.convert("RGB"), np.asarray(image.getchannel("A"), np.float32) / 255
+        return image.convert("RGB"), unit_range(np.asarray(image.getchannel("A")))
     return image.convert("RGB"), None
 
 

@@ -62,8 +62,8 @@ def split(values: np.ndarray, opacity: Opacity, *, premultiplied: bool = False) 
         values = values[..., :-1]
     colours = values if values.shape[-1] == 3 else values.repeat(3, -1)
     if premultiplied and opacity is not None:
-        divisor = np.where(opacity > 0, opacity, 1)[..., None]
-        colours = np.minimum(colours / divisor, 1)
+        colours /= np.where(opacity > 0, opacity, 1)[..., None]
+        np.minimum(colours, 1, out=colours)
     return colours, opacity
 
 
