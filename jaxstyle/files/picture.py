@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Array, Float
 from PIL import Image as PillowImage
@@ -85,13 +85,18 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
                 "is transparent everywhere, and so would the result be; save it without opacity"
             )
     if opacity is None or opacity.min() == 1:
-        return Picture(jnp.asarray(colours, jnp.float32), None)
+        return Picture(_handed_over(colours), None)
     trust = np.minimum(opacity * _TRUSTED, 1)
     colours *= trust[..., None]  # In place, as pictures are large.
     _pull_push(colours, trust)
     del trust
     np.clip(colours, 0, 1, out=colours)
-    return Picture(jnp.asarray(colours, jnp.float32), jnp.asarray(opacity, jnp.float32))
+    return Picture(_handed_over(colours), _handed_over(opacity))
+
+
+def _handed_over(values: np.ndarray) -> Array:
+    """Gives an array, which nobody may write to any more, to JAX; on CPUs without a copy."""
+    return jax.device_put(np.ascontiguousarray(values, np.float32), may_alias=True)
 
 
 def load_image(path: str | os.PathLike[str], size: int | None = None) -> Image:

@@ -1,6 +1,7 @@
 """Samples as files hold them: limits of size, scaling to [0, 1], opacity apart, upright."""
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
@@ -18,6 +19,7 @@ Opacity: TypeAlias = np.ndarray | None
 Decoded: TypeAlias = tuple[Colours, Opacity]
 
 _STDERR = 2
+_ALIGNMENT = 64
 
 
 def check_size(width: int, height: int) -> None:
@@ -41,7 +43,7 @@ def unit_range(samples: np.ndarray, bits: int | None = None) -> np.ndarray:
     """
     if samples.dtype.kind == "u":
         largest = (1 << (bits or 8 * samples.itemsize)) - 1
-        return np.divide(samples, largest, dtype=np.float32)
+        return np.divide(samples, largest, dtype=np.float32, out=_aligned(samples.shape))
     if samples.dtype.kind != "f":
         raise InputError("holds signed integers; save it with 8 or 16 bits per channel")
     if not np.isfinite(samples).all():
@@ -52,6 +54,14 @@ def unit_range(samples: np.ndarray, bits: int | None = None) -> np.ndarray:
             f"holds values from {low:.4g} to {high:.4g}; floating-point images must lie in [0, 1]"
         )
     return np.clip(samples, 0, 1).astype(np.float32)
+
+
+def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Returns an array whose memory XLA takes over as it is, because it begins where it may."""
+    size = 4 * math.prod(shape)
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(np.float32).reshape(shape)
 
 
 def split(values: np.ndarray, opacity: Opacity, *, premultiplied: bool = False) -> Decoded:
