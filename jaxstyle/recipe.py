@@ -18,13 +18,11 @@ from jaxstyle.normalisation import Normalisation
 from jaxstyle.objective import LossWeights, Memory, Objective
 from jaxstyle.parameterisation import Variable
 from jaxstyle.pooling import Pooling
+from jaxstyle.resize import Size, parse_size, size_text
 from jaxstyle.schedule import Schedule
 from jaxstyle.stylize import check_combination
 from jaxstyle.variation import Variation
 from jaxstyle.vgg import VGG, Padding
-
-Size: TypeAlias = int | tuple[int, int]
-"""One side in pixels, or width and height."""
 
 LayerWeights: TypeAlias = Mapping[str, float]
 """Layers and how much each counts."""
@@ -48,7 +46,8 @@ class Recipe:
     """How a picture is painted."""
 
     size: Size = 512
-    """Size of the result in pixels: its longer side (see --side), or WIDTHxHEIGHT to stretch it."""
+    """Size of the result in pixels: its longer side (see --side), or WIDTHxHEIGHT to stretch it; or
+    original, the photograph's own."""
     side: resize.Side = "longer"
     """The side that a single number is."""
     style_scale: float = 1.0
@@ -135,7 +134,7 @@ class Recipe:
                 _check_weight(f"{name} {layer}", weight)
         if not 0 < self.style_scale < math.inf:
             raise InputError(f"style_scale {self.style_scale}: no size; give a number above 0")
-        for size in (self.size,) if isinstance(self.size, int) else self.size:
+        for size in resize.sides(self.size):
             if size < resize.MIN_SIDE:
                 raise InputError(f"size {size}: too small; give at least {resize.MIN_SIDE}")
         if not 0 <= self.seed < _SEEDS:
@@ -149,9 +148,11 @@ class Recipe:
         Raises:
             InputError: A side would be too short.
         """
-        if not isinstance(self.size, int):
+        if isinstance(self.size, tuple):
             return self.size[1], self.size[0]
-        shape = resize.fit(content, self.size, self.side)
+        shape = content
+        if self.size != "original":
+            shape = resize.fit(content, self.size, self.side)
         if min(shape) < resize.MIN_SIDE:
             least = resize.MIN_SIDE
             raise InputError(f"size {self.size}: the shorter side would be under {least} px")
@@ -163,10 +164,11 @@ class Recipe:
         Raises:
             InputError: A side would be too short.
         """
-        if self.stretch_style or not isinstance(self.size, int):
+        if self.stretch_style or isinstance(self.size, tuple):
             shape = round(result[0] * self.style_scale), round(result[1] * self.style_scale)
         else:
-            shape = resize.fit(style, round(self.size * self.style_scale), self.side)
+            side = resize.measure(result, self.side)
+            shape = resize.fit(style, round(side * self.style_scale), self.side)
         if min(shape) < resize.MIN_SIDE:
             least, scale = resize.MIN_SIDE, self.style_scale
             raise InputError(f"style_scale {scale}: the painting's side would be under {least} px")
@@ -250,27 +252,6 @@ class Recipe:
         return dataclasses.replace(
             self, **{name: _typed(name, value, kinds[name]) for name, value in table.items()}
         )
-
-
-def parse_size(text: str) -> Size:
-    """Reads ``512`` or ``640x480``.
-
-    Raises:
-        InputError: It is neither.
-    """
-    try:
-        sides = [int(part) for part in text.lower().split("x")]
-        if len(sides) == 1:
-            return sides[0]
-        width, height = sides
-        return width, height
-    except ValueError:
-        raise InputError(f"size {text}: no size; give pixels or WIDTHxHEIGHT") from None
-
-
-def size_text(size: Size) -> str:
-    """Returns ``512`` or ``640x480``."""
-    return str(size) if isinstance(size, int) else "x".join(map(str, size))
 
 
 def _check_weight(name: str, value: float) -> None:

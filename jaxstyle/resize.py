@@ -1,6 +1,6 @@
-"""Sizes and resampling. Pure; a size is the longer side in pixels."""
+"""Sizes, as they are written and as they come out, and resampling."""
 
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -8,17 +8,56 @@ from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image
 from jaxstyle.compilation import jit
+from jaxstyle.errors import InputError
 
 Side = Literal["longer", "shorter", "height"]
 
+Size: TypeAlias = int | tuple[int, int] | Literal["original"]
+"""One side in pixels, or width and height, or the photograph's own."""
+
 MIN_SIDE = 16
 """The smallest side of a picture in pixels: below it the fifth block has no position left."""
+
+
+def parse_size(text: str) -> Size:
+    """Reads ``512``, ``640x480`` or ``original``.
+
+    Raises:
+        InputError: It is none of these.
+    """
+    if text.lower() == "original":
+        return "original"
+    try:
+        sides = [int(part) for part in text.lower().split("x")]
+        if len(sides) == 1:
+            return sides[0]
+        width, height = sides
+        return width, height
+    except ValueError:
+        raise InputError(f"size {text}: no size; give pixels, WIDTHxHEIGHT or original") from None
+
+
+def size_text(size: Size) -> str:
+    """Returns ``512``, ``640x480`` or ``original``."""
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
+def sides(size: Size) -> tuple[int, ...]:
+    """Returns the sides that a size fixes, in pixels."""
+    if isinstance(size, tuple):
+        return size
+    return (size,) if isinstance(size, int) else ()
 
 
 def shape_of(image: Image) -> tuple[int, int]:
     """Returns the height and width of an image in pixels."""
     height, width, _ = image.shape
     return height, width
+
+
+def measure(shape: tuple[int, int], side: Side) -> int:
+    """Returns the length of a side in pixels."""
+    return {"longer": max(shape), "shorter": min(shape), "height": shape[0]}[side]
 
 
 def fit(shape: tuple[int, int], size: int, side: Side = "longer") -> tuple[int, int]:
@@ -33,7 +72,7 @@ def fit(shape: tuple[int, int], size: int, side: Side = "longer") -> tuple[int, 
         >>> fit((768, 1024), 512), fit((768, 1024), 512, "shorter")
         ((384, 512), (512, 683))
     """
-    measured = {"longer": max(shape), "shorter": min(shape), "height": shape[0]}[side]
+    measured = measure(shape, side)
     return max(1, round(shape[0] * size / measured)), max(1, round(shape[1] * size / measured))
 
 

@@ -10,7 +10,7 @@ from PIL import Image as PillowImage
 import command
 import jaxstyle as js
 from command import check_refused, stylize
-from jaxstyle import files, pretrained
+from jaxstyle import cli, files, pretrained
 from jaxstyle.recipe import Recipe
 
 folder = command.folder
@@ -110,10 +110,16 @@ def test_without_iterations_the_start_is_the_result(folder, init):
     (["--size", "36", "--side", "shorter"], (36, 44)),
     (["--size", "36", "--side", "height"], (36, 44)),
     (["--size", "30x20"], (20, 30)),
+    (["--size", "original"], (36, 44)),
 ])  # fmt: skip
 def test_size(folder, options, shape):
     assert stylize("--iterations", "0", *options, quick=QUICK) == 0
     assert picture().shape == (*shape, 3)
+
+
+def test_a_texture_has_no_original_size(folder, capsys):
+    code = cli.main(["texture", "painting.png", "-o", "out.png", "--size", "original"])
+    check_refused(capsys, folder, code, "--size original", "texture", "WIDTHxHEIGHT")
 
 
 @pytest.fixture
@@ -198,6 +204,18 @@ def test_masks_of_one_region_change_nothing(folder):
     assert stylize(*MASKS, quick=QUICK) == 0
     assert stylize(out="plain.png", quick=QUICK) == 0
     np.testing.assert_allclose(picture(), picture("plain.png"), atol=1.01 / 255)
+
+
+@pytest.mark.usefixtures("masks")
+def test_what_is_merged_in_masks_is_told_once_a_file(folder, capsys):
+    for name, size in (("guide.jpg", (352, 288)), ("mask.jpg", (256, 320))):
+        mask = PillowImage.new("RGB", size, "red")
+        mask.paste("black", (16, 16, 32, 32))
+        mask.save(name, quality=95, subsampling=0)
+    masks = ["--content-mask", "guide.jpg", "--style-mask", "mask.jpg"]
+    assert stylize(*masks, "--iterations", "0", "--quiet", quick=QUICK) == 0
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["guide.jpg", "mask.jpg"]
 
 
 @pytest.mark.usefixtures("masks", "second")

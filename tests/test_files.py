@@ -5,6 +5,7 @@ import io
 import json
 import os
 import struct
+import tracemalloc
 import zlib
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from jaxstyle.files import (
     load_picture,
     pixels,
     read_metadata,
+    samples,
     save_image,
 )
 
@@ -452,6 +454,46 @@ def test_tone_curves(tmp_path, name, space):
     assert_close(image, np.where(far, expected, 0), atol=3e-4)
 
 
+BROKEN_CURVES = {
+    "gamma -1": para(0, -1),
+    "no slope": para(1, 2, 0, 1),
+    "overflow": para(3, 30000, 30000, 0, 1, 0),
+}
+
+
+@pytest.mark.parametrize("space", [b"RGB ", b"GRAY"])
+@pytest.mark.parametrize("name", BROKEN_CURVES)
+def test_a_profile_that_makes_no_numbers_is_ignored(tmp_path, rng, name, space):
+    curve = BROKEN_CURVES[name]
+    grey = space == b"GRAY"
+    profile = icc(space, {b"kTRC": curve}) if grey else rgb_icc(SRGB_PRIMARIES, curve)
+    values = rng.integers(0, 256, (18, 19, 3), np.uint8)
+    values = values[..., 0] if grey else values
+    save_pillow(tmp_path / "a.png", values, icc_profile=profile)
+    expected = values.astype(np.float32) / 255
+    expected = expected[..., None].repeat(3, -1) if grey else expected
+    assert_same(load_image(tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize("count", [90, 3000])
+def test_parts_of_a_profile_that_overlap_take_no_memory(tmp_path, count):
+    """Ever so many names for one megabyte; littlecms, too, gives up above a hundred."""
+    profile = rgb_icc(SRGB_PRIMARIES, LINEAR)
+    head, size = profile[:128], 2**20
+    tags = [struct.pack(">4sII", b"x%03x" % i, 0, size) for i in range(count)]
+    profile = head + struct.pack(">I", count) + b"".join(tags)
+    profile = struct.pack(">I", size) + profile[4:].ljust(size - 4, b"\0")
+    values = np.full((16, 16, 3), 128, np.uint8)
+    save_pillow(tmp_path / "a.png", values, icc_profile=profile)
+    assert (tmp_path / "a.png").stat().st_size < 60_000
+    tracemalloc.start()
+    image = load_image(tmp_path / "a.png")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20 * size
+    assert_same(image, values.astype(np.float32) / 255)
+
+
 def test_wide_gamut_agrees_with_littlecms(tmp_path, rng):
     profile = rgb_icc(P3_PRIMARIES, CURVES["gamma 1.8"][0])
     values = rng.integers(0, 256, (64, 64, 3), np.uint8)
@@ -646,11 +688,20 @@ def test_transparency_is_filled_smoothly_from_what_is_visible(tmp_path):
     assert steps.min() > -0.1
 
 
-def test_a_wholly_transparent_picture_is_grey(tmp_path):
-    save_pillow(tmp_path / "a.png", np.zeros((20, 20, 4), np.uint8))
-    picture = load_picture(tmp_path / "a.png")
-    assert_close(picture.image, np.full((20, 20, 3), 0.5), atol=1e-6)
-    assert_same(picture.alpha, np.zeros((20, 20)))
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp", "tga"])
+@pytest.mark.parametrize("load", [load_picture, load_image])
+def test_a_wholly_transparent_picture_is_refused(tmp_path, suffix, load):
+    values = np.full((20, 20, 4), (200, 100, 50, 0), np.uint8)
+    save_pillow(tmp_path / f"a.{suffix}", values, **{"exact": True} if suffix == "webp" else {})
+    with pytest.raises(InputError, match=rf"a\.{suffix}: is transparent everywhere.*save it"):
+        load(tmp_path / f"a.{suffix}")
+
+
+def test_a_single_visible_pixel_is_enough(tmp_path):
+    values = np.zeros((20, 20, 4), np.uint8)
+    values[3, 4] = 255, 0, 51, 1
+    save_pillow(tmp_path / "a.png", values)
+    assert_close(load_image(tmp_path / "a.png"), np.ones((20, 20, 3)) * (1, 0, 0.2), atol=1e-3)
 
 
 # --- Bad input ----------------------------------------------------------------------------------
@@ -755,7 +806,7 @@ def test_a_large_image_brings_no_warning(tmp_path, monkeypatch):
 def test_the_limit_holds_for_deep_tiff(tmp_path, monkeypatch, photometric):
     shape = (20, 20, 3) if photometric == "rgb" else (20, 20)
     tifffile.imwrite(tmp_path / "a.tif", np.zeros(shape, np.float32), photometric=photometric)
-    monkeypatch.setattr(pixels, "MAX_PIXELS", 399)
+    monkeypatch.setattr(samples, "MAX_PIXELS", 399)
     with pytest.raises(InputError, match="megapixels"):
         load_image(tmp_path / "a.tif")
 

@@ -9,7 +9,8 @@ import tomli_w
 import jaxstyle as js
 from jaxstyle.errors import InputError
 from jaxstyle.presets import PRESETS
-from jaxstyle.recipe import STATISTICS, Recipe, parse_size, size_text
+from jaxstyle.recipe import STATISTICS, Recipe
+from jaxstyle.resize import parse_size, size_text
 
 FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 
@@ -128,6 +129,18 @@ def test_sizes_are_the_tools(name, result, style):
     assert recipe.style_shape_of((300, 900), result) == style
 
 
+@pytest.mark.parametrize(
+    ("side", "style"), [("longer", (211, 633)), ("shorter", (457, 1371)), ("height", (457, 1371))]
+)
+def test_the_photographs_own_size(side, style):
+    recipe = Recipe(size="original", side=side)
+    assert recipe.shape_of((457, 633)) == (457, 633)
+    assert recipe.style_shape_of((300, 900), (457, 633)) == style
+    assert Recipe().updated(recipe.to_table()) == recipe
+    with pytest.raises(InputError, match="size original: the shorter side would be under 16 px"):
+        recipe.shape_of((15, 100))
+
+
 def test_style_scale_makes_the_painting_larger():
     for recipe in (Recipe(size=64), Recipe(size=64, stretch_style=True), Recipe(size=(64, 48))):
         larger = dataclasses.replace(recipe, style_scale=2.0)
@@ -136,7 +149,8 @@ def test_style_scale_makes_the_painting_larger():
 
 
 @pytest.mark.parametrize(
-    ("text", "size"), [("512", 512), ("640x480", (640, 480)), ("64X48", (64, 48))]
+    ("text", "size"),
+    [("512", 512), ("640x480", (640, 480)), ("64X48", (64, 48)), ("Original", "original")],
 )
 def test_size_is_read_and_written(text, size):
     assert parse_size(text) == size
@@ -145,7 +159,9 @@ def test_size_is_read_and_written(text, size):
 
 @pytest.mark.parametrize("text", ["", "x", "640x", "640x480x3", "12.5", "large"])
 def test_what_is_no_size_is_told(text):
-    with pytest.raises(InputError, match=r"^size .*: no size; give pixels or WIDTHxHEIGHT$"):
+    with pytest.raises(
+        InputError, match=r"^size .*: no size; give pixels, WIDTHxHEIGHT or original$"
+    ):
         parse_size(text)
 
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeAlias
 from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from jaxstyle.recipe import LayerWeights, Size, parse_size, size_text
+from jaxstyle.recipe import LayerWeights
+from jaxstyle.resize import Size, parse_size, size_text
 
 Flag: TypeAlias = FlagCreatePairsOff[bool]
 Cache: TypeAlias = Annotated[
@@ -53,9 +54,9 @@ def _size(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         return None
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar="PIXELS|WxH",
+        metavar="PIXELS|WxH|original",
         instance_from_str=lambda words: parse_size(words[0]),
-        is_instance=lambda value: isinstance(value, int | tuple),
+        is_instance=lambda value: isinstance(value, int | tuple | str),
         str_from_instance=lambda size: [size_text(size)],
     )
 

@@ -117,6 +117,8 @@ class Stylize:
         masks = files.load_masks(
             self.content_mask, self.style_mask, content=self.content, styles=self.styles
         )
+        for line in masks.remarks:  # Said even if quiet: not all that was painted counts.
+            report.console().print(line, markup=False)
         return resize.resize_masks(masks.content, shape), [
             resize.resize_masks(mask, resize.shape_of(style))
             for mask, style in zip(masks.styles, styles, strict=True)

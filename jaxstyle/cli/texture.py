@@ -55,6 +55,8 @@ class Texture:
         recipe = dataclasses.replace(self.recipe, content_layers={})
         if self.seamless:
             recipe = dataclasses.replace(recipe, padding="circular")
+        if recipe.size == "original":
+            raise InputError("size original: a texture has no photograph; give WIDTHxHEIGHT")
         shape = recipe.shape_of((1, 1))
         # The painting keeps its own proportions: its strokes are what counts.
         free = dataclasses.replace(recipe, size=max(shape), side="longer")

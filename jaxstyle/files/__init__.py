@@ -6,10 +6,11 @@ styles guides which region of the content, and ``output`` writes results with th
 and with the settings that made them.
 """
 
-from jaxstyle.files.masks import MAX_REGIONS, Masks, load_masks
+from jaxstyle.files.masks import Masks, load_masks
 from jaxstyle.files.output import SUFFIXES, check_output, read_metadata, save_image
 from jaxstyle.files.picture import Picture, load_image, load_picture
-from jaxstyle.files.pixels import MAX_PIXELS
+from jaxstyle.files.regions import MAX_REGIONS
+from jaxstyle.files.samples import MAX_PIXELS
 
 __all__ = [
     "MAX_PIXELS",

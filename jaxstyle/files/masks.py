@@ -13,25 +13,25 @@ from typing import NamedTuple, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Integer, UInt8
+from jaxtyping import Array, Float, Integer, UInt16
 
 from jaxstyle.errors import InputError
 from jaxstyle.files.picture import reading
-from jaxstyle.files.pixels import Header, decode, read_header, turning
-
-MAX_REGIONS = 16
-"""More regions than this make a file a picture rather than a mask."""
+from jaxstyle.files.pixels import Header, decode, read_header
+from jaxstyle.files.regions import (
+    LEVEL,
+    MAX_REGIONS,
+    SMALLEST_SHARE,
+    Colours,
+    Labels,
+    distances,
+    find_regions,
+    to_levels,
+)
+from jaxstyle.files.samples import turning
 
 _FilePath: TypeAlias = str | os.PathLike[str]
-_Levels = UInt8[np.ndarray, "_ _ 3"]
-_Colours = UInt8[np.ndarray, "_ 3"]
-_Labels = Integer[np.ndarray, "_ _"]
-
-_SMALLEST_SHARE = 0.01
-_SLACK = 6  # Levels that compression noise spreads a flat colour over,
-_REACH = 16  # and levels within which colours are one; 16 even steps of grey are 17 apart.
-_BORDER = 8  # Pixels: the width of a block of JPEG, in which an edge makes noise.
-_SAME = 32  # Levels that a region's colour may differ by from mask to mask.
+_SAME = 32 * LEVEL  # What a region's colour may differ by from mask to mask.
 _TOLERANCE = 0.02  # Of the aspect ratio; a pixel of rounding is allowed in any case.
 
 
@@ -41,20 +41,24 @@ class Masks(NamedTuple):
     Attributes:
         content: ``f32[r, h, w]``: 1 inside the region and 0 outside.
         styles: One ``f32[r, h', w']`` for each style; all 0 where that style lacks the region.
-        colours: The regions' colours in the content mask, as ``#rrggbb``.
+        colours: The regions' colours in the content mask, as ``#rrggbb``; where they take 16
+            bits, as ``#rrrrggggbbbb``.
+        remarks: A line for each file with colours that were too small to be regions.
     """
 
     content: Float[Array, "r _ _"]
     styles: tuple[Float[Array, "r _ _"], ...]
     colours: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 class _Painted(NamedTuple):
-    """A mask file: the region of every pixel, and the regions' colours in ascending order."""
+    """A mask file: every pixel's region, the regions' colours in ascending order, lost colours."""
 
     path: Path
-    labels: _Labels
-    colours: _Colours
+    labels: Labels
+    colours: Colours
+    lost: Colours
 
 
 def load_masks(
@@ -67,11 +71,16 @@ def load_masks(
     """Loads masks that say which region of the styles guides which region of the content.
 
     Each region has one flat colour, the same in all masks (Gatys et al. 2017, arXiv:1611.07865,
-    "Controlling Perceptual Factors in Neural Style Transfer", section 4). A region is a colour
-    that fills at least 1 % of the mask, somewhere at least three pixels wide. Other pixels join
-    the region of the nearest colour; on a border, of those that are within eight pixels. Colours
-    within 16 levels of each other are one, unless the file has no more than ``MAX_REGIONS`` of them
-    in all and a format without loss: then even the numbers 0, 1, 2 are told apart.
+    "Controlling Perceptual Factors in Neural Style Transfer", section 4).
+
+    In a file without loss and with no more than ``MAX_REGIONS`` colours, each is a region, however
+    small, and even the numbers 0, 1, 2 of 8 or 16 bits are told apart. Only what lies between two
+    others by more than 16 levels and is nowhere three pixels wide is the soft edge of these.
+
+    In other files a region is a colour that fills at least 1 % of the mask, somewhere at least
+    three pixels wide, and colours within 16 levels of each other are one. Other pixels join the
+    region of the nearest colour; on a border, of those that are within eight pixels. ``remarks``
+    tell which colours of at least 0.1 % were too small.
 
     Colours match across masks if they are within 32 levels and nearer than half of what separates
     any two regions of the same mask.
@@ -123,22 +132,33 @@ def load_masks(
             where = painted[0].path if len(painted) == 1 else "any style mask"
             raise InputError(
                 f"{guide.path}: its region {_name(colour)} is not in {where}; paint it there "
-                f"in this colour too, over at least {_SMALLEST_SHARE:.0%} of the area"
+                "in this colour too"
             )
     count = len(guide.colours)
     return Masks(
         _planes(guide.labels, count),
         tuple(_planes(match[mask.labels], count) for mask, match in zip(painted, matches)),
         tuple(_name(colour) for colour in guide.colours),
+        tuple(_remark(mask) for mask in (guide, *painted) if len(mask.lost)),
     )
 
 
-def _planes(labels: _Labels, count: int) -> Float[Array, "r _ _"]:
+def _remark(mask: _Painted) -> str:
+    lost = ", ".join(map(_name, mask.lost[:MAX_REGIONS]))
+    return (
+        f"{mask.path}: {lost}: under {SMALLEST_SHARE:.0%} of the area, counted to the regions of "
+        f"the nearest colours; to keep it, save at most {MAX_REGIONS} flat colours as PNG"
+    )
+
+
+def _planes(labels: Labels, count: int) -> Float[Array, "r _ _"]:
     return jnp.asarray(labels == np.arange(count)[:, None, None], jnp.float32)
 
 
-def _name(colour: UInt8[np.ndarray, "3"]) -> str:
-    return f"#{bytes(colour).hex()}"
+def _name(colour: UInt16[np.ndarray, "3"]) -> str:
+    if (colour % LEVEL).any():
+        return f"#{colour.astype('>u2').tobytes().hex()}"
+    return f"#{bytes((colour // LEVEL).astype(np.uint8)).hex()}"
 
 
 def _load(path: Path, picture: Path) -> _Painted:
@@ -151,12 +171,11 @@ def _load(path: Path, picture: Path) -> _Painted:
     if opacity is not None and opacity.min() < 0.5:
         problem = "is transparent in places; paint every region in an opaque colour"
         raise InputError(f"{path}: {problem}")
-    levels = np.rint(colours * 255).astype(np.uint8)
-    labels, centres = _regions(path, levels, lossy=header.lossy)
-    return _Painted(path, _fit(labels, path, header, picture, wanted), centres)
+    labels, centres, lost = find_regions(path, to_levels(colours), lossy=header.lossy)
+    return _Painted(path, _fit(labels, path, header, picture, wanted), centres, lost)
 
 
-def _fit(labels: _Labels, path: Path, header: Header, picture: Path, wanted: Header) -> _Labels:
+def _fit(labels: Labels, path: Path, header: Header, picture: Path, wanted: Header) -> Labels:
     """Turns a mask that was drawn over the picture's stored pixels; refuses other shapes."""
 
     def misfit(shape: tuple[int, ...]) -> float:
@@ -179,102 +198,17 @@ def _fit(labels: _Labels, path: Path, header: Header, picture: Path, wanted: Hea
 
 def _match(mask: _Painted, guide: _Painted) -> Integer[np.ndarray, "_"]:
     """Returns, for each region of a mask, the number of the same region in the content's mask."""
-    distances = _distances(mask.colours, guide.colours)
+    distance = distances(mask.colours, guide.colours)
     gaps = [
-        _distances(own, own)[~np.eye(len(own), dtype=bool)] for own in (mask.colours, guide.colours)
+        distances(own, own)[~np.eye(len(own), dtype=bool)] for own in (mask.colours, guide.colours)
     ]
     # Nearer than half of every gap, a colour cannot match two, nor two match one.
-    limit = min(_SAME, (np.concatenate(gaps).min(initial=256) - 1) // 2)
-    for colour, nearest in zip(mask.colours, distances.min(1)):
+    limit = min(_SAME, (np.concatenate(gaps).min(initial=65536) - 1) // 2)
+    for colour, nearest in zip(mask.colours, distance.min(1)):
         if nearest > limit:
             known = ", ".join(map(_name, guide.colours))
             raise InputError(
                 f"{mask.path}: its region {_name(colour)} is not in {guide.path}, which has "
                 f"{known}; paint both in the same colours"
             )
-    return distances.argmin(1)
-
-
-def _distances(a: _Colours, b: _Colours) -> Integer[np.ndarray, "_ _"]:
-    """Returns how many levels colours differ by in the channel that differs most."""
-    return np.abs(a[:, None].astype(np.int16) - b).max(-1)
-
-
-def _regions(path: Path, levels: _Levels, *, lossy: bool) -> tuple[_Labels, _Colours]:
-    """Finds the colours that fill an area, and the one of them that each pixel belongs to."""
-    packed = levels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    values, places = np.unique(packed, return_inverse=True)
-    found = np.stack([values >> 16, values >> 8, values], -1).astype(np.uint8)
-    exact = len(found) <= MAX_REGIONS and not lossy
-    slack, reach = (0, 0) if exact else (_SLACK, _REACH)
-    flat = _flat(levels, slack)
-    share = np.bincount(places.ravel()) / flat.size
-    flat_share = np.bincount(places[flat], minlength=len(found)) / flat.size
-    colours = _centres(found, share, flat_share, slack, reach)
-    if not 0 < len(colours) <= MAX_REGIONS:
-        raise InputError(
-            f"{path}: is no mask: {len(colours) or len(found)} colours; paint at most "
-            f"{MAX_REGIONS} regions in flat colours, and save it as PNG"
-        )
-    costs = ((found[:, None].astype(np.float32) - colours) ** 2).sum(-1)
-    labels = costs.argmin(-1)[places]
-    if len(colours) < len(found):
-        beside = [_near(flat & (labels == region))[~flat] for region in range(len(colours))]
-        allowed = np.stack(beside, -1)
-        allowed |= ~allowed.any(-1, keepdims=True)
-        labels[~flat] = np.where(allowed, costs[places[~flat]], np.inf).argmin(-1)
-    return labels, colours
-
-
-def _flat(levels: _Levels, slack: int) -> Bool[np.ndarray, "_ _"]:
-    """Tells which pixels are in some block of 3×3 whose levels differ by ``slack`` at most."""
-    h, w, _ = levels.shape
-    blocks = [np.s_[y : h - 2 + y, x : w - 2 + x] for y in range(3) for x in range(3)]
-    low, high = levels[blocks[0]].copy(), levels[blocks[0]].copy()
-    for block in blocks:
-        np.minimum(low, levels[block], out=low)
-        np.maximum(high, levels[block], out=high)
-    even = (high - low <= slack).all(-1)
-    flat = np.zeros((h, w), bool)
-    for block in blocks:
-        flat[block] |= even
-    return flat
-
-
-def _centres(
-    found: _Colours,
-    share: Float[np.ndarray, "_"],
-    flat_share: Float[np.ndarray, "_"],
-    slack: int,
-    reach: int,
-) -> _Colours:
-    """Returns the regions' colours in ascending order, or none if they leave most of it out.
-
-    Args:
-        found: All colours in the file, in ascending order.
-        share: The part of all pixels that have each colour.
-        flat_share: The part that have it and are flat.
-        slack: Levels that a region's pixels may differ by from its colour.
-        reach: Levels within which rarer colours are the same as a more frequent one.
-    """
-    frequent = np.flatnonzero(flat_share >= _SMALLEST_SHARE / 10)
-    centres: list[int] = []
-    for i in frequent[np.argsort(-flat_share[frequent], kind="stable")]:
-        if (_distances(found[[i]], found[centres]) > reach).all():
-            centres.append(i)
-    if not centres:
-        return found[:0]
-    distances = _distances(found, found[centres])
-    owner, nearest = distances.argmin(1), distances.min(1)
-    large = np.bincount(owner, share * (nearest <= reach)) >= _SMALLEST_SHARE
-    # In a gradient, colours are spread evenly; those of a region are crowded around its own.
-    crowded = share[(nearest <= slack // 2) & large[owner]].sum()
-    return found[sorted(np.array(centres)[large])] if crowded >= 0.5 else found[:0]
-
-
-def _near(x: Bool[np.ndarray, "_ _"]) -> Bool[np.ndarray, "_ _"]:
-    """Tells which pixels are within ``_BORDER`` pixels, along both axes, of a true one."""
-    for _ in range(2):
-        total = np.cumsum(np.pad(x.T, ((_BORDER + 1, _BORDER), (0, 0))), 0, dtype=np.int32)
-        x = total[2 * _BORDER + 1 :] > total[: -2 * _BORDER - 1]
-    return x
+    return distance.argmin(1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 from jaxtyping import Array, Float
 from PIL import Image as PillowImage
@@ -16,13 +16,15 @@ from PIL import UnidentifiedImageError
 
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
-from jaxstyle.files.pixels import MAX_PIXELS, decode
+from jaxstyle.files.pixels import decode
+from jaxstyle.files.samples import MAX_PIXELS
 from jaxstyle.resize import scale_to
 
 Opacity = Float[np.ndarray, "h w"]
 
 # From a sixteenth of opacity on colours count in full; below, many programs store rounding errors.
 _TRUSTED = 16
+_BAND = 128
 
 
 class Picture(NamedTuple):
@@ -43,7 +45,12 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
 
     Reads 8 bits per channel in all formats, 16 bits in PNG and TIFF, and floating-point TIFF (in
     [0, 1], gamma-encoded unless its profile says otherwise); greyscale, palettes and printing inks;
-    the first frame of several. EXIF orientation and an embedded ICC profile are applied.
+    the first frame of several that is no thumbnail. EXIF orientation and an embedded ICC profile
+    are applied; in PNG, also what cICP says of sRGB, P3 and BT.2020, and gAMA with cHRM. AVIF's and
+    HEIC's code points are not.
+
+    The extra ``formats`` (imagecodecs) reads JPEG 2000 of more than 8 bits, and more compressions
+    and depths of TIFF; ``heif`` (pillow-heif) reads HEIC.
 
     Where anything is visible, the image has the file's own colours, not blended with a backdrop;
     into transparent regions they are spread from around (pull-push, Gortler et al. 1996, The
@@ -57,8 +64,8 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
         Image and opacity.
 
     Raises:
-        InputError: The file is missing, unreadable, empty, damaged, no image, or of a size outside
-            ``MIN_SIDE`` and ``MAX_PIXELS``.
+        InputError: The file is missing, unreadable, empty, damaged, no image, of a size outside
+            ``MIN_SIDE`` and ``MAX_PIXELS``, or transparent everywhere.
 
     Examples:
         >>> import tempfile
@@ -73,11 +80,23 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
     """
     with reading(Path(path)) as file:
         colours, opacity = decode(file)
+        if opacity is not None and not opacity.any():
+            raise InputError(
+                "is transparent everywhere, and so would the result be; save it without opacity"
+            )
     if opacity is None or opacity.min() == 1:
-        return Picture(jnp.asarray(colours, jnp.float32), None)
+        return Picture(_handed_over(colours), None)
     trust = np.minimum(opacity * _TRUSTED, 1)
-    filled = np.clip(_pull_push(colours * trust[..., None], trust), 0, 1)
-    return Picture(jnp.asarray(filled, jnp.float32), jnp.asarray(opacity, jnp.float32))
+    colours *= trust[..., None]  # In place, as pictures are large.
+    _pull_push(colours, trust)
+    del trust
+    np.clip(colours, 0, 1, out=colours)
+    return Picture(_handed_over(colours), _handed_over(opacity))
+
+
+def _handed_over(values: np.ndarray) -> Array:
+    """Gives an array, which nobody may write to any more, to JAX; on CPUs without a copy."""
+    return jax.device_put(np.ascontiguousarray(values, np.float32), may_alias=True)
 
 
 def load_image(path: str | os.PathLike[str], size: int | None = None) -> Image:
@@ -157,30 +176,45 @@ def _silence(logger: logging.Logger) -> Iterator[None]:
         logger.removeFilter(drop)
 
 
-def _pull_push(colours: np.ndarray, weight: Opacity) -> np.ndarray:
+def _pull_push(colours: np.ndarray, weight: Opacity) -> None:
     """Fills in what the weights leave open, from ever coarser averages of the surroundings.
 
     Args:
-        colours: ``f32[h, w, 3]``, already multiplied by the weights.
+        colours: ``f32[h, w, 3]``, already multiplied by the weights; ``(1 − weight)·coarser`` is
+            added in place.
         weight: ``f32[h, w]`` in [0, 1].
-
-    Returns:
-        ``colours + (1 − weight)·coarser``, ``f32[h, w, 3]``.
     """
-    h, w = weight.shape
-    if h == w == 1:
-        return colours / weight if weight > 0 else np.full_like(colours, 0.5)
-    layers = np.concatenate([colours, weight[..., None]], -1)
-    layers = np.pad(layers, ((0, h % 2), (0, w % 2), (0, 0)))
-    blocks = layers[::2, ::2] + layers[1::2, ::2] + layers[::2, 1::2] + layers[1::2, 1::2]
+    if weight.shape == (1, 1):
+        colours /= weight
+        return
+    coarser, coverage = _halve(colours), _halve(weight)
     # Half a block of visible pixels is as good as a whole one: the weight saturates.
-    blocks /= np.maximum(blocks[..., 3:], 1)
-    coarser = _double(_double(_pull_push(blocks[..., :3], blocks[..., 3])).swapaxes(0, 1))
-    return colours + (1 - weight[..., None]) * coarser.swapaxes(0, 1)[:h, :w]
+    full = np.maximum(coverage, 1)
+    coarser /= full[..., None]
+    coverage /= full
+    _pull_push(coarser, coverage)
+    for top in range(0, len(coarser), _BAND):
+        rows = np.s_[2 * top : 2 * (top + _BAND)]
+        near = np.arange(top - 1, min(top + _BAND, len(coarser)) + 1).clip(0, len(coarser) - 1)
+        columns = _double(coarser[near]).swapaxes(0, 1)
+        finer = _double(np.pad(columns, ((1, 1), (0, 0), (0, 0)), mode="edge")).swapaxes(0, 1)
+        h, w = weight[rows].shape
+        colours[rows] += (1 - weight[rows])[..., None] * finer[:h, :w]
 
 
-def _double(x: np.ndarray) -> np.ndarray:
-    """Doubles the number of rows, linearly between the centres of the old ones."""
-    padded = np.pad(x, ((1, 1), (0, 0), (0, 0)), mode="edge")
+def _halve(x: np.ndarray) -> np.ndarray:
+    """Sums blocks of 2×2."""
+    h, w = x.shape[:2]
+    total = np.zeros(((h + 1) // 2, (w + 1) // 2, *x.shape[2:]), np.float32)
+    for y in range(2):
+        for x_start in range(2):
+            part = x[y::2, x_start::2]
+            total[: part.shape[0], : part.shape[1]] += part
+    return total
+
+
+def _double(padded: np.ndarray) -> np.ndarray:
+    """Doubles the number of rows but the outer two, linearly between the centres of the old."""
+    x = padded[1:-1]
     pairs = np.stack([0.75 * x + 0.25 * padded[:-2], 0.75 * x + 0.25 * padded[2:]], 1)
     return pairs.reshape(-1, *x.shape[1:])

@@ -3,22 +3,29 @@
 Pillow keeps only the upper byte of 16-bit colour. Its two 16-bit readers differ in which byte they
 keep, though, so reading a file once with each gives both bytes, whatever the compression. TIFF
 files deeper than 8 bits go through tifffile first, which knows more layouts but, on its own, fewer
-compressions.
+compressions; deep JPEG 2000 goes through imagecodecs.
 """
 
 import sys
-from collections.abc import Callable
-from typing import Any, BinaryIO, NamedTuple, TypeAlias
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from jaxstyle.errors import InputError
-from jaxstyle.files.profiles import lab_to_srgb, through_littlecms, to_srgb
-from jaxstyle.resize import MIN_SIDE
-
-MAX_PIXELS = 178_000_000
-"""Larger images are refused before they are decoded; Pillow's own limit is a little above."""
+from jaxstyle.files import jpeg2000, png, tiff
+from jaxstyle.files.known import check_format
+from jaxstyle.files.profiles import Shaper, lab_to_srgb, through_littlecms, to_srgb
+from jaxstyle.files.samples import (
+    Colours,
+    Decoded,
+    Opacity,
+    check_size,
+    quiet_library,
+    split,
+    turning,
+    unit_range,
+)
 
 # Left out: EPS and WMF, for which Pillow starts other programs, and formats that are not pictures.
 FORMATS = (
@@ -26,14 +33,7 @@ FORMATS = (
     *("QOI", "SGI", "TGA", "TIFF", "WEBP"),
 )
 
-Colours: TypeAlias = np.ndarray
-Opacity: TypeAlias = np.ndarray | None
-Decoded: TypeAlias = tuple[Colours, Opacity]
-
-_ASSOCIATED, _UNASSOCIATED = 1, 2
-_WHITE_IS_ZERO, _RGB = 0, 2
-_TIFF_ORDERS = (b"II", b"MM")
-_LOSSY = {"AVIF", "JPEG", "JPEG2000", "WEBP"}
+_LOSSY = {"AVIF", "HEIF", "JPEG", "JPEG2000", "WEBP"}
 
 
 class Header(NamedTuple):
@@ -46,26 +46,46 @@ class Header(NamedTuple):
 
 def read_header(file: BinaryIO) -> Header:
     """Reads the header of a file that :func:`decode` reads, with the same exceptions."""
-    file.seek(0)
-    if file.read(2) in _TIFF_ORDERS:  # Of those, Pillow cannot open all.
-        import tifffile
-
-        file.seek(0)
-        with tifffile.TiffFile(file) as tiff:
-            page: Any = tiff.pages[0]
-            width, height = page.imagewidth, page.imagelength
-            orientation, lossy = page.tags.valueof(ExifTags.Base.Orientation, 1), False
+    check_format(file)
+    if file.read(2) in tiff.ORDERS:  # Of those, Pillow cannot open all.
+        place = tiff.find_picture(file)
+        width, height = place.page.imagewidth, place.page.imagelength
+        orientation, lossy = place.orientation, place.lossy
     else:
-        image = Image.open(file, formats=FORMATS)
+        image = _open(file)
         check_size(*image.size)
         (width, height), orientation = image.size, _orientation(image)
-        lossy = image.format in _LOSSY
+        lossy = image.format in _LOSSY and not _is_lossless(file, image)
     shape = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
     return Header(shape, orientation if orientation in range(1, 9) else 1, lossy)
 
 
+def _open(file: BinaryIO) -> ImageFile.ImageFile:
+    file.seek(0)
+    extra = ("HEIF",) if "HEIF" in Image.OPEN else ()
+    return Image.open(file, formats=FORMATS + extra)
+
+
+def _is_lossless(file: BinaryIO, image: ImageFile.ImageFile) -> bool:
+    """Tells whether a WebP or JPEG 2000 file says that it keeps every pixel."""
+    if image.format == "WEBP":
+        return _has_chunk(file, b"VP8L")
+    return image.format == "JPEG2000" and jpeg2000.read_codestream(file).reversible
+
+
+def _has_chunk(file: BinaryIO, wanted: bytes) -> bool:
+    """Tells whether a RIFF file, such as WebP, has a chunk."""
+    file.seek(12)
+    while len(head := file.read(8)) == 8:
+        if head[:4] == wanted:
+            return True
+        size = int.from_bytes(head[4:], "little")
+        file.seek(size + size % 2, 1)
+    return False
+
+
 def decode(file: BinaryIO, *, managed: bool = True) -> Decoded:
-    """Decodes the first frame of an image file.
+    """Decodes the first full-sized frame of an image file.
 
     Args:
         file: Opened for reading, seekable.
@@ -79,40 +99,60 @@ def decode(file: BinaryIO, *, managed: bool = True) -> Decoded:
         InputError: The image cannot be used; the message lacks the file's name.
         Exception: Whatever a decoder raises on a file that is damaged or no image.
     """
-    try:
-        image = Image.open(file, formats=FORMATS)
-    except UnidentifiedImageError:
-        file.seek(0)
-        if file.read(2) not in _TIFF_ORDERS:
-            raise
+    check_format(file)
+    if file.read(2) in tiff.ORDERS:
         return _decode_tiff(file, managed)
+    image = _open(file)
     check_size(*image.size)
-    if image.format == "TIFF":
-        tags: Any = getattr(image, "tag_v2", {})
-        if max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8 and _photometric(image) <= _RGB:
-            return _decode_tiff(file, managed, image)
-    return _upright(image, *_decode_pillow(file, managed, image))
+    if image.format == "JPEG2000":
+        return _decode_jpeg2000(file, managed, image)
+    colours, opacity = _decode_pillow(file, managed, image)
+    if image.format == "TGA" and not _alpha_bits(file):
+        opacity = None
+    return _upright(image, colours, opacity)
 
 
-def check_size(width: int, height: int) -> None:
-    """Refuses images that are too large to be decoded or too small to be of use."""
-    if width * height > MAX_PIXELS:
-        found, limit = round(width * height / 1e6), MAX_PIXELS // 1_000_000
-        raise InputError(f"has {found} megapixels; at most {limit} can be read: reduce it first")
-    if min(width, height) < MIN_SIDE:
-        raise InputError(
-            f"is {width}×{height} px; at least {MIN_SIDE} px on each side are needed: choose a "
-            "larger image"
-        )
+def _alpha_bits(file: BinaryIO) -> int:
+    """Returns how many bits of a TGA file's pixels are opacity (TGA 2.0, C.4.5, field 5.6)."""
+    file.seek(17)
+    return file.read(1)[0] & 15
+
+
+def _decode_jpeg2000(file: BinaryIO, managed: bool, image: ImageFile.ImageFile) -> Decoded:
+    codestream = jpeg2000.read_codestream(file)
+    bits, held = max(codestream.depths), 16 if image.mode == "I;16" else 8
+    if bits > held or bits == 9:
+        return jpeg2000.decode_deep(file, codestream)
+    colours, opacity = _decode_pillow(file, managed, image)
+    if image.mode == "P" or min(codestream.depths) != bits:
+        return colours, opacity
+    # Pillow shifts samples to the upper bits, where the largest is not quite white.
+    white = (1 << held) - 1
+    scale = np.float32(white / (white & -1 << held - bits))
+    return colours * scale, None if opacity is None else opacity * scale
+
+
+def _profile(file: BinaryIO, image: ImageFile.ImageFile) -> bytes | Shaper | None:
+    place = file.tell()
+    try:
+        return png.shaper_of(file, image) if image.format == "PNG" else _embedded(image)
+    finally:
+        file.seek(place)  # Pillow goes on reading from where it was.
+
+
+def _embedded(image: Image.Image) -> bytes | None:
+    return image.info.get("icc_profile")
 
 
 def _decode_pillow(file: BinaryIO, managed: bool, image: ImageFile.ImageFile) -> Decoded:
     raw = _raw_mode(image)
-    profile = image.info.get("icc_profile") if managed else None
+    if image.format == "PNG" and "transparency" in image.info:
+        image.info["transparency"] = png.key_of(image, raw)
+    profile = _profile(file, image) if managed else None
     if ";16" in raw and image.mode in ("RGB", "RGBA") and image.format in ("PNG", "TIFF"):
         samples = _both_bytes(file, image, raw)
         opacity = _keyed_opacity(image, samples)
-        colours, opacity = _split(_unit_range(samples), opacity, premultiplied=raw[:4] == "RGBa")
+        colours, opacity = split(unit_range(samples), opacity, premultiplied=raw[:4] == "RGBa")
     elif image.mode.startswith(("I", "F")):
         samples = np.asarray(image)[..., None]
         if image.mode == "I":
@@ -121,10 +161,10 @@ def _decode_pillow(file: BinaryIO, managed: bool, image: ImageFile.ImageFile) ->
                 raise InputError("holds 32-bit integers; save it with 8 or 16 bits per channel")
             samples = samples.astype(np.uint16)
         opacity = _keyed_opacity(image, samples)
-        colours, opacity = _split(_unit_range(samples), opacity)
+        colours, opacity = split(unit_range(samples, 12 if ";12" in raw else None), opacity)
     else:
         rgb, opacity = _eight_bits(image)
-        colours = np.asarray(rgb, np.float32) / 255
+        colours = unit_range(np.asarray(rgb))
         if image.mode in ("CMYK", "LAB"):
             profile = None
     return to_srgb(colours, profile), opacity
@@ -142,7 +182,7 @@ def _eight_bits(image: Image.Image) -> tuple[Image.Image, Opacity]:
         image = image.convert("LA")
     if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        return image.convert("RGB"), np.asarray(image.getchannel("A"), np.float32) / 255
+        return image.convert("RGB"), unit_range(np.asarray(image.getchannel("A")))
     return image.convert("RGB"), None
 
 
@@ -156,6 +196,7 @@ def _both_bytes(file: BinaryIO, image: ImageFile.ImageFile, raw: str) -> np.ndar
 
     def read(raw: str) -> np.ndarray:
         with Image.open(file, formats=(image.format or "",)) as half:
+            half.seek(image.tell())
             tile = half.tile[0]  # Deep PNG, and TIFF that is compressed, has no second one.
             args = (raw, *tile.args[1:]) if isinstance(tile.args, tuple) else raw
             half.tile = [tile._replace(args=args)]
@@ -177,88 +218,50 @@ def _keyed_opacity(image: Image.Image, samples: np.ndarray) -> Opacity:
     return None if key is None else (samples != np.array(key)).any(-1).astype(np.float32)
 
 
-def _decode_tiff(
-    file: BinaryIO, managed: bool, image: ImageFile.ImageFile | None = None
-) -> Decoded:
-    """Decodes TIFF of any depth; ``image`` is Pillow's view of the file, where it has one."""
-    import tifffile  # Here, because only deep TIFF files need it.
-
-    file.seek(0)
-    with tifffile.TiffFile(file) as tiff:
-        page: Any = tiff.pages[0]
-        check_size(page.imagewidth, page.imagelength)
-        photometric = int(page.photometric)
-        if photometric > _RGB:
-            raise InputError("is TIFF of an uncommon kind; save it as RGB with 8 or 16 bits")
-        try:
-            samples = page.asarray()
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            return _decode_compressed_tiff(file, managed, image)
-        layout = {"YX": lambda x: x[..., None], "SYX": lambda x: np.moveaxis(x, 0, -1)}
-        samples = layout.get(page.axes, lambda x: x)(samples)
-        values = _unit_range(samples)
-        count = 3 if photometric == _RGB else 1
-        if photometric == _WHITE_IS_ZERO:
-            values[..., :1] = 1 - values[..., :1]
-        kind = page.extrasamples[0] if page.extrasamples else _UNASSOCIATED
-        values = values[..., : count + (kind in (_ASSOCIATED, _UNASSOCIATED))]
-        colours, opacity = _split(values, None, premultiplied=kind == _ASSOCIATED)
-        turn = turning(page.tags.valueof(ExifTags.Base.Orientation, 1))
-        opacity = None if opacity is None else turn(opacity)
-        return turn(to_srgb(colours, page.iccprofile if managed else None)), opacity
-
-
-def _decode_compressed_tiff(
-    file: BinaryIO, managed: bool, image: ImageFile.ImageFile | None
-) -> Decoded:
-    """Decodes what Pillow alone can decompress, in the layouts that it reads right."""
-    tags: Any = getattr(image, "tag_v2", {})
-    planes_apart = tags.get(ExifTags.Base.PlanarConfiguration, 1) != 1
-    if (
-        image is None
-        or planes_apart
-        or _photometric(image) == _WHITE_IS_ZERO
-        or image.mode == "I"
-        or ";12" in _raw_mode(image)
+def _decode_tiff(file: BinaryIO, managed: bool) -> Decoded:
+    place = tiff.find_picture(file)
+    image = _open_page(file, place)
+    if image is not None and (
+        place.page.bitspersample <= 8 or int(place.page.photometric) > tiff.RGB
     ):
-        raise InputError("is compressed in an uncommon way; save the TIFF without compression")
-    return _decode_pillow(file, managed, image)  # Turned by Pillow, as all TIFF files are.
+        return _decode_by_libtiff(file, managed, image)
+    try:
+        return tiff.decode_page(place.page, managed=managed)
+    except tiff.NeedsCodec:
+        if image is None or not _is_plain(place.page, image):
+            raise InputError(
+                'is compressed in an uncommon way; pip install "jaxstyle[formats]" to read it, or '
+                "save the TIFF without compression"
+            ) from None
+        return _decode_by_libtiff(file, managed, image)
 
 
-def _photometric(image: Image.Image) -> int:
-    tags: Any = getattr(image, "tag_v2", {})
-    return tags.get(ExifTags.Base.PhotometricInterpretation, _WHITE_IS_ZERO)
+def _open_page(file: BinaryIO, place: tiff.Place) -> ImageFile.ImageFile | None:
+    """Returns Pillow's view of a page, where it has one."""
+    if place.number is None:
+        return None
+    try:
+        image = _open(file)
+        if place.number:
+            image.seek(place.number)
+        return image
+    except UnidentifiedImageError:
+        return None
 
 
-def _unit_range(samples: np.ndarray) -> np.ndarray:
-    """Brings samples of any type to [0, 1]; floating-point ones must lie there already."""
-    if samples.dtype.kind == "u":
-        return np.divide(samples, np.iinfo(samples.dtype).max, dtype=np.float32)
-    if samples.dtype.kind != "f":
-        raise InputError("holds signed integers; save it with 8 or 16 bits per channel")
-    if not np.isfinite(samples).all():
-        raise InputError("holds NaN or infinite values; save it again without them")
-    low, high = samples.min(), samples.max()
-    if low < -0.1 or high > 1.1:  # What resampling overshoots is clipped; another scale is not.
-        raise InputError(
-            f"holds values from {low:.4g} to {high:.4g}; floating-point images must lie in [0, 1]"
-        )
-    return np.clip(samples, 0, 1).astype(np.float32)
+def _is_plain(page: Any, image: ImageFile.ImageFile) -> bool:
+    """Tells whether a deep page is of a layout that Pillow reads right."""
+    return (
+        int(page.planarconfig) == 1
+        and int(page.photometric) != tiff.WHITE_IS_ZERO
+        and image.mode != "I"
+        and (page.bitspersample % 8 == 0 or ";12" in _raw_mode(image))
+    )
 
 
-def _split(values: np.ndarray, opacity: Opacity, *, premultiplied: bool = False) -> Decoded:
-    """Splits ``f32[h, w, 1 to 4]`` into three colours and opacity, if the latter is among them."""
-    count = values.shape[-1]
-    if count in (2, 4):
-        opacity = values[..., -1]
-        values = values[..., :-1]
-    colours = values if values.shape[-1] == 3 else values.repeat(3, -1)
-    if premultiplied and opacity is not None:
-        divisor = np.where(opacity > 0, opacity, 1)[..., None]
-        colours = np.minimum(colours / divisor, 1)
-    return colours, opacity
+def _decode_by_libtiff(file: BinaryIO, managed: bool, image: ImageFile.ImageFile) -> Decoded:
+    with quiet_library():
+        return _decode_pillow(file, managed, image)  # Turned by Pillow, as all TIFF files are.
 
 
 def _upright(image: Image.Image, colours: Colours, opacity: Opacity) -> Decoded:
@@ -272,16 +275,3 @@ def _orientation(image: Image.Image) -> Any:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:  # A damaged EXIF block is no reason to refuse the picture.
         return 1
-
-
-def turning(orientation: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns what makes an image upright, by EXIF's orientation: 1 to 8, others mean 1."""
-
-    def turn(x: np.ndarray) -> np.ndarray:
-        if orientation in (5, 6, 7, 8):
-            x = x.swapaxes(0, 1)
-        if orientation in (2, 3, 6, 7):
-            x = x[:, ::-1]
-        return x[::-1] if orientation in (3, 4, 7, 8) else x
-
-    return turn

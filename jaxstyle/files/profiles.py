@@ -9,6 +9,7 @@ as browsers do.
 import functools
 import io
 import struct
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,49 +23,97 @@ Colours = Float[np.ndarray, "h w 3"]
 _SRGB_TO_XYZ = np.array(
     [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.7141]]
 )
+SRGB_CHROMATICITIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
+"""x and y of sRGB's white, red, green and blue."""
+
+_MOST_TAGS = 100  # littlecms reads no more.
 _TABLES = {b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B2"}
 _PARAMETERS = {0: "g", 1: "gab", 2: "gabc", 3: "gabcd", 4: "gabcdef"}
 _BAND = 256
 
 
-class _Shaper(NamedTuple):
-    """Tone curves sampled evenly over [0, 1], and the matrix from linear colours to linear sRGB."""
+class Shaper(NamedTuple):
+    """Tone curves from [0, 1] to linear colours, and the matrix from these to linear sRGB."""
 
-    curves: tuple[np.ndarray, ...]
+    curves: tuple[Callable[[np.ndarray], np.ndarray], ...]
     matrix: np.ndarray
 
     def __call__(self, colours: Colours) -> Colours:
-        channels = [
-            np.interp(colours[..., i], np.linspace(0, 1, len(curve)), curve)
-            for i, curve in enumerate(self.curves)
-        ]
+        """Returns sRGB in [0, 1]."""
+        channels = [curve(colours[..., i]) for i, curve in enumerate(self.curves)]
         linear = np.clip(np.stack(channels, -1) @ self.matrix.T, 0, 1)
         low = linear * 12.92
         return np.where(linear <= 0.0031308, low, 1.055 * linear ** (1 / 2.4) - 0.055)
 
 
-def to_srgb(colours: Colours, profile: bytes | None) -> Colours:
+class _Broken(Exception):
+    """A profile that says nothing of use."""
+
+
+def srgb_to_linear(x: np.ndarray) -> np.ndarray:
+    """Undoes the sRGB transfer function, IEC 61966-2-1."""
+    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
+
+
+def from_chromaticities(
+    chromaticities: Sequence[float], curve: Callable[[np.ndarray], np.ndarray]
+) -> Shaper | None:
+    """Makes what turns colours of given primaries into sRGB, white into white.
+
+    Args:
+        chromaticities: x and y of white, red, green and blue.
+        curve: From a channel in [0, 1] to linear light.
+
+    Returns:
+        None if these are no primaries.
+    """
+    try:
+        matrix = np.linalg.solve(_to_xyz(SRGB_CHROMATICITIES), _to_xyz(chromaticities))
+    except (np.linalg.LinAlgError, ZeroDivisionError):
+        return None
+    return Shaper((curve,) * 3, matrix / matrix.sum(1, keepdims=True))
+
+
+def _to_xyz(chromaticities: Sequence[float]) -> np.ndarray:
+    white, *primaries = [
+        np.array([x / y, 1, (1 - x - y) / y])
+        for x, y in zip(chromaticities[::2], chromaticities[1::2], strict=True)
+    ]
+    columns = np.stack(primaries, -1)
+    return columns * np.linalg.solve(columns, white)
+
+
+def to_srgb(colours: Colours, profile: bytes | Shaper | None) -> Colours:
     """Turns RGB values that a profile describes into sRGB (relative colorimetric intent).
 
     Args:
         colours: In [0, 1]; grey images with their value in all three channels.
-        profile: An ICC profile, or None for sRGB.
+        profile: An ICC profile, or what one comes to, or None for sRGB.
 
     Returns:
         sRGB in [0, 1]. The very same values where the profile is sRGB under another name, that is
-        where it moves no colour by as much as one 8-bit step.
+        where it moves no colour by as much as one 8-bit step, or where it is broken.
     """
     if profile is None:
         return colours
+    if isinstance(profile, Shaper):
+        return _shape(colours, profile)
     grey = profile[16:20] == b"GRAY"
     if grey and (colours != colours[..., :1]).any():
         return colours  # The profile belongs to another image.
-    shaper = _parse(profile)
-    if shaper is None:
-        eight_bit = Image.fromarray(np.rint(colours * 255).astype(np.uint8))
-        eight_bit = eight_bit.convert("L") if grey else eight_bit
-        converted = through_littlecms(eight_bit, profile)
-        return colours if converted is None else np.asarray(converted, np.float32) / 255
+    try:
+        shaper = _parse(profile)
+    except _Broken:
+        return colours
+    if shaper is not None:
+        return _shape(colours, shaper)
+    eight_bit = Image.fromarray(np.rint(colours * 255).astype(np.uint8))
+    eight_bit = eight_bit.convert("L") if grey else eight_bit
+    converted = through_littlecms(eight_bit, profile)
+    return colours if converted is None else np.asarray(converted, np.float32) / 255
+
+
+def _shape(colours: Colours, shaper: Shaper) -> Colours:
     probe = np.stack(np.meshgrid(*[np.linspace(0, 1, 17)] * 3), -1).reshape(1, -1, 3)
     if np.abs(shaper(probe) - probe).max() < 1 / 255:
         return colours
@@ -103,17 +152,18 @@ def srgb_profile() -> bytes:
     return bytes(profile)
 
 
-def _parse(profile: bytes) -> _Shaper | None:
-    """Reads tone curves and matrix; returns None where the profile is of another kind."""
+def _parse(profile: bytes) -> Shaper | None:
+    """Reads tone curves and matrix; returns None where the profile is of another kind.
+
+    Raises:
+        _Broken: Its curves or its table of contents make no sense.
+    """
     try:
-        tags = {}
-        for i in range(struct.unpack_from(">I", profile, 128)[0]):
-            name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * i)
-            tags[name] = profile[offset : offset + size]
+        tags = _tags(profile)
         if profile[20:24] != b"XYZ " or _TABLES & tags.keys():
             return None
         if profile[16:20] == b"GRAY":
-            return _Shaper((_curve(tags[b"kTRC"]),) * 3, np.eye(3))
+            return Shaper((_curve(tags[b"kTRC"]),) * 3, np.eye(3))
         if profile[16:20] != b"RGB ":
             return None
         to_xyz = np.stack([_xyz(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")], -1)
@@ -123,27 +173,47 @@ def _parse(profile: bytes) -> _Shaper | None:
         if np.abs(white - 1).max() > 0.02:
             return None
         # Profiles differ in the last digits of D50; white must stay white to the last digit.
-        return _Shaper(curves, matrix / white)
+        return Shaper(curves, matrix / white)
     except (struct.error, KeyError, ValueError):
         return None
 
 
-def _fixed(data: bytes, offset: int, count: int) -> np.ndarray:
+def _tags(profile: bytes) -> dict[bytes, memoryview]:
+    """Returns the profile's parts, which may overlap, without copying them."""
+    view = memoryview(profile)
+    (count,) = struct.unpack_from(">I", profile, 128)
+    if count > _MOST_TAGS:
+        raise _Broken
+    entries = [struct.unpack_from(">4sII", profile, 132 + 12 * i) for i in range(count)]
+    return {name: view[offset : offset + size] for name, offset, size in entries}
+
+
+def _fixed(data: memoryview, offset: int, count: int) -> np.ndarray:
     return np.array(struct.unpack_from(f">{count}i", data, offset)) / 65536
 
 
-def _xyz(tag: bytes) -> np.ndarray:
+def _xyz(tag: memoryview) -> np.ndarray:
     return _fixed(tag, 8, 3)
 
 
-def _curve(tag: bytes) -> np.ndarray:
+def _curve(tag: memoryview) -> Callable[[np.ndarray], np.ndarray]:
+    """Reads a tone curve, sampled evenly over [0, 1]."""
+    with np.errstate(all="ignore"):
+        values = _sampled(tag)
+    if not np.isfinite(values).all() or values.min() == values.max():
+        raise _Broken
+    places = np.linspace(0, 1, len(values))
+    return lambda x: np.interp(x, places, values)
+
+
+def _sampled(tag: memoryview) -> np.ndarray:
     """Samples a tone curve (ICC.1:2010, 10.5 ``curv`` and 10.15 ``para``)."""
     x = np.linspace(0, 1, 4096)
     if tag[:4] == b"curv":
         (count,) = struct.unpack_from(">I", tag, 8)
         if count == 0:
             return x
-        values = np.array(struct.unpack_from(f">{count}H", tag, 12))
+        values = np.frombuffer(tag, ">u2", count, 12)
         return x ** (values[0] / 256) if count == 1 else values / 65535
     if tag[:4] != b"para":
         raise ValueError("neither of the two kinds of tone curve")

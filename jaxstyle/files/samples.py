@@ -1,0 +1,108 @@
+"""Samples as files hold them: limits of size, scaling to [0, 1], opacity apart, upright."""
+
+import contextlib
+import math
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from jaxstyle.errors import InputError
+from jaxstyle.resize import MIN_SIDE
+
+MAX_PIXELS = 178_000_000
+"""Larger images are refused before they are decoded; Pillow's own limit is a little above."""
+
+Colours: TypeAlias = np.ndarray
+Opacity: TypeAlias = np.ndarray | None
+Decoded: TypeAlias = tuple[Colours, Opacity]
+
+_STDERR = 2
+_ALIGNMENT = 64
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuses images that are too large to be decoded or too small to be of use."""
+    if width * height > MAX_PIXELS:
+        found, limit = round(width * height / 1e6), MAX_PIXELS // 1_000_000
+        raise InputError(f"has {found} megapixels; at most {limit} can be read: reduce it first")
+    if min(width, height) < MIN_SIDE:
+        raise InputError(
+            f"is {width}×{height} px; at least {MIN_SIDE} px on each side are needed: choose a "
+            "larger image"
+        )
+
+
+def unit_range(samples: np.ndarray, bits: int | None = None) -> np.ndarray:
+    """Brings samples of any type to [0, 1]; floating-point ones must lie there already.
+
+    Args:
+        samples: Of any shape.
+        bits: How many bits unsigned samples have; all of their type if None.
+    """
+    if samples.dtype.kind == "u":
+        largest = (1 << (bits or 8 * samples.itemsize)) - 1
+        return np.divide(samples, largest, dtype=np.float32, out=_aligned(samples.shape))
+    if samples.dtype.kind != "f":
+        raise InputError("holds signed integers; save it with 8 or 16 bits per channel")
+    if not np.isfinite(samples).all():
+        raise InputError("holds NaN or infinite values; save it again without them")
+    low, high = samples.min(), samples.max()
+    if low < -0.1 or high > 1.1:  # What resampling overshoots is clipped; another scale is not.
+        raise InputError(
+            f"holds values from {low:.4g} to {high:.4g}; floating-point images must lie in [0, 1]"
+        )
+    return np.clip(samples, 0, 1).astype(np.float32)
+
+
+def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+    """Returns an array whose memory XLA takes over as it is, because it begins where it may."""
+    size = 4 * math.prod(shape)
+    memory = np.empty(size + _ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % _ALIGNMENT
+    return memory[start : start + size].view(np.float32).reshape(shape)
+
+
+def split(values: np.ndarray, opacity: Opacity, *, premultiplied: bool = False) -> Decoded:
+    """Splits ``f32[h, w, 1 to 4]`` into three colours and opacity, if the latter is among them."""
+    count = values.shape[-1]
+    if count in (2, 4):
+        opacity = values[..., -1]
+        values = values[..., :-1]
+    colours = values if values.shape[-1] == 3 else values.repeat(3, -1)
+    if premultiplied and opacity is not None:
+        colours /= np.where(opacity > 0, opacity, 1)[..., None]
+        np.minimum(colours, 1, out=colours)
+    return colours, opacity
+
+
+def turning(orientation: Any) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns what makes an image upright, by EXIF's orientation: 1 to 8, others mean 1."""
+
+    def turn(x: np.ndarray) -> np.ndarray:
+        if orientation in (5, 6, 7, 8):
+            x = x.swapaxes(0, 1)
+        if orientation in (2, 3, 6, 7):
+            x = x[:, ::-1]
+        return x[::-1] if orientation in (3, 4, 7, 8) else x
+
+    return turn
+
+
+@contextlib.contextmanager
+def quiet_library() -> Iterator[None]:
+    """Drops what a C library prints to stderr; Python has no other hold of it."""
+    try:
+        kept = os.dup(_STDERR)
+    except OSError:  # There is no stderr to print to.
+        yield
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, _STDERR)
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+        os.close(nothing)
