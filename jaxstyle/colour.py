@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image
-from jaxstyle.errors import InputError
+from jaxstyle.errors import check_choice
 
 Colour = Literal["style", "content", "luminance", "match"]
 """Whose colours the result has; see :func:`recolour`."""
@@ -174,11 +174,6 @@ def _into_gamut(image: Image) -> Image:
     return jnp.clip(grey + jnp.minimum(kept, 1.0) * chroma, 0.0, 1.0)
 
 
-def _check(mode: str) -> None:
-    if mode not in get_args(Colour):
-        raise InputError(f"colour {mode!r}: unknown; choose {', '.join(get_args(Colour))}")
-
-
 def recolour(
     mode: Colour, content: Image, styles: Sequence[Image]
 ) -> tuple[Image, tuple[Image, ...]]:
@@ -205,7 +200,7 @@ def recolour(
         >>> bool(jnp.allclose(matched.mean((0, 1)), content.mean((0, 1)), atol=1e-3))
         True
     """
-    _check(mode)
+    check_choice("colour", mode, get_args(Colour))
     if mode == "style":
         return content, tuple(styles)
     match = {
@@ -244,5 +239,5 @@ def restore(
         >>> bool(jnp.allclose(luminance(restored), luminance(image), atol=1e-6))
         True
     """
-    _check(mode)
+    check_choice("colour", mode, get_args(Colour))
     return _into_gamut(with_luminance(content, image)) if mode == "luminance" else image

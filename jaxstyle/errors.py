@@ -1,5 +1,8 @@
 """The one exception that means: what was handed in cannot be used."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class InputError(ValueError):
     """Bad input, told in one line: which file or option, what is wrong with it, what to do.
@@ -11,3 +14,35 @@ class InputError(ValueError):
         Traceback (most recent call last):
         jaxstyle.errors.InputError: photo.jpg: is empty; choose another file
     """
+
+
+def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> InputError:
+    """Returns the error for a value that is none of the known ones, with the one probably meant.
+
+    Args:
+        what: The option, or the kind of thing.
+        value: What was given.
+        choices: What could have been.
+        more: What else could have been, after a comma.
+
+    Examples:
+        >>> raise unknown("padding", "zero", ["zeros", "circular"])
+        Traceback (most recent call last):
+        jaxstyle.errors.InputError: padding 'zero': unknown, perhaps zeros; choose zeros, circular
+    """
+    choices = list(choices)
+    # Other libraries name a layer after its rectifier.
+    near = difflib.get_close_matches(str(value).replace("relu", "conv"), choices, 1)
+    meant = "".join(f", perhaps {choice}" for choice in near)
+    return InputError(f"{what} {value!r}: unknown{meant}; choose {', '.join(choices)}{more}")
+
+
+def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
+    """Refuses a value that is none of the choices.
+
+    Raises:
+        InputError: It is not.
+    """
+    choices = list(choices)
+    if value not in choices:
+        raise unknown(what, value, choices)

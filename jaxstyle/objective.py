@@ -6,7 +6,7 @@ weight or picture never recompiles and ``vmap`` runs over them.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 from flax import struct
@@ -14,10 +14,11 @@ from jaxtyping import ArrayLike
 
 from jaxstyle.arrays import Features, Image, Masks
 from jaxstyle.compilation import jit
+from jaxstyle.errors import check_choice, unknown
 from jaxstyle.normalisation import Normalisation
 from jaxstyle.stats import Gram, Statistic, encode_in_strips
 from jaxstyle.variation import Variation
-from jaxstyle.vgg import Encoder, encode, prepare, truncate
+from jaxstyle.vgg import IMAGE, LAYER, Encoder, encode, prepare, truncate
 
 Memory = Literal["high", "low"]
 
@@ -48,6 +49,11 @@ class Objective:
     tv: Variation = "l2"
     normalise_gradients: bool = False
     memory: Memory = "high"
+
+    def __post_init__(self) -> None:
+        for name, choices in (("normalisation", Normalisation), ("tv", Variation)):
+            check_choice(name, getattr(self, name), get_args(choices))
+        check_choice("memory", self.memory, get_args(Memory))
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -109,6 +115,16 @@ class LossWeights:
     tv: ArrayLike = 5.0
     content_layers: Mapping[str, ArrayLike] = struct.field(default_factory=dict)
     style_layers: Mapping[str, ArrayLike] = struct.field(default_factory=lambda: dict(_BALANCE))
+
+    def check_layers(self, objective: Objective) -> None:
+        """Refuses weights of what is no layer; those of layers that the objective lacks wait.
+
+        Raises:
+            InputError: A name is none of the objective's, and not like any layer's.
+        """
+        for name in (*self.content_layers, *self.style_layers):
+            if name not in (IMAGE, *objective.layers) and not LAYER.fullmatch(name):
+                raise unknown("loss weight of layer", name, objective.layers)
 
     def of_content(self, layer: str) -> ArrayLike:
         """Returns the weight of a content layer."""

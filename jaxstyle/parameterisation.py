@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image
-from jaxstyle.errors import InputError
+from jaxstyle.errors import unknown
 from jaxstyle.fourier import apply_filter
 from jaxstyle.preprocessing import PREPROCESSINGS
 from jaxstyle.vgg import Encoder
@@ -53,7 +53,7 @@ def to_image(variable: Variable, z: Image, encoder: Encoder) -> Image:
         return PREPROCESSINGS[encoder.preprocessing].denormalise(z)
     if variable == "fourier":
         return _synthesise(z)
-    raise InputError(f"variable {variable!r}: unknown; choose {', '.join(get_args(Variable))}")
+    raise unknown("variable", variable, get_args(Variable))
 
 
 def from_image(variable: Variable, image: Image, encoder: Encoder) -> Image:

@@ -1,11 +1,12 @@
 """What stands between two blocks of a network: halving, with gradients from what is kept anyway."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
 
 from jaxstyle.arrays import Feature
+from jaxstyle.errors import check_choice
 
 Pooling = Literal["max", "average", "l2"]
 
@@ -52,7 +53,11 @@ def pool(x: Feature, pooling: Pooling) -> Feature:
 
     Returns:
         ``f32[h // 2, w // 2, c]``.
+
+    Raises:
+        InputError: The pooling is unknown.
     """
+    check_choice("pooling", pooling, get_args(Pooling))
     if pooling == "max":
         return _max_pool(x)
     corners = _corners(x)

@@ -8,7 +8,7 @@ factor 255 to their degree in the weight.
 import math
 from typing import NamedTuple
 
-from jaxstyle.errors import InputError
+from jaxstyle.errors import unknown
 from jaxstyle.recipe import LayerWeights, Recipe
 from jaxstyle.texture import SCHEDULE
 
@@ -200,5 +200,5 @@ def preset(name: str) -> Recipe:
         100
     """
     if name not in PRESETS:
-        raise InputError(f"preset {name!r}: unknown; choose {', '.join(PRESETS)}")
+        raise unknown("preset", name, PRESETS)
     return PRESETS[name].recipe

@@ -13,7 +13,7 @@ from typing import Any, Literal, TypeAlias, cast, get_args, get_type_hints
 from jaxstyle import resize, solvers, stats
 from jaxstyle.colour import Colour
 from jaxstyle.convolution import Precision
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, check_choice
 from jaxstyle.normalisation import Normalisation
 from jaxstyle.objective import LossWeights, Memory, Objective
 from jaxstyle.parameterisation import Variable
@@ -273,9 +273,8 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         c for option in options for c in (get_args(option) or ([option] * isinstance(option, str)))
     ]
     if choices:
-        if value in choices:
-            return value
-        raise InputError(f"{name} {value!r}: unknown; choose {', '.join(choices)}")
+        check_choice(name, value, choices)
+        return value
     if kind != LayerWeights and any(type(value) is option for option in options):
         return value
     raise InputError(f"{name} {value!r}: not of the kind that it should be; see jaxstyle --help")

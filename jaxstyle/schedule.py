@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxstyle import resize
 from jaxstyle.arrays import Image
 from jaxstyle.colour import match_colour
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, unknown
 from jaxstyle.preprocessing import PREPROCESSINGS
 
 Init = Literal["content", "matched", "style", "noise", "grey"]
@@ -138,7 +138,7 @@ def initial_image(
     if not isinstance(init, str):
         return resize.resize(init, shape)
     if init not in get_args(Init):
-        raise InputError(f"init {init!r}: unknown; choose {', '.join(get_args(Init))}, or an image")
+        raise unknown("init", init, get_args(Init), ", or an image")
     if init == "noise":
         return jax.random.uniform(jax.random.key(seed), (*shape, 3), jnp.float32)
     if init == "grey":

@@ -83,6 +83,7 @@ def loss_terms(
     objective: Objective,
 ) -> LossTerms:
     """Returns the weighted terms of the loss; see :func:`loss`."""
+    loss_weights.check_layers(objective)
     features, sums = objective.encode(encoder, image, targets.masks)
     style = {name: features[name] for name in objective.style_layers if name not in sums}
     kept = {name: features[name] for name in objective.content_layers}

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image, Scalar
-from jaxstyle.errors import InputError
+from jaxstyle.errors import unknown
 
 Variation = Literal["l1", "l2", "isotropic^1.25", "nine-point"]
 
@@ -64,4 +64,4 @@ def total_variation(image: Image, kind: Variation = "l2", *, wrap: bool = False)
         if not wrap:
             dx, dy = dx[:-1], dy[:, :-1]
         return jnp.power(jnp.square(dx) + jnp.square(dy), 1.25).sum()
-    raise InputError(f"TV {kind!r}: unknown; choose {', '.join(get_args(Variation))}")
+    raise unknown("tv", kind, get_args(Variation))

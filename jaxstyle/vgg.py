@@ -8,8 +8,10 @@ Layout is HWC, kernels are HWIO.
 """
 
 import dataclasses
+import re
 from collections.abc import Iterable
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, get_args
 
 import flax.linen as nn
 import jax
@@ -19,12 +21,14 @@ from flax import struct
 from jaxstyle import convolution
 from jaxstyle.arrays import Feature, Features, Image, Params
 from jaxstyle.convolution import Kernels, Pad, Precision, adjoint_kernel, conv_relu
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, check_choice
 from jaxstyle.pooling import Pooling, pool
 from jaxstyle.preprocessing import PREPROCESSINGS
 
 Padding = Literal["zeros", "replicate", "replicate-first", "circular"]
 
+LAYER = re.compile(r"conv([1-9])_([1-9]\d?)")
+"""Names of convolution layers: block and number."""
 IMAGE = "image"
 """The pseudo-layer whose features are the normalised pixels and a constant 1."""
 
@@ -60,6 +64,7 @@ class _Conv(nn.Module):
 
 def pad_by(padding: Padding, x: Feature, pad: Pad) -> Feature:
     """Puts rows and columns around a feature map: as many above as below, and left as right."""
+    check_choice("padding", padding, get_args(Padding))
     if padding == "zeros":
         return jnp.pad(x, (*((n, n) for n in pad), (0, 0)))
     # One axis after the other, and none in vain: the gradient of jnp.pad's modes writes an image of
@@ -71,9 +76,7 @@ def pad_by(padding: Padding, x: Feature, pad: Pad) -> Feature:
 
 
 def _extend(padding: Padding, x: Feature, n: int, axis: int) -> Feature:
-    def cut(start: int, stop: int | None) -> Feature:
-        return jax.lax.slice_in_dim(x, start, stop, axis=axis)
-
+    cut = partial(jax.lax.slice_in_dim, x, axis=axis)
     if padding == "circular":
         parts = [cut(-n, None), x, cut(0, n)]
     else:
@@ -197,13 +200,10 @@ def truncate(encoder: Encoder, layers: Iterable[str]) -> Encoder:
     Raises:
         InputError: A layer is none of the encoder's.
     """
-    names = encoder.layers
-    positions = [0]
+    names, layers = encoder.layers, list(layers)
     for layer in layers:
-        if layer not in names:
-            raise InputError(f"layer {layer!r}: unknown; this encoder has {', '.join(names)}")
-        positions.append(names.index(layer))
-    kept = names[1 : max(positions) + 1]
+        check_choice("layer", layer, names)
+    kept = names[1 : max(map(names.index, layers), default=0) + 1]
     return dataclasses.replace(encoder, params={name: encoder.params[name] for name in kept})
 
 
@@ -285,11 +285,11 @@ def fit(encoder: Encoder, image: Image, layers: Iterable[str]) -> Encoder:
         InputError: A layer is none of the encoder's, or the image is too small for it.
     """
     encoder = truncate(encoder, layers)
-    deepest = encoder.layers[-1]
+    (height, width), deepest = image.shape[:2], encoder.layers[-1]
     smallest = 2 ** (block_of(deepest) - 1)
-    if min(image.shape[:2]) < smallest:
-        size = f"{image.shape[1]}×{image.shape[0]}"
-        raise InputError(f"image of {size} px: too small for {deepest}; at least {smallest} px")
+    if min(height, width) < smallest:
+        size = f"{width}×{height} px"
+        raise InputError(f"image of {size}: too small for {deepest}; at least {smallest} px")
     return encoder
 
 

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, check_choice
 from jaxstyle.preprocessing import PREPROCESSINGS
 from jaxstyle.pretrained.from_keras import read_keras
 from jaxstyle.pretrained.from_torch import read_pickle, read_safetensors
@@ -128,9 +128,8 @@ def convert(
         InputError: The source cannot be read or holds no VGG network, or the destination exists.
     """
     source, destination = Path(source), Path(destination)
-    if preprocessing not in (None, *PREPROCESSINGS):
-        choices = " or ".join(PREPROCESSINGS)
-        raise InputError(f"preprocessing {preprocessing!r}: unknown; choose {choices}")
+    if preprocessing is not None:
+        check_choice("preprocessing", preprocessing, PREPROCESSINGS)
     if destination.exists() and not overwrite:
         raise InputError(f"{destination}: exists; choose another name or allow overwriting it")
     found = read_foreign(source)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from jaxstyle.convolution import Precision
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, check_choice, unknown
 from jaxstyle.pooling import Pooling
 from jaxstyle.pretrained.convert import file_sha256
 from jaxstyle.pretrained.download import DownloadProgress, cached_file, read_original
@@ -57,13 +57,8 @@ def encoder_file(name: str | os.PathLike[str], cache: str | os.PathLike[str] | N
         )
     if path.suffix or path.name != name:
         raise InputError(f"{name}: no such file")
-    choices = ", ".join([PACKAGED, *(n for n in sources() if n != PACKAGED), RANDOM])
-    raise InputError(f"encoder {name!r}: unknown; choose {choices}, or a file of ours (.h5)")
-
-
-def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise InputError(f"{option} {value!r}: unknown; choose {' or '.join(choices)}")
+    choices = [PACKAGED, *(n for n in sources() if n != PACKAGED), RANDOM]
+    raise unknown("encoder", name, choices, ", or a file of ours (.h5)")
 
 
 def load_encoder(
@@ -101,9 +96,9 @@ def load_encoder(
         ('max', 'conv5_3')
     """
     if pooling is not None:
-        _check_choice("pooling", pooling, get_args(Pooling))
-    _check_choice("padding", padding, get_args(Padding))
-    _check_choice("precision", precision, get_args(Precision))
+        check_choice("pooling", pooling, get_args(Pooling))
+    check_choice("padding", padding, get_args(Padding))
+    check_choice("precision", precision, get_args(Precision))
     if name == RANDOM:
         pooling = pooling or NARROW.pooling
         network = NARROW.clone(pooling=pooling, padding=padding, precision=precision)

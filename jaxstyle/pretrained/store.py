@@ -9,7 +9,6 @@ cannot contradict them.
 
 import hashlib
 import os
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from jaxstyle.atomic import replacing
 from jaxstyle.errors import InputError
 from jaxstyle.pooling import Pooling
 from jaxstyle.preprocessing import PREPROCESSINGS
-from jaxstyle.vgg import VGG, Encoder
+from jaxstyle.vgg import LAYER, VGG, Encoder
 
 FORMAT = "jaxstyle-encoder"
 FORMAT_VERSION = 1
@@ -34,7 +33,6 @@ Arrays = dict[str, dict[str, np.ndarray]]
 
 _OURS = ("format", "format_version", "preprocessing", "pooling", "fingerprint")
 _PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
-_LAYER = re.compile(r"conv([1-9])_([1-9]\d?)")
 
 
 def infer_network(params: Arrays, where: str, pooling: Pooling = "max") -> VGG:
@@ -51,7 +49,7 @@ def infer_network(params: Arrays, where: str, pooling: Pooling = "max") -> VGG:
     """
     blocks = Counter()
     for name in params:
-        match = _LAYER.fullmatch(name)
+        match = LAYER.fullmatch(name)
         if match is None:
             raise InputError(f"{where}: {name!r} is no layer of a VGG network, as conv1_1 is")
         blocks[int(match[1])] += 1
