@@ -34,7 +34,7 @@ def _layers(weights: tuple[float, ...], names: tuple[str, ...] = _FIRSTS) -> Lay
 PRESETS = {
     "default": Preset("jaxstyle's own; docs/recipe.md tells how it was chosen", Recipe()),
     "draft": Preset(
-        "The default, small and in few iterations: a preview", Recipe(size=320, iterations=25)
+        "The default, small and in few iterations: a preview", Recipe(size=256, iterations=30)
     ),
     "best": Preset(
         "The default, larger and to its end: as good as it gets",
