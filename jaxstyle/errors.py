@@ -16,7 +16,7 @@ class InputError(ValueError):
     """
 
 
-def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> InputError:
+def unknown(what: str, value: object, choices: Iterable[str], more: str = "") -> InputError:
     """Returns the error for a value that is none of the known ones, with the one probably meant.
 
     Args:
@@ -37,7 +37,7 @@ def unknown(what: str, value: str, choices: Iterable[str], more: str = "") -> In
     return InputError(f"{what} {value!r}: unknown{meant}; choose {', '.join(choices)}{more}")
 
 
-def check_choice(what: str, value: str, choices: Iterable[str]) -> None:
+def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
     """Refuses a value that is none of the choices.
 
     Raises:

@@ -331,5 +331,5 @@ def test_refusals(tmp_path, encoder):
         convert(ours, tmp_path / "new.h5")
     with pytest.raises(InputError, match="exists"):
         convert(ours, ours)
-    with pytest.raises(InputError, match=r"'vgg'.*caffe or torch"):
+    with pytest.raises(InputError, match=r"'vgg'.*caffe, torch"):
         convert(ours, tmp_path / "new.h5", preprocessing="vgg")
