@@ -51,7 +51,7 @@ def vary(setting: str, *values: Any, **also: Any) -> dict[str, Cell]:
 # Of each sheet of docs/recipe.md, how the default recipe was chosen, its cells by caption.
 CHOICES: dict[str, dict[str, Cell]] = {
     "style_weight": vary("style_weight", 6.0, 20.0, 60.0, 200.0, 600.0),
-    "tv": vary("tv_weight", 0.0, 5.0, 50.0, 500.0),
+    "tv": vary("tv_weight", 0.0, 5.0, 200.0, 2000.0),
     "palette": {
         f"palette layer times {w}": Cell({"style_layers": {**LAYERS, "image": w}})
         for w in (0.0, 1.0, 20.0, 200.0)
@@ -99,10 +99,10 @@ CONTROLS: dict[str, dict[str, Cell]] = {
     "style_scale": vary("style_scale", 0.5, 1.0, 2.0),
     "tv_kinds": {
         "none": Cell({"tv_weight": 0.0}),
-        "l1, 1": Cell({"tv": "l1", "tv_weight": 1.0}),
-        "l2, 50": Cell({"tv_weight": 50.0}),
-        "isotropic^1.25, 100": Cell({"tv": "isotropic^1.25", "tv_weight": 100.0}),
-        "nine-point, 50": Cell({"tv": "nine-point", "tv_weight": 50.0}),
+        "l1, 10": Cell({"tv": "l1", "tv_weight": 10.0}),
+        "l2, 500": Cell({"tv_weight": 500.0}),
+        "isotropic^1.25, 1000": Cell({"tv": "isotropic^1.25", "tv_weight": 1000.0}),
+        "nine-point, 500": Cell({"tv": "nine-point", "tv_weight": 500.0}),
     },
     "solvers": {
         "lbfgs": Cell(),
