@@ -1,5 +1,6 @@
 """What a run paints from: a content image, styles, their shares and their masks."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -81,8 +82,10 @@ def make_sources(
     shares = [1.0] * len(styles) if blend is None else list(blend)
     if len(shares) != len(styles):
         raise InputError(f"blend: {len(shares)} numbers for {len(styles)} styles; give as many")
-    if min(shares) < 0 or not 0 < sum(shares) < float("inf"):
+    if not (all(0 <= share < math.inf for share in shares) and any(shares)):
         raise InputError("blend: no shares; give numbers ≥ 0, not all of them 0")
+    # Before they become float32, which may not hold them.
+    shares = [share / max(shares) for share in shares]
     _check_masks(shares, content_masks, style_masks)
     masks = None if style_masks is None else list(style_masks)
     # Of one type, whatever they were computed from, or they would compile again.

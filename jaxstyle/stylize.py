@@ -64,12 +64,14 @@ class Result(NamedTuple):
         status: ``finished``; ``converged`` before, when no step lowered the loss any further;
             ``stopped`` by the callback; or ``non-finite``, when the loss or its gradient overflowed
             and ``image`` is the last good one.
+        overflowed: Where that happened: the names of terms, or ``gradient``; else nothing.
     """
 
     image: Image
     terms: LossTerms
     evaluations: int
     status: Status
+    overflowed: tuple[str, ...] = ()
 
 
 def check_combination(objective: Objective, solver: Solver, variable: Variable) -> None:
@@ -91,6 +93,15 @@ def _status(state: SolverState) -> Status:
     if not state.finite:
         return "non-finite"
     return "converged" if state.stuck else "finished"
+
+
+def _overflowed(chunk: Chunk) -> tuple[str, ...]:
+    """Returns what was not finite in the step behind the last good one."""
+    if chunk.state.finite:
+        return ()
+    terms = np.asarray(chunk.terms)[int(chunk.step)]
+    names = zip(LossTerms._fields, np.isfinite(terms), strict=True)
+    return tuple(name for name, finite in names if not finite) or ("gradient",)
 
 
 def _progress(scales: list[Scale], step: int, chunk: Chunk) -> Progress:
@@ -211,7 +222,8 @@ def stylize(
         if status in ("stopped", "non-finite"):
             break
     image = restore(colour, jnp.clip(resize.resize(image, shape), 0.0, 1.0), content)
-    return Result(image, LossTerms(*np.concatenate(terms).T), evaluations, status)
+    overflowed = () if chunk is None else _overflowed(chunk)
+    return Result(image, LossTerms(*np.concatenate(terms).T), evaluations, status, overflowed)
 
 
 def _ahead(prepare: Callable[[Scale], Data], scales: list[Scale]) -> Iterator[tuple[Scale, Data]]:

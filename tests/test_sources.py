@@ -81,7 +81,13 @@ def test_a_region_without_a_style_is_refused(blend, style_masks, refused):
 
 def test_shares_are_alike_unless_told():
     assert make_sources(CONTENT, [STYLE] * 3).blend.tolist() == [1, 1, 1]
-    assert make_sources(CONTENT, [STYLE] * 2, [3.0, 1.0]).blend.tolist() == [3, 1]
+    assert make_sources(CONTENT, [STYLE] * 2, [4.0, 1.0]).blend.tolist() == [1, 0.25]
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-40, 1e38, 1e308])
+def test_shares_beyond_float32_are_shares(scale):
+    blend = make_sources(CONTENT, [STYLE] * 2, [scale, scale]).blend
+    assert blend.tolist() == [1, 1]
 
 
 def test_everything_shrinks_in_proportion():

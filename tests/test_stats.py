@@ -68,6 +68,28 @@ def test_gram_of_many_positions_agrees_with_numpy(rng, shape, masked):
 # Wasserstein
 
 
+def coloured(rng, kind, channels, size=32):
+    """Features of a picture of one colour, nearly one, or two, as large as VGG's."""
+    one, two = rng.uniform(0, 300, (2, channels)) * (rng.uniform(size=(2, channels)) > 0.5)
+    upper = (np.arange(size) < size // 2)[:, None, None]
+    flat = np.where(upper, one, two if kind == "two" else one) * np.ones((size, size, 1))
+    noise = {"nearly": 1e-3, "noisy": 30.0}.get(kind, 0.0)
+    return f32(flat + noise * rng.normal(size=flat.shape))
+
+
+@pytest.mark.parametrize("channels", [4, 64, 256])
+@pytest.mark.parametrize("style", ["flat", "nearly", "two", "noisy"])
+@pytest.mark.parametrize("content", ["flat", "nearly", "two", "noisy"])
+def test_wasserstein_of_flat_pictures_is_finite(rng, content, style, channels):
+    """Within what float32 knows of a covariance beside the square of its mean."""
+    x, s = coloured(rng, content, channels), coloured(rng, style, channels)
+    value, gradient = with_gradient(js.Wasserstein(), x, s)
+    assert np.isfinite(gradient).all()
+    expected = oracles.wasserstein(np.float64(x), np.float64(s))
+    scale = np.square(np.float64(s)).sum(-1).mean()
+    assert abs(float(value) - expected) <= 5e-3 * (expected + scale)
+
+
 @pytest.mark.parametrize("scale", [0.1, 1.0, 100.0])
 @pytest.mark.parametrize("kind", ["well", "ill", "deficient"])
 @pytest.mark.parametrize("shape", [(9, 8, 3), (12, 12, 16), (12, 13, 64), (5, 6, 64)], ids=str)

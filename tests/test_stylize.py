@@ -119,6 +119,8 @@ def test_overflow_keeps_the_last_good_image(encoder, pictures, solver):
     assert result.status == "non-finite"
     assert np.all(np.isfinite(result.image))
     assert np.all(np.isfinite(np.stack(result.terms)))
+    # By the gradient alone, where the term itself is just below float32's end.
+    assert result.overflowed in [("style",), ("gradient",)]
 
 
 def test_overflow_on_the_way(encoder, pictures, monkeypatch):
@@ -137,6 +139,7 @@ def test_overflow_on_the_way(encoder, pictures, monkeypatch):
     assert result.status == "non-finite"
     assert float(jnp.abs(result.image - content).max()) <= 0.05
     assert len(result.terms.style) == 4
+    assert result.overflowed == ("tv",)
 
 
 def test_bad_numbers_are_refused(encoder, pictures):

@@ -17,6 +17,14 @@ from jaxstyle.errors import InputError
 from jaxstyle.recipe import Recipe
 from jaxstyle.schedule import Init
 
+# What to try where a term is not finite.
+_SMALLER = {
+    "content": "a smaller --content-weight",
+    "style": "a smaller --style-weight",
+    "tv": "a smaller --tv-weight",
+    "gradient": "smaller weights",
+}
+
 
 def keep_programs(cache: Path | None) -> None:
     """Keeps traces in the cache folder and, unless JAX was told of another, compiled programs."""
@@ -78,10 +86,14 @@ def paint(
     if result.status == "non-finite":
         # Said even if quiet: the picture is not what was asked for.
         report.console().print(
-            f"stopped after {steps} iterations: the loss or its gradient is "
-            "not finite; saving the last good image (smaller weights may help)"
+            f"stopped after {steps} iterations: not finite is the loss's {_named(result)}; saving "
+            f"the last good image; try {_SMALLER[result.overflowed[0]]}"
         )
     return result
+
+
+def _named(result: js.Result) -> str:
+    return " and ".join(result.overflowed) + (" term" * (result.overflowed != ("gradient",)))
 
 
 def settings(
@@ -103,4 +115,7 @@ def settings(
 
 def exit_code(result: js.Result) -> int:
     """Returns the exit code that tells how a run ended."""
-    return 130 if result.status == "stopped" else 0
+    if result.status == "stopped":
+        return 130
+    # The photograph as it was is not what was asked for.
+    return int(result.status == "non-finite" and not len(result.terms.style))

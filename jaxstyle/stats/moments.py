@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 from jaxstyle.arrays import Feature, Scalar
 from jaxstyle.stats.base import Mask, blended, per_position
 from jaxstyle.stats.gram import gram
-from jaxstyle.stats.roots import fidelity
+from jaxstyle.stats.roots import fidelity, made_definite
 
 Vector = Float[Array, "_"]
 Matrix = Float[Array, "_ _"]
@@ -88,7 +88,8 @@ class Wasserstein:
     def _normal(self, moments: Moments) -> tuple[Vector, Matrix]:
         mean, second = moments
         ridge = jnp.maximum(self.ridge, _ROUNDING * jnp.trace(second))
-        return mean, second - jnp.outer(mean, mean) + ridge * jnp.eye(len(mean), dtype=mean.dtype)
+        covariance = second - jnp.outer(mean, mean) + ridge * jnp.eye(len(mean), dtype=mean.dtype)
+        return mean, made_definite(covariance, ridge)
 
     def target(
         self,

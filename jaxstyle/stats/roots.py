@@ -40,6 +40,42 @@ def polar_factor(matrix: Matrix) -> Matrix:
     return jax.lax.fori_loop(0, _STEPS, iterate, matrix / jnp.linalg.norm(matrix))
 
 
+# Tenfold steps, up to more than any sum loses.
+_SHIFTS = 6
+
+
+def made_definite(covariance: Matrix, least: Scalar) -> Matrix:
+    """Returns ``Σ + δI``, with a ``δ`` that makes up for what rounding took off.
+
+    ``δ`` is 0, or ``least``, or tenfold, … until there is a Cholesky factor. It has no derivative.
+
+    Args:
+        covariance: ``Σ``, symmetric, and definite but for rounding.
+        least: The first ``δ`` that is tried, > 0.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> definite = made_definite(jnp.diag(jnp.array([1.0, -2e-3])), jnp.float32(1e-4))
+        >>> [round(float(x), 4) for x in jnp.diagonal(definite)]
+        [1.01, 0.008]
+    """
+    # Behind a barrier, or XLA computes it again, rounds otherwise, and the factor may be gone.
+    covariance = jax.lax.optimization_barrier(covariance)
+    frozen = jax.lax.stop_gradient(covariance)
+    identity = jnp.eye(len(frozen), dtype=frozen.dtype)
+    least = jax.lax.stop_gradient(least)
+
+    def shift(step: Any) -> Any:
+        return jnp.where(step == 0, 0, least * 10.0 ** (step - 1)).astype(frozen.dtype)
+
+    def fails(step: Any) -> Any:
+        factor = jnp.linalg.cholesky(frozen + shift(step) * identity)
+        return (step < _SHIFTS) & ~jnp.isfinite(factor).all()
+
+    step = jax.lax.while_loop(fails, lambda step: step + 1, 0)
+    return jax.lax.optimization_barrier(covariance + shift(step) * identity)
+
+
 @jax.custom_vjp
 def fidelity(covariance: Matrix, factor: Matrix) -> Scalar:
     """Returns ``tr (LᵀΣL)^½``, how alike the covariances ``Σ`` and ``LLᵀ`` are.
