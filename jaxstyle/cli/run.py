@@ -36,6 +36,24 @@ def keep_programs(cache: Path | None) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
+def check_devices() -> None:
+    """Refuses a JAX_PLATFORMS that names nothing that is here.
+
+    Raises:
+        InputError: It does.
+    """
+    wanted = os.environ.get("JAX_PLATFORMS")
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        if not wanted:
+            raise
+        raise InputError(
+            f"JAX_PLATFORMS={wanted}: names no device that JAX has here; unset it, or install the "
+            "JAX that has it"
+        ) from error
+
+
 def load_style(path: Path, recipe: Recipe, shape: tuple[int, int]) -> Image:
     """Loads a painting at the size that the recipe gives it beside a result of ``shape``."""
     style = files.load_image(path)
