@@ -73,3 +73,20 @@ def test_devices_that_are_not_here(folder, platform):
     assert told.returncode == 2
     assert told.stderr.startswith(b"jaxstyle: JAX_PLATFORMS=" + platform.encode())
     assert told.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(("options", "needles"), [
+    (["--color", "content"], ["--colour"]),
+    (["--normalization", "mean"], ["--normalisation"]),
+    (["--init", "gray"], ["--init", "grey"]),
+    (["--style-layers", "relu1_1"], ["relu1_1", "perhaps conv1_1"]),
+    (["--style-layers", "conv1_1,conv1_1"], ["--style-layers", "twice"]),
+    (["--size", "100000000"], ["--size", "65536"]),
+    (["--frobnicate"], ["--frobnicate", "jaxstyle stylize --help"]),
+], ids=lambda value: " ".join(value))  # fmt: skip
+def test_what_was_meant_is_said(folder, capsys, options, needles):
+    check_refused(capsys, folder, stylize(*options), *needles)
+
+
+def test_layers_with_spaces(folder):
+    assert stylize("--style-layers", "image=3, conv1_1", "--quiet") == 0

@@ -7,6 +7,7 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a fault o
 
 import codecs
 import contextlib
+import difflib
 import io
 import itertools
 import os
@@ -119,7 +120,23 @@ def _parse(arguments: Sequence[str]) -> _Command:
         # A recipe refused as a whole says all that is needed.
         if refused := re.match(r"Error parsing \S*recipe: (.*?); see", f"{told}; see"):
             raise InputError(refused[1]) from None
-        raise InputError(f"{told.rstrip('.')}; see jaxstyle --help") from None
+        raise InputError(f"{_with_near_options(told)}; see {_help(arguments)}") from None
+
+
+def _with_near_options(told: str) -> str:
+    """Returns what tyro tells of options that there are none of, with those that were meant."""
+    told = told.rstrip(".")
+    if not told.startswith("Unrecognized options"):
+        return told
+    names = [f"--{name.replace('_', '-')}" for name in Recipe.__dataclass_fields__]
+    words = re.findall(r"--[a-z-]+", told)
+    near = [match for word in words for match in difflib.get_close_matches(word, names, 1)]
+    return told + (f"; perhaps {', '.join(near)}" if near else "")
+
+
+def _help(arguments: Sequence[str]) -> str:
+    subcommands = {"stylize", "texture", "presets", "weights"} & set(arguments[:1])
+    return " ".join(["jaxstyle", *subcommands, "--help"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -13,7 +13,7 @@ import jaxstyle as js
 from jaxstyle import files, pretrained, report, resize, vgg
 from jaxstyle.arrays import Image
 from jaxstyle.compilation import keep_traces
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, unknown
 from jaxstyle.recipe import Recipe
 from jaxstyle.schedule import Init
 
@@ -65,7 +65,7 @@ def load_init(init: str) -> Init | Image:
     if init in get_args(Init):
         return cast(Init, init)
     if not os.path.exists(init):
-        raise InputError(f"init {init}: neither {', '.join(get_args(Init))} nor a file that exists")
+        raise unknown("init", init, get_args(Init), ", or a file that exists")
     return files.load_image(init)
 
 
