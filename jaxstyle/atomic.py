@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and folders of one's own."""
 
 import contextlib
 import os
@@ -6,6 +6,20 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+
+def make_private(folder: Path) -> bool:
+    """Makes a folder that nobody else may write to, and tells whether an existing one is such.
+
+    Raises:
+        OSError: It cannot be made.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if not hasattr(os, "getuid"):
+        return True
+    found = folder.stat()
+    return found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 @contextlib.contextmanager

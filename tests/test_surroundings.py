@@ -90,3 +90,18 @@ def test_what_was_meant_is_said(folder, capsys, options, needles):
 
 def test_layers_with_spaces(folder):
     assert stylize("--style-layers", "image=3, conv1_1", "--quiet") == 0
+
+
+def test_programs_of_a_folder_that_others_may_write_to_are_not_run(folder, tmp_path):
+    """Nor kept there; in one's own they are, and nobody else can look into it."""
+    words = ["stylize", "photo.png", "painting.png", *command.ENCODER[:2], *command.QUICK]
+    mine, shared = tmp_path / "mine", tmp_path / "shared"
+    (shared / "traced").mkdir(parents=True)
+    (shared / "traced").chmod(0o777)
+    for number, cache in enumerate((mine, shared)):
+        told = run(*words, "-o", f"{number}.png", "--cache", str(cache), "--quiet")
+        assert told.returncode == 0, told.stderr
+        assert (b"others than you may write" in told.stderr) == (cache == shared)
+    assert list((mine / "traced").iterdir())
+    assert (mine / "traced").stat().st_mode & 0o777 == 0o700
+    assert not list((shared / "traced").iterdir())

@@ -12,6 +12,7 @@ from rich.console import Console
 import jaxstyle as js
 from jaxstyle import files, pretrained, report, resize, vgg
 from jaxstyle.arrays import Image
+from jaxstyle.atomic import make_private
 from jaxstyle.compilation import keep_traces
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.recipe import Recipe
@@ -27,11 +28,22 @@ _SMALLER = {
 
 
 def keep_programs(cache: Path | None) -> None:
-    """Keeps traces in the cache folder and, unless JAX was told of another, compiled programs."""
-    folder = pretrained.cache_folder(cache)
-    keep_traces(folder / "traced")
+    """Keeps traces in the cache folder and, unless JAX was told of another, compiled programs.
+
+    Whoever may write there could have us run what they like: then none are kept.
+    """
+    traced, compiled = (pretrained.cache_folder(cache) / name for name in ("traced", "compiled"))
+    try:
+        private = make_private(traced) and make_private(compiled)
+    except OSError:
+        return  # A run without a cache takes longer, and that is all.
+    if not private:
+        others = "others than you may write there"
+        report.console().print(f"{traced.parent}: {others}; no programs are kept", markup=False)
+        return
+    keep_traces(traced)
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
-        jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+        jax.config.update("jax_compilation_cache_dir", str(compiled))
         # Small programs too: together they are a second of the wait.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
