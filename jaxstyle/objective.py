@@ -18,11 +18,11 @@ from jaxstyle.errors import check_choice, unknown
 from jaxstyle.normalisation import Normalisation
 from jaxstyle.stats import Gram, Statistic, encode_in_strips
 from jaxstyle.variation import Variation
-from jaxstyle.vgg import IMAGE, LAYER, Encoder, encode, prepare, truncate
+from jaxstyle.vgg import IMAGE, LAYER, Encoder, encode, prepare_kernels, truncate
 
 Memory = Literal["high", "low"]
 
-_prepare = jit()(prepare)
+_prepare_kernels = jit()(prepare_kernels)
 
 
 @jax.tree_util.register_static
@@ -67,7 +67,9 @@ class Objective:
             InputError: A layer is none of the encoder's.
         """
         encoder = truncate(encoder, self.layers)
-        return _prepare(encoder) if self.memory == "high" else encoder
+        if self.memory == "low":
+            return encoder
+        return dataclasses.replace(encoder, kernels=_prepare_kernels(encoder))
 
     def encode(
         self, encoder: Encoder, image: Image, masks: Mapping[str, Masks]

@@ -137,6 +137,8 @@ class Recipe:
         for size in resize.sides(self.size):
             if size < resize.MIN_SIDE:
                 raise InputError(f"size {size}: too small; give at least {resize.MIN_SIDE}")
+            if size > resize.MAX_SIDE:
+                raise InputError(f"size {size}: too large; give at most {resize.MAX_SIDE}")
         if not 0 <= self.seed < _SEEDS:
             raise InputError(f"seed {self.seed}: out of range; give 0 to {_SEEDS - 1}")
         self.make_schedule()

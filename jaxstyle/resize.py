@@ -18,6 +18,9 @@ Size: TypeAlias = int | tuple[int, int] | Literal["original"]
 MIN_SIDE = 16
 """The smallest side of a picture in pixels: below it the fifth block has no position left."""
 
+MAX_SIDE = 2**16
+"""The largest, far beyond what fits into any memory."""
+
 
 def parse_size(text: str) -> Size:
     """Reads ``512``, ``640x480`` or ``original``.

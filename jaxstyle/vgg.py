@@ -162,8 +162,8 @@ class Encoder:
         params: ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``.
         vgg: The network, static.
         preprocessing: A key of ``PREPROCESSINGS``, static.
-        kernels: ``{layer: Kernels}`` once :func:`prepare` has run, else None; whoever replaces
-            ``params`` prepares again.
+        kernels: What :func:`prepare_kernels` returns, or None; whoever replaces ``params`` prepares
+            them again.
     """
 
     params: Params
@@ -177,14 +177,13 @@ class Encoder:
         return (IMAGE, *(name for name in self.vgg.layers if name in self.params))
 
 
-def prepare(encoder: Encoder) -> Encoder:
-    """Returns the encoder with what its layers run on computed, once and not in every step."""
-    platform = jax.default_backend()
-    kernels = {
-        name: convolution.prepare(p["kernel"].astype(encoder.vgg.dtype), platform=platform)
+def prepare_kernels(encoder: Encoder) -> dict[str, Kernels]:
+    """Returns what the layers run on, computed once and not in every step."""
+    dtype, platform = encoder.vgg.dtype, jax.default_backend()
+    return {
+        name: convolution.prepare(p["kernel"].astype(dtype), platform=platform)
         for name, p in encoder.params.items()
     }
-    return dataclasses.replace(encoder, kernels=kernels)
 
 
 def unwrap(encoder: Encoder) -> Encoder:

@@ -59,7 +59,8 @@ def test_convolutions_and_their_adjoints_ask_for_it(precision, wanted, image):
 def test_rounding_is_that_of_bfloat16(image):
     """Eight bits: some thousandths a layer; and features are handed out in float32."""
     exact, rounded = (
-        vgg.encode(vgg.prepare(make_encoder(p)), image, LAYERS) for p in ("highest", "bf16")
+        vgg.encode(e.replace(kernels=vgg.prepare_kernels(e)), image, LAYERS)
+        for e in map(make_encoder, ("highest", "bf16"))
     )
     for name in LAYERS:
         assert rounded[name].dtype == jnp.float32

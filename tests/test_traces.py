@@ -1,5 +1,7 @@
 """Traces kept in a folder: found by what they depend on, used without tracing, never in the way."""
 
+import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import pytest
 
 import jaxstyle as js
 from jaxstyle import compilation
-from jaxstyle.compilation import traces
+from jaxstyle.atomic import make_private
+from jaxstyle.compilation import outlines, traces
 
 
 @pytest.fixture
@@ -243,3 +246,40 @@ def test_a_run_from_traces_is_the_same(folder, encoder, pictures, options, monke
         np.testing.assert_array_equal(one, without)
     np.testing.assert_array_equal(traced.image, again.image)
     np.testing.assert_array_equal(traced.image, plain.image)
+
+
+def test_what_a_trace_says_cannot_run_anything(tmp_path):
+    """Of a type that is none of a tree's, of a function, and of a pickle."""
+    for said in (
+        {"named": "os:system", "parts": ["true"]},
+        {"named": "builtins:print", "parts": []},
+    ):
+        with pytest.raises((ValueError, KeyError)):
+            outlines.restore(said)
+    with pytest.raises(ValueError, match="no named tuple"):
+        outlines.restore({"named": "jaxstyle.atomic:make_private", "parts": ["x"]})
+    marker = tmp_path / "ran"
+
+    class Attack:
+        def __reduce__(self):
+            return marker.touch, ()
+
+    (tmp_path / "trace").write_bytes(pickle.dumps((b"", Attack())))
+    assert traces._read(tmp_path / "trace") is None
+    assert not marker.exists()
+
+
+def test_structures_come_back():
+    for tree in ({"a": (1, [None, 2])}, js.LossTerms(1, 2, 3), [js.solvers.SolverState._fields]):
+        structure = jax.tree.structure(tree)
+        written = json.loads(json.dumps(outlines.outline(structure)))
+        assert outlines.restore(written) == structure
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o777, 0o770])
+def test_only_a_folder_of_ones_own_is_private(tmp_path, mode):
+    folder = tmp_path / "cache"
+    assert make_private(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(mode)
+    assert make_private(folder) == (mode in (0o700, 0o755))

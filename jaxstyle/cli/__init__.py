@@ -5,7 +5,9 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a fault o
 130 Ctrl-C.
 """
 
+import codecs
 import contextlib
+import difflib
 import io
 import itertools
 import os
@@ -55,7 +57,7 @@ def _base(arguments: Sequence[str], otherwise: str) -> tuple[str, Recipe]:
     name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
     if config is not None:
         try:
-            table = tomllib.loads(Path(config).read_text(encoding="utf-8"))
+            table = tomllib.loads(_decode(Path(config).read_bytes()))
         except OSError as error:
             raise InputError(f"{config}: {error.strerror}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -67,6 +69,12 @@ def _base(arguments: Sequence[str], otherwise: str) -> tuple[str, Recipe]:
         return name, preset(name).updated(table)
     except InputError as error:
         raise InputError(f"{config}: {error}") if config else error from None
+
+
+def _decode(text: bytes) -> str:
+    """Decodes UTF-8, or UTF-16 as PowerShell writes it, with or without a byte order mark."""
+    wide = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return text.decode("utf-16" if wide else "utf-8-sig")
 
 
 def _commands(arguments: Sequence[str]) -> Any:
@@ -112,7 +120,23 @@ def _parse(arguments: Sequence[str]) -> _Command:
         # A recipe refused as a whole says all that is needed.
         if refused := re.match(r"Error parsing \S*recipe: (.*?); see", f"{told}; see"):
             raise InputError(refused[1]) from None
-        raise InputError(f"{told.rstrip('.')}; see jaxstyle --help") from None
+        raise InputError(f"{_with_near_options(told)}; see {_help(arguments)}") from None
+
+
+def _with_near_options(told: str) -> str:
+    """Returns what tyro tells of options that there are none of, with those that were meant."""
+    told = told.rstrip(".")
+    if not told.startswith("Unrecognized options"):
+        return told
+    names = [f"--{name.replace('_', '-')}" for name in Recipe.__dataclass_fields__]
+    words = re.findall(r"--[a-z-]+", told)
+    near = [match for word in words for match in difflib.get_close_matches(word, names, 1)]
+    return told + (f"; perhaps {', '.join(near)}" if near else "")
+
+
+def _help(arguments: Sequence[str]) -> str:
+    subcommands = {"stylize", "texture", "presets", "weights"} & set(arguments[:1])
+    return " ".join(["jaxstyle", *subcommands, "--help"])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -122,6 +146,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; those of the process if None.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # What the terminal lacks is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     if list(arguments) == ["--version"]:
         print(f"jaxstyle {js.__version__}")
         return 0

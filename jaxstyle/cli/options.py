@@ -63,5 +63,11 @@ def _size(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
 
 def _parse_layers(text: str) -> LayerWeights:
     """Reads ``image=20,conv1_1``; tyro tells whoever wrote something else."""
-    parts = (part.partition("=") for part in text.split(",") if part)
-    return {name: float(weight) if equals else 1.0 for name, equals, weight in parts}
+    parts = [part.partition("=") for part in text.split(",") if part.strip()]
+    names = [name.strip() for name, *_ in parts]
+    if len(names) > len(set(names)):
+        raise ValueError("a layer is named twice")
+    return {
+        name: float(weight) if equals else 1.0
+        for name, (_, equals, weight) in zip(names, parts, strict=True)
+    }

@@ -12,8 +12,9 @@ from rich.console import Console
 import jaxstyle as js
 from jaxstyle import files, pretrained, report, resize, vgg
 from jaxstyle.arrays import Image
+from jaxstyle.atomic import make_private
 from jaxstyle.compilation import keep_traces
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, unknown
 from jaxstyle.recipe import Recipe
 from jaxstyle.schedule import Init
 
@@ -27,13 +28,42 @@ _SMALLER = {
 
 
 def keep_programs(cache: Path | None) -> None:
-    """Keeps traces in the cache folder and, unless JAX was told of another, compiled programs."""
-    folder = pretrained.cache_folder(cache)
-    keep_traces(folder / "traced")
+    """Keeps traces in the cache folder and, unless JAX was told of another, compiled programs.
+
+    Whoever may write there could have us run what they like: then none are kept.
+    """
+    traced, compiled = (pretrained.cache_folder(cache) / name for name in ("traced", "compiled"))
+    try:
+        private = make_private(traced) and make_private(compiled)
+    except OSError:
+        return  # A run without a cache takes longer, and that is all.
+    if not private:
+        others = "others than you may write there"
+        report.console().print(f"{traced.parent}: {others}; no programs are kept", markup=False)
+        return
+    keep_traces(traced)
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
-        jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+        jax.config.update("jax_compilation_cache_dir", str(compiled))
         # Small programs too: together they are a second of the wait.
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def check_devices() -> None:
+    """Refuses a JAX_PLATFORMS that names nothing that is here.
+
+    Raises:
+        InputError: It does.
+    """
+    wanted = os.environ.get("JAX_PLATFORMS")
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        if not wanted:
+            raise
+        raise InputError(
+            f"JAX_PLATFORMS={wanted}: names no device that JAX has here; unset it, or install the "
+            "JAX that has it"
+        ) from error
 
 
 def load_style(path: Path, recipe: Recipe, shape: tuple[int, int]) -> Image:
@@ -47,7 +77,7 @@ def load_init(init: str) -> Init | Image:
     if init in get_args(Init):
         return cast(Init, init)
     if not os.path.exists(init):
-        raise InputError(f"init {init}: neither {', '.join(get_args(Init))} nor a file that exists")
+        raise unknown("init", init, get_args(Init), ", or a file that exists")
     return files.load_image(init)
 
 

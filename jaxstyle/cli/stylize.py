@@ -56,6 +56,7 @@ class Stylize:
         """Runs the command and returns its exit code."""
         blend = self._blend()
         files.check_output(self.output, overwrite=self.overwrite)
+        run.check_devices()
         if self.compile_cache:
             run.keep_programs(self.cache)
         content = files.load_picture(self.content)

@@ -50,6 +50,7 @@ class Texture:
         if not self.styles:
             raise InputError("no painting: name one")
         files.check_output(self.output, overwrite=self.overwrite)
+        run.check_devices()
         if self.compile_cache:
             run.keep_programs(self.cache)
         recipe = dataclasses.replace(self.recipe, content_layers={})

@@ -9,7 +9,7 @@ import contextlib
 import functools
 import hashlib
 import inspect
-import pickle
+import json
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -20,6 +20,7 @@ import jax
 from jax import export
 
 from jaxstyle.atomic import replacing
+from jaxstyle.compilation.outlines import outline, restore
 
 _Trace: TypeAlias = tuple[export.Exported, Any]
 """A program, from leaves to leaves, and the structure of the tree that they make up."""
@@ -38,7 +39,7 @@ def keep_traces(folder: Path | None) -> None:
 
     Meant for applications: a trace is found by the ``repr`` of what is static, by this package's
     code and by the versions below it, not by the code of others that may be handed in. What is read
-    is unpickled: the folder is as trusted as one of compiled programs.
+    is run as a program of XLA's: the folder is as trusted as one of compiled programs.
 
     Args:
         folder: Created when the first trace is written; None to keep none.
@@ -76,6 +77,8 @@ def kept(function: Callable[P, R], static_argnames: tuple[str, ...]) -> Callable
         if trace is None:
             partly = functools.partial(function, **static)
             written = _export(lambda *leaves: partly(**jax.tree.unflatten(tree, leaves)), shapes)
+            if written is None:
+                return function(*args, **kwargs)
             _write(path, written)
             # What JAX makes of a trace that was not written differs: XLA would compile both.
             trace = _parse(written)
@@ -110,7 +113,8 @@ def _code() -> str:
     return digest.hexdigest()
 
 
-def _export(function: Callable[..., Any], shapes: list[jax.ShapeDtypeStruct]) -> bytes:
+def _export(function: Callable[..., Any], shapes: list[jax.ShapeDtypeStruct]) -> bytes | None:
+    """Returns what :func:`_parse` reads, None if the result's structure cannot be written down."""
     structures = []
 
     def flat(*leaves: jax.Array) -> list[Any]:
@@ -120,12 +124,16 @@ def _export(function: Callable[..., Any], shapes: list[jax.ShapeDtypeStruct]) ->
         return result
 
     exported = export.export(jax.jit(flat))(*shapes)
-    return pickle.dumps((bytes(exported.serialize()), structures[-1]))
+    try:
+        head = json.dumps(outline(structures[-1]))
+    except TypeError:
+        return None
+    return head.encode() + b"\n" + exported.serialize()
 
 
 def _parse(written: bytes) -> _Trace:
-    exported, structure = pickle.loads(written)
-    return export.deserialize(bytearray(exported)), structure
+    head, _, exported = written.partition(b"\n")
+    return export.deserialize(bytearray(exported)), restore(json.loads(head))
 
 
 def _read(path: Path) -> _Trace | None:

@@ -46,7 +46,7 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
     """
     path = Path(path)
     try:
-        _check_output(path, path.parent, overwrite)
+        _check_output(path, Path(os.path.realpath(path)).parent, overwrite)
     except OSError as error:  # A name that is too long, a folder that cannot be looked into.
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -62,7 +62,7 @@ def _check_output(path: Path, folder: Path, overwrite: bool) -> None:
         raise InputError(f"{path}: {folder} is not a folder; choose another path")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write into {folder}; choose another folder")
-    if path.exists() and not overwrite:
+    if os.path.lexists(path) and not overwrite:  # Also as a link that leads nowhere yet.
         raise InputError(f"{path}: exists already; choose another name, or --overwrite it")
 
 

@@ -1,0 +1,107 @@
+"""What a command meets outside: terminals, links, other programs' files, devices that lack."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import command
+import jaxstyle as js
+from command import check_refused
+from jaxstyle import cli
+from jaxstyle.atomic import replacing
+
+folder = command.folder
+
+
+def stylize(*options, out="out.png"):
+    words = ["stylize", "photo.png", "painting.png", "-o", out, *command.ENCODER, *command.QUICK]
+    return cli.main([*words, *options])
+
+
+def run(*words, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "jaxstyle", *words],
+        env=os.environ | environment,
+        capture_output=True,
+    )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp437"])
+def test_terminals_that_lack_characters(folder, encoding):
+    told = run("stylize", "--help", PYTHONIOENCODING=encoding)
+    assert told.returncode == 0, told.stderr
+    assert b"--style-weight" in told.stdout
+    words = ["stylize", "photo.png", "painting.png", *command.ENCODER, *command.QUICK]
+    told = run(*words, "-o", "日.png", PYTHONIOENCODING=encoding)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout == rb"\u65e5.png" + os.linesep.encode()
+    assert Path("日.png").exists()
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_settings_in_the_encodings_that_programs_write(folder, encoding):
+    Path("mine.toml").write_text("# ü\niterations = 1\n", encoding=encoding)
+    assert stylize("--config", "mine.toml", "--quiet") == 0
+
+
+def test_output_through_a_link(folder, capsys):
+    Path("elsewhere").mkdir()
+    Path("link.png").symlink_to("elsewhere/real.png")
+    check_refused(capsys, folder, stylize(out="link.png"), "link.png", "exists already")
+    assert stylize("--overwrite", out="link.png") == 0
+    assert Path("link.png").is_symlink()
+    assert js.load_image("elsewhere/real.png").shape == (33, 40, 3)
+
+
+def test_a_file_keeps_its_permissions(tmp_path):
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(0o600)
+    with replacing(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("platform", ["rocm", "no-such"])
+def test_devices_that_are_not_here(folder, platform):
+    words = ["stylize", "photo.png", "painting.png", "-o", "out.png", *command.ENCODER]
+    told = run(*words, JAX_PLATFORMS=platform)
+    assert told.returncode == 2
+    assert told.stderr.startswith(b"jaxstyle: JAX_PLATFORMS=" + platform.encode())
+    assert told.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(("options", "needles"), [
+    (["--color", "content"], ["--colour"]),
+    (["--normalization", "mean"], ["--normalisation"]),
+    (["--init", "gray"], ["--init", "grey"]),
+    (["--style-layers", "relu1_1"], ["relu1_1", "perhaps conv1_1"]),
+    (["--style-layers", "conv1_1,conv1_1"], ["--style-layers", "twice"]),
+    (["--size", "100000000"], ["--size", "65536"]),
+    (["--frobnicate"], ["--frobnicate", "jaxstyle stylize --help"]),
+], ids=lambda value: " ".join(value))  # fmt: skip
+def test_what_was_meant_is_said(folder, capsys, options, needles):
+    check_refused(capsys, folder, stylize(*options), *needles)
+
+
+def test_layers_with_spaces(folder):
+    assert stylize("--style-layers", "image=3, conv1_1", "--quiet") == 0
+
+
+def test_programs_of_a_folder_that_others_may_write_to_are_not_run(folder, tmp_path):
+    """Nor kept there; in one's own they are, and nobody else can look into it."""
+    words = ["stylize", "photo.png", "painting.png", *command.ENCODER[:2], *command.QUICK]
+    mine, shared = tmp_path / "mine", tmp_path / "shared"
+    (shared / "traced").mkdir(parents=True)
+    (shared / "traced").chmod(0o777)
+    for number, cache in enumerate((mine, shared)):
+        told = run(*words, "-o", f"{number}.png", "--cache", str(cache), "--quiet")
+        assert told.returncode == 0, told.stderr
+        assert (b"others than you may write" in told.stderr) == (cache == shared)
+    assert list((mine / "traced").iterdir())
+    assert (mine / "traced").stat().st_mode & 0o777 == 0o700
+    assert not list((shared / "traced").iterdir())
