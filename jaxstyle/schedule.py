@@ -49,7 +49,7 @@ class Schedule:
             last image. For the variable ``sigmoid`` it is its argument that is averaged.
     """
 
-    iterations: int = 60
+    iterations: int = 50
     scales: int = 3
     coarse_iterations: int = 50
     coarsest: int = 300

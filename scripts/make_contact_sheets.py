@@ -36,6 +36,7 @@ class Cell:
     """One picture of a sheet: what differs from the defaults."""
 
     change: dict[str, Any] = dataclasses.field(default_factory=dict)
+    preset: str = "default"
     styles: tuple[str, ...] = ("painting",)
     blend: tuple[float, ...] | None = None
     guided: bool = False
@@ -77,8 +78,27 @@ CHOICES: dict[str, dict[str, Cell]] = {
     },
 }
 
+# The presets, by the network that is here and of one size; the longest are not run to their end.
+PRESETS = {
+    f"{name}, {iterations} iterations": Cell(
+        {"encoder": "vgg16", "side": "longer", "iterations": iterations} | change, preset=name
+    )
+    for name, iterations, change in (
+        ("default", 50, {}),
+        ("draft", 30, {}),
+        ("best", 200, {}),
+        ("gatys", 500, {}),
+        ("neural-style", 1000, {}),
+        ("surma", 200, {}),
+        ("udacity", 2000, {}),
+        ("keras", 1500, {}),
+        ("crowson", 200, {"coarse_iterations": 200, "first_iterations": 400}),
+    )
+}
+
 # And of docs/recipes.md, what each control does.
 CONTROLS: dict[str, dict[str, Cell]] = {
+    "presets": PRESETS,
     "statistics": {
         "gram": Cell(),
         "wasserstein": Cell({"statistic": "wasserstein"}),
@@ -150,7 +170,7 @@ def sky_masks(name: str, shape: tuple[int, int]) -> jnp.ndarray:
 
 def paint(cell: Cell, size: int) -> Image.Image:
     """Paints one picture."""
-    base = js.preset("texture" if cell.texture else "default")
+    base = js.preset("texture" if cell.texture else cell.preset)
     recipe = dataclasses.replace(base, size=size).updated(cell.change)
     padding = "circular" if cell.texture == "seamless" else recipe.padding
     encoder = js.load_encoder(recipe.encoder, pooling=recipe.pooling, padding=padding)
@@ -172,8 +192,8 @@ def paint(cell: Cell, size: int) -> Image.Image:
 
 
 def sheet(pictures: dict[str, Image.Image]) -> Image.Image:
-    """Pictures side by side in two rows at most, each under its caption."""
-    columns = -(-len(pictures) // (2 if len(pictures) > 3 else 1))
+    """Pictures side by side in few rows, each under its caption."""
+    columns = 3 if len(pictures) > 6 else -(-len(pictures) // (2 if len(pictures) > 3 else 1))
     width, height = next(iter(pictures.values())).size
     rows = -(-len(pictures) // columns)
     page = Image.new("RGB", (columns * width, rows * (height + CAPTION)), "white")
