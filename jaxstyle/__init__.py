@@ -1,19 +1,32 @@
 """Neural style transfer in JAX: a photograph, painted in the manner of a painting."""
 
+from jaxstyle import compilation
+from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.files import load_image, save_image
-from jaxstyle.objective import LossWeights, Objective
-from jaxstyle.presets import preset
+from jaxstyle.losses.loss import LossTerms, compare, loss, loss_terms
+from jaxstyle.losses.measure import Stats, masks_at, statistics
+from jaxstyle.losses.normalisation import Normalisation
+from jaxstyle.losses.objective import LossWeights, Objective
+from jaxstyle.losses.statistics import Additive, Gram, MeanStd, Sliced, Statistic, Wasserstein
+from jaxstyle.losses.targets import (
+    ContentTargets,
+    StyleTargets,
+    Targets,
+    content_targets,
+    make_targets,
+    style_targets,
+)
 from jaxstyle.pretrained import load_encoder
-from jaxstyle.recipe import Recipe
-from jaxstyle.schedule import Schedule
-from jaxstyle.solvers import adam, gradient_descent, lbfgs
-from jaxstyle.stats import Gram, MeanStd, Sliced, Stats, Wasserstein, statistics
-from jaxstyle.stylize import Progress, Result, stylize
-from jaxstyle.targets import Targets, make_targets
-from jaxstyle.terms import LossTerms, energy, loss, loss_terms
-from jaxstyle.texture import texture
-from jaxstyle.vgg import VGG, VGG16, VGG19, Encoder, encode
+from jaxstyle.recipes.paint import paint
+from jaxstyle.recipes.presets import preset
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.loop import Optimised, optimise
+from jaxstyle.run.parameterisation import Parameterisation
+from jaxstyle.run.schedule import Schedule
+from jaxstyle.run.stylize import Progress, Result, stylize
+from jaxstyle.run.texture import texture
+from jaxstyle.solvers import Solver, adam, from_optax, gradient_descent, lbfgs
 
 __version__ = "0.1.0"
 
@@ -21,24 +34,36 @@ __all__ = [
     "VGG",
     "VGG16",
     "VGG19",
+    "Additive",
+    "ContentTargets",
     "Encoder",
     "Gram",
     "InputError",
     "LossTerms",
     "LossWeights",
     "MeanStd",
+    "Normalisation",
     "Objective",
+    "Optimised",
+    "Parameterisation",
     "Progress",
     "Recipe",
     "Result",
     "Schedule",
     "Sliced",
+    "Solver",
+    "Statistic",
     "Stats",
+    "StyleTargets",
     "Targets",
+    "VGGEncoder",
     "Wasserstein",
     "adam",
+    "compare",
+    "compilation",
+    "content_targets",
     "encode",
-    "energy",
+    "from_optax",
     "gradient_descent",
     "lbfgs",
     "load_encoder",
@@ -46,9 +71,13 @@ __all__ = [
     "loss",
     "loss_terms",
     "make_targets",
+    "masks_at",
+    "optimise",
+    "paint",
     "preset",
     "save_image",
     "statistics",
+    "style_targets",
     "stylize",
     "texture",
 ]

@@ -1,7 +1,10 @@
 """The one exception that means: what was handed in cannot be used."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 class InputError(ValueError):
@@ -46,3 +49,19 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
     choices = list(choices)
     if value not in choices:
         raise unknown(what, value, choices)
+
+
+def choose(what: str, value: Any, table: Mapping[str, T]) -> T:
+    """Returns what goes by a name; what is no name is taken for the thing itself.
+
+    Raises:
+        InputError: The name is none of the table's.
+
+    Examples:
+        >>> choose("number", "two", {"one": 1, "two": 2}), choose("number", 3, {"one": 1})
+        (2, 3)
+    """
+    if not isinstance(value, str):
+        return value
+    check_choice(what, value, table)
+    return table[value]

@@ -13,8 +13,7 @@ import tyro
 from PIL import Image, ImageDraw, ImageFont
 
 import jaxstyle as js
-from jaxstyle import resize
-from jaxstyle.cli.run import load_style
+from jaxstyle.ops import resize
 
 DOCS = Path(__file__).parent.parent / "docs"
 EXAMPLES = DOCS / "examples"
@@ -170,24 +169,22 @@ def sky_masks(name: str, shape: tuple[int, int]) -> jnp.ndarray:
 
 def paint(cell: Cell, size: int) -> Image.Image:
     """Paints one picture."""
-    base = js.preset("texture" if cell.texture else cell.preset)
-    recipe = dataclasses.replace(base, size=size).updated(cell.change)
-    padding = "circular" if cell.texture == "seamless" else recipe.padding
-    encoder = js.load_encoder(recipe.encoder, pooling=recipe.pooling, padding=padding)
-    content = js.load_image(EXAMPLES / "harbour.jpg", size)
-    shape = resize.shape_of(content)
-    styles = [load_style(EXAMPLES / f"{name}.jpg", recipe, shape) for name in cell.styles]
-    options: dict[str, Any] = recipe.make_options() | {"blend": cell.blend}
+    recipe = js.preset("texture" if cell.texture else cell.preset).replace(size=size)
+    recipe = recipe.updated(cell.change)
+    styles = [js.load_image(EXAMPLES / f"{name}.jpg") for name in cell.styles]
     if cell.texture:
-        side = size // 2 // 16 * 16 if cell.texture == "seamless" else size // 16 * 16
-        image = js.texture(encoder, styles, (side, side), **options).image
-        image = jnp.tile(image, (2, 2, 1)) if cell.texture == "seamless" else image
+        seamless = cell.texture == "seamless"
+        side = (size // 2 if seamless else size) // 16 * 16
+        padding = "circular" if seamless else recipe.padding
+        image = js.paint(recipe.replace(size=(side, side), padding=padding), None, styles).image
+        image = jnp.tile(image, (2, 2, 1)) if seamless else image
     else:
+        content = js.load_image(EXAMPLES / "harbour.jpg")
+        options: dict[str, Any] = {"blend": cell.blend}
         if cell.guided:
-            options["content_masks"] = sky_masks("harbour", shape)
+            options["content_masks"] = sky_masks("harbour", resize.shape_of(content))
             options["style_masks"] = [sky_masks("painting", resize.shape_of(styles[0]))]
-        options |= {"init": recipe.init, "colour": recipe.colour}
-        image = js.stylize(encoder, content, styles, **options).image
+        image = js.paint(recipe, content, styles, **options).image
     return Image.fromarray(np.asarray(jnp.round(image * 255)).astype(np.uint8))
 
 

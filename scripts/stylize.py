@@ -13,7 +13,7 @@ def main(content_file: str, style_file: str, out_file: str, size: str = "512") -
     def show(progress: js.Progress) -> None:
         print(f"{progress.step}/{progress.steps}  loss {sum(progress.terms):.4f}", file=sys.stderr)
 
-    result = js.stylize(encoder, content, style, callback=show)
+    result = js.stylize(content, style, encoder, callback=show)
     print(js.save_image(out_file, result.image, overwrite=True))
 
 

@@ -30,8 +30,8 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from jaxstyle.encoder.vgg import VGG  # noqa: E402
 from jaxstyle.pretrained import random_encoder  # noqa: E402
-from jaxstyle.vgg import VGG  # noqa: E402
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ import pytest
 
 import jaxstyle as js
 import oracles
+from jaxstyle.encoder.vgg import VGG, VGG19
 from jaxstyle.pretrained import random_encoder
-from jaxstyle.vgg import VGG, VGG19
 
 torch = pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402

@@ -15,7 +15,8 @@ from PIL import Image as PillowImage
 import command
 import jaxstyle as js
 from command import QUICK, check_refused, stylize
-from jaxstyle import cli, files, pretrained, report
+from jaxstyle import cli, files, pretrained
+from jaxstyle.cli import report
 
 folder = command.folder
 

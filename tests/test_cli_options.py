@@ -11,7 +11,7 @@ import command
 import jaxstyle as js
 from command import check_refused, stylize
 from jaxstyle import cli, files, pretrained
-from jaxstyle.recipe import Recipe
+from jaxstyle.recipes.recipe import Recipe
 
 folder = command.folder
 

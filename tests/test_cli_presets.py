@@ -10,8 +10,8 @@ import command
 import jaxstyle as js
 from command import check_refused
 from jaxstyle import cli, files
-from jaxstyle.presets import PRESETS, preset
-from jaxstyle.recipe import Recipe
+from jaxstyle.recipes.presets import PRESETS, preset
+from jaxstyle.recipes.recipe import Recipe
 
 folder = command.folder
 

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.colour import (
+from jaxstyle.errors import InputError
+from jaxstyle.ops.colour import (
     Colour,
     luminance,
     match_colour,
@@ -19,7 +20,6 @@ from jaxstyle.colour import (
     restore,
     with_luminance,
 )
-from jaxstyle.errors import InputError
 
 MATCHERS = [match_colour, match_histogram, match_luminance]
 MODES = get_args(Colour)

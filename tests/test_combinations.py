@@ -14,20 +14,20 @@ import pytest
 
 import jaxstyle as js
 from jaxstyle import solvers
-from jaxstyle.colour import Colour, recolour
-from jaxstyle.convolution import Precision
-from jaxstyle.normalisation import Normalisation
-from jaxstyle.objective import Memory
-from jaxstyle.parameterisation import Variable, from_image, to_image
-from jaxstyle.pooling import Pooling
+from jaxstyle.encoder.vgg import Padding
+from jaxstyle.losses.normalisation import Normalisation
+from jaxstyle.losses.objective import Memory
+from jaxstyle.losses.statistics import strips
+from jaxstyle.ops.colour import Colour, recolour
+from jaxstyle.ops.convolution import Precision
+from jaxstyle.ops.pooling import Pooling
+from jaxstyle.ops.resize import resize
+from jaxstyle.ops.variation import Variation
 from jaxstyle.pretrained import random_encoder
-from jaxstyle.recipe import STATISTICS
-from jaxstyle.resize import resize
-from jaxstyle.schedule import Init, initial_image
-from jaxstyle.sources import Sources, make_sources
-from jaxstyle.stats import strips
-from jaxstyle.variation import Variation
-from jaxstyle.vgg import Padding
+from jaxstyle.recipes.recipe import STATISTICS
+from jaxstyle.run.parameterisation import Variable, from_image, to_image
+from jaxstyle.run.schedule import Init, initial_image
+from jaxstyle.run.sources import Sources, make_sources
 
 pytestmark = pytest.mark.one_python
 

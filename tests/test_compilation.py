@@ -9,7 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle import compilation, loop, targets
+from jaxstyle import compilation
+from jaxstyle.losses import targets
+from jaxstyle.run import loop
 
 
 @pytest.fixture

@@ -12,9 +12,11 @@ import jaxtyping
 import pytest
 
 import jaxstyle as js
-from jaxstyle import compilation, convolution, loop, winograd
-from jaxstyle.stats import strips
-from jaxstyle.vgg import VGG, block_of
+from jaxstyle import compilation
+from jaxstyle.encoder.vgg import VGG, block_of
+from jaxstyle.losses.statistics import strips
+from jaxstyle.ops import convolution, winograd
+from jaxstyle.run import loop
 from programs import loss_and_gradient
 
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")

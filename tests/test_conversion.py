@@ -13,9 +13,9 @@ import safetensors.flax
 import safetensors.numpy
 
 import oracles
+from jaxstyle.encoder.vgg import VGG, VGG16, VGG19, encode
 from jaxstyle.errors import InputError
 from jaxstyle.pretrained import convert, read_attributes, read_encoder, save_encoder
-from jaxstyle.vgg import VGG, VGG16, VGG19, encode
 
 WIDTHS = (3, 4, 5, 6, 6)
 NETWORKS = {"VGG16": VGG(VGG16.depths, WIDTHS), "VGG19": VGG(VGG19.depths, WIDTHS)}

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 import oracles
-from jaxstyle.convolution import Kernels, adjoint_kernel, conv_relu
+from jaxstyle.ops.convolution import Kernels, adjoint_kernel, conv_relu
 
 
 def plain_conv_relu(x, kernel, bias, pad):

@@ -13,11 +13,11 @@ import pytest
 import safetensors.numpy
 
 from jaxstyle import cli, pretrained
+from jaxstyle.encoder.vgg import VGG
 from jaxstyle.errors import InputError
 from jaxstyle.files import save_image
 from jaxstyle.pretrained import download, load_encoder, registry
 from jaxstyle.pretrained.download import cache_folder, fetch
-from jaxstyle.vgg import VGG
 
 NETWORK = VGG((1, 1), (4, 5))
 

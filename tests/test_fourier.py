@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.fourier import apply_filter
+from jaxstyle.ops.fourier import apply_filter
 
 
 @pytest.fixture(params=[(1, 2), (17, 16), (40, 37)], ids=str)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle import objective as objectives
-from jaxstyle.gradients import with_gradient_norm
+from jaxstyle.losses import objective as objectives
+from jaxstyle.ops.gradients import with_gradient_norm
 from programs import loss_and_gradient
 
 PLAIN = js.Objective(("conv2_2", "conv3_1"), ("conv1_1", "conv2_1"))

@@ -7,8 +7,8 @@ import pytest
 
 import jaxstyle as js
 import oracles
-from jaxstyle.stats import masks_at
-from jaxstyle.vgg import block_of
+from jaxstyle.encoder.vgg import block_of
+from jaxstyle.losses.statistics import masks_at
 from programs import loss_and_gradient, loss_of, targets_of, terms_of
 
 OBJECTIVE = js.Objective(

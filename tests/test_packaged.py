@@ -15,7 +15,7 @@ import command
 import jaxstyle as js
 import oracles
 from jaxstyle import cli, files, pretrained
-from jaxstyle.vgg import VGG16
+from jaxstyle.encoder.vgg import VGG16
 from test_conversion import NETWORKS, make_params, write_keras
 
 ROOT = Path(__file__).parents[1]

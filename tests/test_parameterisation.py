@@ -9,8 +9,8 @@ import pytest
 
 import jaxstyle as js
 import oracles
-from jaxstyle.parameterisation import Variable, from_image, to_image
-from jaxstyle.preprocessing import PREPROCESSINGS
+from jaxstyle.encoder.preprocessing import PREPROCESSINGS
+from jaxstyle.run.parameterisation import Variable, from_image, to_image
 
 VARIABLES = get_args(Variable)
 CAFFE = np.array([123.68, 116.779, 103.939])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle import vgg
+from jaxstyle.encoder import vgg
 from jaxstyle.pretrained import random_encoder
 from programs import loss_and_gradient
 

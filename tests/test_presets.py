@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle import resize
-from jaxstyle.presets import PRESETS
+from jaxstyle.ops import resize
 from jaxstyle.pretrained import random_encoder, sources
-from jaxstyle.recipe import Recipe
-from jaxstyle.schedule import initial_image
+from jaxstyle.recipes.presets import PRESETS
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.schedule import initial_image
 from oracles import relative_error
 
 torch = pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from jaxstyle import pretrained
+from jaxstyle.encoder.preprocessing import PREPROCESSINGS
+from jaxstyle.encoder.vgg import VGG, VGG19, encode
 from jaxstyle.errors import InputError
-from jaxstyle.preprocessing import PREPROCESSINGS
 from jaxstyle.pretrained import initial, load_encoder, random_encoder, registry, sources
-from jaxstyle.recipe import Recipe
-from jaxstyle.vgg import VGG, VGG19, encode
+from jaxstyle.recipes.recipe import Recipe
 
 NETWORK = VGG((2, 1, 2), (4, 6, 5), "average")
 

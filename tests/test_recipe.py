@@ -8,9 +8,9 @@ import tomli_w
 
 import jaxstyle as js
 from jaxstyle.errors import InputError
-from jaxstyle.presets import PRESETS
-from jaxstyle.recipe import STATISTICS, Recipe
-from jaxstyle.resize import parse_size, size_text
+from jaxstyle.ops.resize import parse_size, size_text
+from jaxstyle.recipes.presets import PRESETS
+from jaxstyle.recipes.recipe import STATISTICS, Recipe
 
 FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxstyle.loop import Average
+from jaxstyle.run.loop import Average
 from jaxstyle.solvers import Solver, adam, gradient_descent, lbfgs
 from jaxstyle.solvers.linesearch import search
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle import sources as module
-from jaxstyle.sources import make_sources, scale_style
+from jaxstyle.run import sources as module
+from jaxstyle.run.sources import make_sources, scale_style
 
 CONTENT, STYLE = jnp.full((32, 48, 3), 0.5), jnp.full((40, 24, 3), 0.25)
 HALVES = jnp.stack([jnp.zeros((32, 48)).at[:, :24].set(1), jnp.zeros((32, 48)).at[:, 24:].set(1)])

@@ -9,8 +9,8 @@ import pytest
 
 import jaxstyle as js
 import oracles
-from jaxstyle.stats import Statistic, gram
-from jaxstyle.stats.roots import fidelity, polar_factor
+from jaxstyle.losses.statistics import Statistic, gram
+from jaxstyle.losses.statistics.roots import fidelity, polar_factor
 
 STATISTICS = (js.Gram(), js.Wasserstein(), js.MeanStd(), js.Sliced())
 SUMMED = STATISTICS[:3]

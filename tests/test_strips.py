@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle import vgg
-from jaxstyle.stats import encode_in_strips, gram, strips, style_sums
+from jaxstyle.encoder import vgg
+from jaxstyle.losses.statistics import encode_in_strips, gram, strips, style_sums
 
 SUMMED = ("image", "conv1_1", "conv2_2", "conv3_1")
 WHOLE = ("conv1_2", "conv3_1")

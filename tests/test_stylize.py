@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle import loop
-from jaxstyle.resize import fit, resize
-from jaxstyle.schedule import initial_image
+from jaxstyle.ops.resize import fit, resize
+from jaxstyle.run import loop
+from jaxstyle.run.schedule import initial_image
 
 OBJECTIVE = js.Objective(("conv2_2",), ("image", "conv1_1", "conv3_1"))
 ONCE = js.Schedule(iterations=12, scales=1)
@@ -64,7 +64,7 @@ def test_no_recompilation_for_other_numbers(encoder, pictures, monkeypatch):
         traces += 1
         return plain(*arguments)
 
-    monkeypatch.setattr("jaxstyle.terms.energy", counted)
+    monkeypatch.setattr("jaxstyle.losses.loss.energy", counted)
     content, style = (p[:-1, :-1] for p in pictures)
     run(encoder, (content, style))
     first = traces
@@ -186,7 +186,7 @@ def test_fit(shape, size, expected):
     ],
 )
 def test_what_is_no_image_is_refused(encoder, pictures, picture, needle):
-    check = sys.modules["jaxstyle.sources"]._check_picture.__wrapped__
+    check = sys.modules["jaxstyle.run.sources"]._check_picture.__wrapped__
     with pytest.raises(js.InputError, match=needle):
         check("content", jnp.asarray(picture))
 

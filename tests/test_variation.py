@@ -7,7 +7,7 @@ import pytest
 
 import jaxstyle as js
 import oracles
-from jaxstyle.variation import total_variation
+from jaxstyle.ops.variation import total_variation
 
 KINDS = ("l1", "l2", "isotropic^1.25", "nine-point")
 

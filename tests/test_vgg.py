@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import oracles
-from jaxstyle import vgg
+from jaxstyle.encoder import vgg
 from jaxstyle.errors import InputError
-from jaxstyle.pooling import pool
+from jaxstyle.ops.pooling import pool
 from jaxstyle.pretrained import random_encoder
 
 encode = jax.jit(vgg.encode, static_argnums=2)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import oracles
-from jaxstyle import convolution, vgg, winograd
+from jaxstyle.encoder import vgg
+from jaxstyle.ops import convolution, winograd
 from jaxstyle.pretrained import random_encoder
 
 

@@ -29,8 +29,8 @@ from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.weights import Weights
 from jaxstyle.errors import InputError
-from jaxstyle.presets import preset
-from jaxstyle.recipe import Recipe
+from jaxstyle.recipes.presets import preset
+from jaxstyle.recipes.recipe import Recipe
 
 _Command: TypeAlias = Stylize | Texture | Presets | Weights
 _FILE_SETTING = "preset"

@@ -7,8 +7,8 @@ from typing import Annotated, Any, TypeAlias
 from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-from jaxstyle.recipe import LayerWeights
-from jaxstyle.resize import Size, parse_size, size_text
+from jaxstyle.ops.resize import Size, parse_size, size_text
+from jaxstyle.recipes.recipe import LayerWeights
 
 Flag: TypeAlias = FlagCreatePairsOff[bool]
 Cache: TypeAlias = Annotated[

@@ -6,8 +6,9 @@ from typing import Annotated
 import tomli_w
 from tyro.conf import Positional, arg, subcommand
 
-from jaxstyle import presets, report
+from jaxstyle.cli import report
 from jaxstyle.cli.options import Debug
+from jaxstyle.recipes import presets
 
 
 @dataclasses.dataclass(frozen=True)

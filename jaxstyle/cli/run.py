@@ -1,22 +1,23 @@
 """What the painting subcommands share: pictures, encoder, the run under its bar, the result."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 import jax
 from rich.console import Console
 
 import jaxstyle as js
-from jaxstyle import files, pretrained, report, resize, vgg
+from jaxstyle import files, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import make_private
+from jaxstyle.cli import report
 from jaxstyle.compilation import keep_traces
 from jaxstyle.errors import InputError, unknown
-from jaxstyle.recipe import Recipe
-from jaxstyle.schedule import Init
+from jaxstyle.recipes.paint import encoder_of
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.start import Init
 
 # What to try where a term is not finite.
 _SMALLER = {
@@ -66,37 +67,23 @@ def check_devices() -> None:
         ) from error
 
 
-def load_style(path: Path, recipe: Recipe, shape: tuple[int, int]) -> Image:
-    """Loads a painting at the size that the recipe gives it beside a result of ``shape``."""
-    style = files.load_image(path)
-    return resize.resize(style, recipe.style_shape_of(resize.shape_of(style), shape))
+def load_init(recipe: Recipe) -> Image | None:
+    """Loads the picture to start from; None if the recipe's start goes by a name."""
+    if recipe.init in get_args(Init):
+        return None
+    if not os.path.exists(recipe.init):
+        raise unknown("init", recipe.init, get_args(Init), ", or a file that exists")
+    return files.load_image(recipe.init)
 
 
-def load_init(init: str) -> Init | Image:
-    """Loads the picture to start from, unless it goes by a name."""
-    if init in get_args(Init):
-        return cast(Init, init)
-    if not os.path.exists(init):
-        raise unknown("init", init, get_args(Init), ", or a file that exists")
-    return files.load_image(init)
-
-
-def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.Encoder:
+def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGGEncoder:
     """Loads the recipe's encoder and says which one it is."""
-    encoder = pretrained.load_encoder(
-        recipe.encoder,
-        pooling=recipe.pooling,
-        padding=recipe.padding,
-        precision=recipe.precision,
-        cache=cache,
-        seed=recipe.seed,
-    )
-    vgg.truncate(encoder, recipe.make_objective().layers)
+    encoder = encoder_of(recipe, cache)
     console.print(f"encoder {recipe.encoder}")
     return encoder
 
 
-def paint(
+def watch(
     run: Callable[[Callable[[js.Progress], bool]], js.Result],
     shape: tuple[int, int],
     console: Console,
@@ -126,21 +113,22 @@ def _named(result: js.Result) -> str:
     return " and ".join(result.overflowed) + (" term" * (result.overflowed != ("gradient",)))
 
 
-def settings(
-    recipe: Recipe, encoder: js.Encoder, result: js.Result, more: Mapping[str, Any]
-) -> dict[str, str]:
-    """Returns everything that it takes to make the picture again; of files, the names only."""
-    values = recipe.to_table() | {
-        "init": Path(recipe.init).name,
-        "encoder": Path(recipe.encoder).name,
-        "pooling": encoder.vgg.pooling,
+def portable(recipe: Recipe) -> Recipe:
+    """Returns the recipe as a picture tells it to others: of files, the names only."""
+    return recipe.replace(init=Path(recipe.init).name, encoder=Path(recipe.encoder).name)
+
+
+def provenance(
+    encoder: js.VGGEncoder, result: js.Result, sources: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns what it takes beside the recipe to make the picture again, and how it came about."""
+    return {
+        **sources,
         "version": js.__version__,
         "encoder_sha256": pretrained.fingerprint(encoder),
         "evaluations": result.evaluations,
         "status": result.status,
-        **more,
     }
-    return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
 
 
 def exit_code(result: js.Result) -> int:

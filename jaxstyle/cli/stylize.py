@@ -5,12 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import jax
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
-from jaxstyle import files, report, resize
-from jaxstyle.cli import run
+from jaxstyle import files
+from jaxstyle.cli import report, run
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
@@ -22,7 +21,8 @@ from jaxstyle.cli.options import (
     Quiet,
 )
 from jaxstyle.errors import InputError
-from jaxstyle.recipe import Recipe
+from jaxstyle.ops import resize
+from jaxstyle.recipes.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,33 +61,33 @@ class Stylize:
             run.keep_programs(self.cache)
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
-        styles = [run.load_style(path, self.recipe, shape) for path in self.styles]
-        masks = self._load_masks(shape, styles)
-        init = run.load_init(self.recipe.init)
+        styles = [files.load_image(path) for path in self.styles]
+        masks = self._load_masks()
+        init = run.load_init(self.recipe)
         console = report.console(quiet=self.quiet)
         encoder = run.load_encoder(self.recipe, self.cache, console)
 
-        def stylize(callback: Callable[[js.Progress], bool]) -> js.Result:
-            return js.stylize(
-                encoder,
-                resize.resize(content.image, shape),
+        def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
+            return js.paint(
+                self.recipe,
+                content.image,
                 styles,
-                **self.recipe.make_options(),
+                encoder=encoder,
                 init=init,
-                colour=self.recipe.colour,
                 blend=blend,
-                content_masks=masks and masks[0],
-                style_masks=masks and masks[1],
+                content_masks=masks and masks.content,
+                style_masks=masks and masks.styles,
                 callback=callback,
             )
 
-        result = run.paint(stylize, shape, console)
+        result = run.watch(paint, shape, console)
         alpha = content.alpha
         path = files.save_image(
             self.output,
             result.image,
             alpha=None if alpha is None else resize.resize(alpha[..., None], shape)[..., 0],
-            metadata=run.settings(self.recipe, encoder, result, self._sources()),
+            metadata=run.portable(self.recipe).to_table(),
+            provenance=run.provenance(encoder, result, self._sources()),
             overwrite=self.overwrite,
         )
         print(path)
@@ -107,9 +107,7 @@ class Stylize:
             raise InputError(f"--blend {self.blend}: {count}; give as many")
         return shares
 
-    def _load_masks(
-        self, shape: tuple[int, int], styles: list[jax.Array]
-    ) -> tuple[jax.Array, list[jax.Array]] | None:
+    def _load_masks(self) -> files.Masks | None:
         if self.content_mask is None and not self.style_mask:
             return None
         if self.content_mask is None or not self.style_mask:
@@ -120,10 +118,7 @@ class Stylize:
         )
         for line in masks.remarks:  # Said even if quiet: not all that was painted counts.
             report.console().print(line, markup=False)
-        return resize.resize_masks(masks.content, shape), [
-            resize.resize_masks(mask, resize.shape_of(style))
-            for mask, style in zip(masks.styles, styles, strict=True)
-        ]
+        return masks
 
     def _sources(self) -> dict[str, object]:
         sources: dict[str, object] = {

@@ -8,8 +8,8 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
-from jaxstyle import files, report
-from jaxstyle.cli import run
+from jaxstyle import files
+from jaxstyle.cli import report, run
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
@@ -21,7 +21,8 @@ from jaxstyle.cli.options import (
     Quiet,
 )
 from jaxstyle.errors import InputError
-from jaxstyle.recipe import Recipe
+from jaxstyle.recipes.paint import texture_shape
+from jaxstyle.recipes.recipe import Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,36 +54,31 @@ class Texture:
         run.check_devices()
         if self.compile_cache:
             run.keep_programs(self.cache)
-        recipe = dataclasses.replace(self.recipe, content_layers={})
-        if self.seamless:
-            recipe = dataclasses.replace(recipe, padding="circular")
-        if recipe.size == "original":
-            raise InputError("size original: a texture has no photograph; give WIDTHxHEIGHT")
-        shape = recipe.shape_of((1, 1))
-        # The painting keeps its own proportions: its strokes are what counts.
-        free = dataclasses.replace(recipe, size=max(shape), side="longer")
-        styles = [run.load_style(path, free, shape) for path in self.styles]
-        init = run.load_init(recipe.init)
+        recipe = self._recipe()
+        shape = texture_shape(recipe)
+        styles = [files.load_image(path) for path in self.styles]
+        init = run.load_init(recipe)
         console = report.console(quiet=self.quiet)
         encoder = run.load_encoder(recipe, self.cache, console)
 
-        def texture(callback: Callable[[js.Progress], bool]) -> js.Result:
-            return js.texture(
-                encoder,
-                styles,
-                shape,
-                **recipe.make_options(),
-                init="noise" if init in ("content", "matched") else init,
-                callback=callback,
-            )
+        def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
+            return js.paint(recipe, None, styles, encoder=encoder, init=init, callback=callback)
 
-        result = run.paint(texture, shape, console)
+        result = run.watch(paint, shape, console)
         sources = {"styles": [path.name for path in self.styles], "preset": self.preset}
         path = files.save_image(
             self.output,
             result.image,
-            metadata=run.settings(recipe, encoder, result, sources),
+            metadata=run.portable(recipe).to_table(),
+            provenance=run.provenance(encoder, result, sources),
             overwrite=self.overwrite,
         )
         print(path)
         return run.exit_code(result)
+
+    def _recipe(self) -> Recipe:
+        """Returns the recipe as a texture takes it: without a photograph to keep or start from."""
+        recipe = self.recipe.replace(content_layers={})
+        if recipe.init in ("content", "matched"):
+            recipe = recipe.replace(init="noise")
+        return recipe.replace(padding="circular") if self.seamless else recipe

@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
-from jaxstyle import pretrained, report
+from jaxstyle import pretrained
+from jaxstyle.cli import report
 from jaxstyle.cli.options import Cache, Debug, Overwrite, Quiet
 from jaxstyle.errors import InputError
 

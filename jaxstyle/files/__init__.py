@@ -7,7 +7,7 @@ and with the settings that made them.
 """
 
 from jaxstyle.files.masks import Masks, load_masks
-from jaxstyle.files.output import SUFFIXES, check_output, read_metadata, save_image
+from jaxstyle.files.output import SUFFIXES, check_output, read_metadata, read_provenance, save_image
 from jaxstyle.files.picture import Picture, load_image, load_picture
 from jaxstyle.files.regions import MAX_REGIONS
 from jaxstyle.files.samples import MAX_PIXELS
@@ -23,5 +23,6 @@ __all__ = [
     "load_masks",
     "load_picture",
     "read_metadata",
+    "read_provenance",
     "save_image",
 ]

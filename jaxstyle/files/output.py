@@ -23,6 +23,7 @@ from jaxstyle.files.picture import reading
 from jaxstyle.files.pixels import FORMATS
 from jaxstyle.files.profiles import srgb_profile
 
+_METADATA, _PROVENANCE = "jaxstyle", "provenance"
 _TEXT_CHUNK = "Description"
 _JPEG_LARGEST = 65_500
 
@@ -71,7 +72,8 @@ def save_image(
     image: Image,
     *,
     alpha: Float[Array, "_ _"] | None = None,
-    metadata: Mapping[str, str] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Saves an image in the format of its suffix: the whole file, or on any failure nothing.
@@ -83,7 +85,8 @@ def save_image(
         path: Ends in one of ``SUFFIXES``.
         image: ``f32[h, w, 3]``, sRGB; values outside [0, 1] are clipped, then rounded to nearest.
         alpha: Opacity, ``f32[h, w]`` in [0, 1], as :func:`jaxstyle.files.load_picture` gives it.
-        metadata: What to record with the image, such as settings and versions.
+        metadata: What to record with the image: a recipe's table, or whatever JSON can hold.
+        provenance: How it came about: pictures, versions.
         overwrite: Whether a file of that name may be replaced.
 
     Returns:
@@ -97,7 +100,7 @@ def save_image(
     Examples:
         >>> import jax.numpy as jnp, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     path = save_image(f"{folder}/a.png", jnp.ones((16, 16, 3)), metadata={"seed": "7"})
+        ...     path = save_image(f"{folder}/a.png", jnp.ones((16, 16, 3)), metadata={"seed": 7})
         ...     read_metadata(path)
         {'seed': '7'}
     """
@@ -108,7 +111,8 @@ def save_image(
     if opacity is not None and opacity.shape != pixels.shape[:2]:
         sizes = " and ".join(f"{x.shape[1]}×{x.shape[0]}" for x in (pixels, opacity))
         raise InputError(f"{path}: image and alpha differ in size, {sizes} px; resize one of them")
-    text = json.dumps({"jaxstyle": dict(metadata)}) if metadata else ""
+    recorded = {_METADATA: dict(metadata or {}), _PROVENANCE: dict(provenance or {})}
+    text = json.dumps(recorded) if metadata or provenance else ""
     with replacing(path) as temporary, open(temporary, "x+b") as file:
         try:
             _WRITERS[path.suffix.lower()](file, pixels, opacity, text)
@@ -119,14 +123,14 @@ def save_image(
     return path
 
 
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Reads back what :func:`save_image` recorded.
+def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads back the metadata that :func:`save_image` recorded: of a picture of ours its recipe.
 
     Args:
         path: An image file.
 
     Returns:
-        The metadata; empty if the file has none, or none of ours.
+        The metadata, for ``Recipe().updated``; empty if the file has none, or none of ours.
 
     Raises:
         InputError: The file cannot be read, as in :func:`jaxstyle.files.load_picture`.
@@ -137,12 +141,21 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, str]:
         ...     read_metadata(save_image(f"{folder}/a.tif", jnp.ones((16, 16, 3))))
         {}
     """
+    return _read(path, _METADATA)
+
+
+def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Reads back the provenance that :func:`save_image` recorded; as :func:`read_metadata`."""
+    return _read(path, _PROVENANCE)
+
+
+def _read(path: str | os.PathLike[str], part: str) -> dict[str, Any]:
     with reading(Path(path)) as file, PillowImage.open(file, formats=FORMATS) as image:
         text = image.info.get(_TEXT_CHUNK)
         if text is None:
             text = image.getexif().get(ExifTags.Base.ImageDescription, "")
     try:
-        return {str(key): str(value) for key, value in json.loads(text)["jaxstyle"].items()}
+        return dict(json.loads(text)[part].items())
     except (ValueError, TypeError, KeyError, AttributeError):  # Somebody else's description.
         return {}
 

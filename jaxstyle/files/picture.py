@@ -18,7 +18,7 @@ from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
 from jaxstyle.files.pixels import decode
 from jaxstyle.files.samples import MAX_PIXELS
-from jaxstyle.resize import scale_to
+from jaxstyle.ops.resize import scale_to
 
 Opacity = Float[np.ndarray, "h w"]
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from jaxstyle.errors import InputError
-from jaxstyle.resize import MIN_SIDE
+from jaxstyle.ops.resize import MIN_SIDE
 
 MAX_PIXELS = 178_000_000
 """Larger images are refused before they are decoded; Pillow's own limit is a little above."""

@@ -8,8 +8,9 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
+from jaxstyle.encoder.preprocessing import PREPROCESSINGS
+from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, check_choice
-from jaxstyle.preprocessing import PREPROCESSINGS
 from jaxstyle.pretrained.from_keras import read_keras
 from jaxstyle.pretrained.from_torch import read_pickle, read_safetensors
 from jaxstyle.pretrained.store import (
@@ -23,7 +24,6 @@ from jaxstyle.pretrained.store import (
     open_hdf5,
     save_encoder,
 )
-from jaxstyle.vgg import Encoder
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
@@ -90,12 +90,12 @@ def read_foreign(path: Path) -> Conversion:
     return Conversion(params, layout, "caffe" if caffe else "torch")
 
 
-def _make(path: Path, found: Conversion, preprocessing: str | None) -> Encoder:
+def _make(path: Path, found: Conversion, preprocessing: str | None) -> VGGEncoder:
     vgg = infer_network(found.params, str(path))
     return make_encoder(found.params, vgg, preprocessing or found.preprocessing)
 
 
-def foreign_encoder(path: Path, preprocessing: str | None = None) -> Encoder:
+def foreign_encoder(path: Path, preprocessing: str | None = None) -> VGGEncoder:
     """Returns the encoder in another library's file; arguments and errors as for `convert`."""
     return _make(path, read_foreign(path), preprocessing)
 
@@ -108,7 +108,7 @@ def convert(
     attributes: Attributes | None = None,
     dtype: Dtype = "float32",
     overwrite: bool = False,
-) -> Encoder:
+) -> VGGEncoder:
     """Converts a file of Keras or PyTorch with a VGG network into one of ours.
 
     Args:

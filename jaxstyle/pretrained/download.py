@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 import pooch
 
+from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError
 from jaxstyle.pretrained.convert import convert, foreign_encoder
 from jaxstyle.pretrained.registry import PACKAGED, Source, find_source, packaged_file, sources
 from jaxstyle.pretrained.store import read_encoder
-from jaxstyle.vgg import Encoder
 
 CACHE_VARIABLE = "JAXSTYLE_CACHE"
 _TIMEOUT_S = 30
@@ -126,7 +126,7 @@ def fetch(
             encoder = convert(
                 raw, converted, preprocessing=source.preprocessing, attributes=attributes
             )
-            if encoder.vgg != source.vgg:
+            if encoder.network != source.vgg:
                 raise InputError(f"encoder {source.name}: {source.url} holds another network")
             os.replace(converted, destination)
     except OSError as error:
@@ -164,7 +164,7 @@ def download(
 
 def read_original(
     original: str | os.PathLike[str], *, progress: DownloadProgress | None = None
-) -> Encoder:
+) -> VGGEncoder:
     """Returns the encoder of an original file; nothing of it is kept.
 
     Args:

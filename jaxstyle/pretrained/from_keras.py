@@ -19,9 +19,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from jaxstyle.encoder.vgg import VGG16, VGG19
 from jaxstyle.errors import InputError
 from jaxstyle.pretrained.store import Arrays, open_hdf5
-from jaxstyle.vgg import VGG16, VGG19
 
 _NAMED = re.compile(r"block(\d)_conv(\d+)")
 _NUMBERED = re.compile(r"(?:^|/)conv2d(?:_(\d+))?/vars$")

@@ -15,13 +15,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxstyle.arrays import Image, Params
-from jaxstyle.preprocessing import PREPROCESSINGS
-from jaxstyle.vgg import VGG, VGG19, Encoder
+from jaxstyle.encoder.preprocessing import TORCH
+from jaxstyle.encoder.vgg import VGG, VGG19, block_of
+from jaxstyle.encoder.vgg_encoder import VGGEncoder
 
 NARROW = VGG19.clone(widths=(16, 32, 64, 128, 128), pooling="average")
 """VGG19's layout at a quarter of its width."""
 
-_PREPROCESSING = "torch"
 _REFERENCE_SIZE = 128
 _REFERENCE_SEED = 0
 
@@ -43,8 +43,7 @@ def reference_image() -> Image:
     noise = np.fft.ifft2(np.fft.fft2(white, axes=(0, 1)) / frequency[..., None], axes=(0, 1)).real
     noise /= noise.std((0, 1))
     mixed = np.sqrt(0.9) * noise[..., :1] + np.sqrt(0.1) * noise[..., 1:]
-    preprocessing = PREPROCESSINGS[_PREPROCESSING]
-    pixels = np.asarray(preprocessing.mean) + np.asarray(preprocessing.std) * mixed
+    pixels = np.asarray(TORCH.mean) + np.asarray(TORCH.std) * mixed
     return jnp.asarray(pixels.clip(0, 1), jnp.float32)
 
 
@@ -65,7 +64,7 @@ def _orthogonalise(x: np.ndarray) -> np.ndarray:
 def _orthogonal_kernels(vgg: VGG, seed: int) -> Params:
     shapes, width = {}, 3
     for name in vgg.layers:
-        out = vgg.widths[int(name[4]) - 1]
+        out = vgg.widths[block_of(name) - 1]
         shapes[name] = (3, 3, width, out)
         width = out
     # One draw for all layers: a draw of every shape would be compiled on its own.
@@ -85,7 +84,7 @@ def _orthogonal_kernels(vgg: VGG, seed: int) -> Params:
 @partial(jax.jit, static_argnames="vgg")
 def _normalise(params: Params, image: Image, vgg: VGG) -> Params:
     """Scales the kernels so that every layer's mean activation on the image is 1."""
-    x = PREPROCESSINGS[_PREPROCESSING](image)
+    x = TORCH(image)
     features: Any = vgg.apply({"params": params}, x, vgg.layers)
     means = [1.0, *(features[name].mean() for name in vgg.layers)]
     return {
@@ -94,7 +93,7 @@ def _normalise(params: Params, image: Image, vgg: VGG) -> Params:
     }
 
 
-def random_encoder(vgg: VGG | None = None, *, seed: int = 0) -> Encoder:
+def random_encoder(vgg: VGG | None = None, *, seed: int = 0) -> VGGEncoder:
     """Returns an encoder with orthogonal kernels, zero biases and mean activations of 1.
 
     With zero biases every layer is homogeneous, ``relu((s·K) * x) = s·relu(K * x)``, so that one
@@ -112,7 +111,7 @@ def random_encoder(vgg: VGG | None = None, *, seed: int = 0) -> Encoder:
     arXiv:1312.6120.
 
     Examples:
-        >>> from jaxstyle.vgg import VGG
+        >>> from jaxstyle.encoder.vgg import VGG
         >>> encoder = random_encoder(VGG(depths=(1, 2), widths=(8, 16)), seed=3)
         >>> encoder.params["conv2_1"]["kernel"].shape
         (3, 3, 8, 16)
@@ -121,4 +120,4 @@ def random_encoder(vgg: VGG | None = None, *, seed: int = 0) -> Encoder:
     # Full precision, or else the accelerators' shortened products would leave means off 1.
     with jax.default_matmul_precision("highest"):
         params = _normalise(_orthogonal_kernels(vgg, seed), reference_image(), vgg)
-    return Encoder(params, vgg, _PREPROCESSING)
+    return VGGEncoder(params=params, network=vgg, preprocessing=TORCH)

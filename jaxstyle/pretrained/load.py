@@ -7,9 +7,11 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from jaxstyle.convolution import Precision
+from jaxstyle.encoder.vgg import VGG, Padding, block_of
+from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, check_choice, unknown
-from jaxstyle.pooling import Pooling
+from jaxstyle.ops.convolution import Precision
+from jaxstyle.ops.pooling import Pooling
 from jaxstyle.pretrained.convert import file_sha256
 from jaxstyle.pretrained.download import DownloadProgress, cached_file, read_original
 from jaxstyle.pretrained.initial import NARROW, random_encoder
@@ -22,7 +24,6 @@ from jaxstyle.pretrained.store import (
     read_encoder,
     round_params,
 )
-from jaxstyle.vgg import VGG, Encoder, Padding, block_of
 
 # What keeps the scale of activations where each pooling takes the place of a maximum (found by
 # K. Crowson, style-transfer-pytorch).
@@ -69,7 +70,7 @@ def load_encoder(
     precision: Precision = VGG.precision,
     cache: str | os.PathLike[str] | None = None,
     seed: int = 0,
-) -> Encoder:
+) -> VGGEncoder:
     """Loads an encoder; it never downloads one.
 
     Args:
@@ -92,7 +93,7 @@ def load_encoder(
 
     Examples:
         >>> encoder = load_encoder()
-        >>> encoder.vgg.pooling, encoder.layers[-1]
+        >>> encoder.network.pooling, encoder.layers[-1]
         ('max', 'conv5_3')
     """
     if pooling is not None:
@@ -104,23 +105,25 @@ def load_encoder(
         network = NARROW.clone(pooling=pooling, padding=padding, precision=precision)
         return random_encoder(network, seed=seed)
     encoder = _repool(read_encoder(encoder_file(name, cache)), pooling)
-    network = encoder.vgg.clone(padding=padding, precision=precision)
-    return dataclasses.replace(encoder, vgg=network)
+    network = encoder.network.clone(padding=padding, precision=precision)
+    return dataclasses.replace(encoder, network=network)
 
 
-def _repool(encoder: Encoder, pooling: Pooling | None) -> Encoder:
+def _repool(encoder: VGGEncoder, pooling: Pooling | None) -> VGGEncoder:
     """Returns the encoder with another pooling than it was trained with, activations kept in scale.
 
     The gain that the other pooling wants goes into the kernels behind it.
     """
-    if pooling is None or pooling == encoder.vgg.pooling:
+    if pooling is None or pooling == encoder.network.pooling:
         return encoder
-    gain = _GAINS[pooling] / _GAINS[encoder.vgg.pooling]
+    gain = _GAINS[pooling] / _GAINS[encoder.network.pooling]
     params = {
         name: {"kernel": p["kernel"] * gain, "bias": p["bias"]} if _is_pooled(name) else p
         for name, p in encoder.params.items()
     }
-    return dataclasses.replace(encoder, params=params, vgg=encoder.vgg.clone(pooling=pooling))
+    return dataclasses.replace(
+        encoder, params=params, network=encoder.network.clone(pooling=pooling)
+    )
 
 
 def _is_pooled(layer: str) -> bool:
@@ -168,8 +171,8 @@ def verify(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
         sha256=file_sha256(path),
         fingerprint=fingerprint(encoder),
         layers={name: encoder.params[name]["kernel"].shape for name in encoder.layers[1:]},
-        preprocessing=encoder.preprocessing,
-        pooling=encoder.vgg.pooling,
+        preprocessing=encoder.preprocessing.name,
+        pooling=encoder.network.pooling,
         dtype=read_dtype(path),
         attributes=read_attributes(path),
     )

@@ -10,8 +10,8 @@ import tomllib
 from functools import cache
 from pathlib import Path
 
+from jaxstyle.encoder.vgg import VGG, VGG16, VGG19
 from jaxstyle.errors import InputError
-from jaxstyle.vgg import VGG, VGG16, VGG19
 
 PACKAGED = "vgg16"
 """Name of the encoder that comes with the package."""
@@ -30,7 +30,7 @@ class Source:
         size: Of the original file in bytes, None where it is not known.
         licence: Of the parameters, and whose they are.
         vgg: The network that the file must turn out to hold.
-        preprocessing: A key of ``jaxstyle.preprocessing.PREPROCESSINGS``.
+        preprocessing: A key of ``jaxstyle.encoder.preprocessing.PREPROCESSINGS``.
     """
 
     name: str

@@ -19,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxstyle.atomic import replacing
+from jaxstyle.encoder.preprocessing import PREPROCESSINGS
+from jaxstyle.encoder.vgg import LAYER, VGG
+from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError
-from jaxstyle.pooling import Pooling
-from jaxstyle.preprocessing import PREPROCESSINGS
-from jaxstyle.vgg import LAYER, VGG, Encoder
+from jaxstyle.ops.pooling import Pooling
 
 FORMAT = "jaxstyle-encoder"
 FORMAT_VERSION = 1
@@ -84,16 +85,16 @@ def _check_layer(layer: dict[str, np.ndarray], incoming: int, where: str) -> int
     return shape[3]
 
 
-def make_encoder(params: Arrays, vgg: VGG, preprocessing: str) -> Encoder:
+def make_encoder(params: Arrays, vgg: VGG, preprocessing: str) -> VGGEncoder:
     """Returns an encoder of NumPy parameters, which become float32 arrays of JAX."""
     arrays = {
         layer: {part: jnp.asarray(value, jnp.float32) for part, value in parts.items()}
         for layer, parts in params.items()
     }
-    return Encoder(arrays, vgg, preprocessing)
+    return VGGEncoder(params=arrays, network=vgg, preprocessing=PREPROCESSINGS[preprocessing])
 
 
-def fingerprint(encoder: Encoder) -> str:
+def fingerprint(encoder: VGGEncoder) -> str:
     """Returns the SHA-256 of the parameters, whichever file they came from.
 
     It runs over every layer from shallow to deep, kernel before bias: name, shape, and the numbers
@@ -103,7 +104,7 @@ def fingerprint(encoder: Encoder) -> str:
         64 hexadecimal digits.
     """
     digest = hashlib.sha256()
-    for layer in encoder.layers[1:]:
+    for layer in encoder.layers:
         for part in ("kernel", "bias"):
             value = np.ascontiguousarray(encoder.params[layer][part], dtype="<f4")
             digest.update(f"{layer}/{part} {value.shape}\n".encode())
@@ -111,7 +112,7 @@ def fingerprint(encoder: Encoder) -> str:
     return digest.hexdigest()
 
 
-def round_params(encoder: Encoder, dtype: Dtype) -> Arrays:
+def round_params(encoder: VGGEncoder, dtype: Dtype) -> Arrays:
     """Returns the parameters as a file of that type holds them."""
     return {
         layer: {part: np.asarray(value).astype(dtype) for part, value in parts.items()}
@@ -121,7 +122,7 @@ def round_params(encoder: Encoder, dtype: Dtype) -> Arrays:
 
 def save_encoder(
     path: str | os.PathLike[str],
-    encoder: Encoder,
+    encoder: VGGEncoder,
     attributes: Attributes | None = None,
     *,
     dtype: Dtype = "float32",
@@ -143,12 +144,12 @@ def save_encoder(
         raise ValueError(f"attributes {sorted(taken)} are the format's own")
     params = round_params(encoder, dtype)
     infer_network(params, str(path))
-    rounded = make_encoder(params, encoder.vgg, encoder.preprocessing)
+    rounded = make_encoder(params, encoder.network, encoder.preprocessing.name)
     ours = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "preprocessing": encoder.preprocessing,
-        "pooling": encoder.vgg.pooling,
+        "preprocessing": encoder.preprocessing.name,
+        "pooling": encoder.network.pooling,
         "fingerprint": fingerprint(rounded),
     }
     try:
@@ -221,7 +222,7 @@ def _read_layer(group: Any) -> dict[str, np.ndarray]:
     return {part: np.asarray(group[part], np.float32) for part in group}
 
 
-def read_encoder(path: str | os.PathLike[str]) -> Encoder:
+def read_encoder(path: str | os.PathLike[str]) -> VGGEncoder:
     """Reads an encoder, with its own pooling and zero padding, parameters as float32.
 
     Raises:

@@ -16,12 +16,13 @@ class SolverState(NamedTuple):
     """Where a solver stands.
 
     Attributes:
-        image: The current image.
+        image: The image after the last step.
         loss: The loss there; infinite before the first evaluation.
         aux: What the objective returned beside the loss there.
         finite: Whether the loss and every element of its gradient there are finite, so far as
             evaluated.
         stuck: Whether no step lowers the loss any further, as far as float32 can tell.
+        iterations: Steps done, one or more evaluations each.
         evaluations: Evaluations of loss and gradient so far.
         inner: What the algorithm remembers.
     """
@@ -31,6 +32,7 @@ class SolverState(NamedTuple):
     aux: Any
     finite: Bool[Array, ""]
     stuck: Bool[Array, ""]
+    iterations: Int[Array, ""]
     evaluations: Int[Array, ""]
     inner: Any
 
@@ -63,7 +65,10 @@ class Solver(Protocol):
         ...
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
-        """Returns the state one step further; the first one evaluates the image as it is."""
+        """Returns the state one evaluation further; the first one is of the image as it is.
+
+        That ends a step, or is one of several that a line search takes.
+        """
         ...
 
     def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:

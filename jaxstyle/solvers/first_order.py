@@ -14,23 +14,17 @@ from jaxstyle.errors import InputError
 from jaxstyle.solvers.base import Function, SolverState, is_finite
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class _FirstOrder:
-    """An optax optimiser as a solver.
+    """An optax optimiser as a solver: one evaluation a step.
 
     Attributes:
-        learning_rate: Step, in units of the variable.
         clamp: Whether each step is followed by a projection onto [0, 1].
     """
 
-    learning_rate: float
     clamp: bool = False
 
     line_search = False
-
-    def __post_init__(self) -> None:
-        if not 0 < self.learning_rate < math.inf:
-            raise InputError(f"learning_rate {self.learning_rate}: no step; give a number above 0")
 
     def _optax(self) -> optax.GradientTransformation:
         raise NotImplementedError
@@ -38,9 +32,9 @@ class _FirstOrder:
     def init(self, image: Image, aux: Any, carried: Any = None) -> SolverState:
         """Returns the state at the image to start from, which is not evaluated yet."""
         memory = self._optax().init(image) if carried is None else carried
-        loss, yes, no = jnp.float32(jnp.inf), jnp.bool_(True), jnp.bool_(False)
-        inner = (jnp.zeros_like(image), memory)
-        return SolverState(image, loss, aux, yes, no, jnp.int32(0), inner)
+        loss, yes, no = jnp.full((), jnp.inf, image.dtype), jnp.bool_(True), jnp.bool_(False)
+        inner, zero = (jnp.zeros_like(image), memory), jnp.int32(0)
+        return SolverState(image, loss, aux, yes, no, zero, zero, inner)
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
         """Returns the state one step further, after one evaluation."""
@@ -53,9 +47,16 @@ class _FirstOrder:
             lambda old, new: jnp.where(first, old, new), (state.image, memory), (image, moved)
         )
         (loss, aux), gradient = jax.value_and_grad(fun, has_aux=True)(image, *data)
-        finite = is_finite(loss, gradient)
-        evaluations = state.evaluations + 1
-        return SolverState(image, loss, aux, finite, state.stuck, evaluations, (gradient, memory))
+        return SolverState(
+            image=image,
+            loss=loss,
+            aux=aux,
+            finite=is_finite(loss, gradient),
+            stuck=state.stuck,
+            iterations=state.iterations + ~first,
+            evaluations=state.evaluations + 1,
+            inner=(gradient, memory),
+        )
 
     def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
         """Returns what the solver remembers, resized for the next scale.
@@ -69,15 +70,21 @@ class _FirstOrder:
         return jax.tree.map(resize, state.inner[1])
 
 
-@dataclasses.dataclass(frozen=True)
+def _check_rate(learning_rate: float) -> None:
+    if not 0 < learning_rate < math.inf:
+        raise InputError(f"learning_rate {learning_rate}: no step; give a number above 0")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Adam(_FirstOrder):
     """optax's Adam; see :func:`adam`."""
 
-    b1: float = 0.9
-    b2: float = 0.99
+    learning_rate: float
+    b1: float
+    b2: float
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        _check_rate(self.learning_rate)
         for name in ("b1", "b2"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"{name} {getattr(self, name)}: no decay; give a number in [0, 1)")
@@ -86,15 +93,16 @@ class Adam(_FirstOrder):
         return optax.adam(self.learning_rate, self.b1, self.b2)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class GradientDescent(_FirstOrder):
     """optax's gradient descent; see :func:`gradient_descent`."""
 
-    decay: float = 1.0
-    decay_steps: int = 100
+    learning_rate: float
+    decay: float
+    decay_steps: int
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        _check_rate(self.learning_rate)
         if not 0 < self.decay <= 1:
             raise InputError(f"decay {self.decay}: no decay; give a number in (0, 1]")
         if self.decay_steps < 1:
@@ -105,6 +113,16 @@ class GradientDescent(_FirstOrder):
             self.learning_rate, self.decay_steps, self.decay, staircase=False
         )
         return optax.sgd(rate)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FromOptax(_FirstOrder):
+    """An optimiser that was handed in; see :func:`from_optax`."""
+
+    optimiser: optax.GradientTransformation
+
+    def _optax(self) -> optax.GradientTransformation:
+        return self.optimiser
 
 
 def adam(
@@ -125,7 +143,7 @@ def adam(
         >>> adam(0.05).learning_rate
         0.05
     """
-    return Adam(learning_rate, clamp, b1, b2)
+    return Adam(learning_rate=learning_rate, clamp=clamp, b1=b1, b2=b2)
 
 
 def gradient_descent(
@@ -150,4 +168,23 @@ def gradient_descent(
         >>> gradient_descent(100.0, decay=0.96).decay_steps
         100
     """
-    return GradientDescent(learning_rate, clamp, decay, decay_steps)
+    return GradientDescent(
+        learning_rate=learning_rate, clamp=clamp, decay=decay, decay_steps=decay_steps
+    )
+
+
+def from_optax(optimiser: optax.GradientTransformation, *, clamp: bool = False) -> FromOptax:
+    """Returns any of optax's optimisers as a solver.
+
+    Another optimiser is another program, even one made by the same call: make it once.
+
+    Args:
+        optimiser: One that needs the gradient and the image alone.
+        clamp: Whether each step is followed by a projection onto [0, 1].
+
+    Examples:
+        >>> import optax
+        >>> from_optax(optax.chain(optax.clip(1.0), optax.rmsprop(1e-2))).clamp
+        False
+    """
+    return FromOptax(optimiser=optimiser, clamp=clamp)

@@ -25,7 +25,7 @@ class LBFGS:
         return from_jaxopt.init(image, aux, self.history)
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
-        """Returns the state one step further, after one evaluation or a few."""
+        """Returns the state one evaluation further."""
         from jaxstyle.solvers import from_jaxopt
 
         return from_jaxopt.update(fun, state, data, self.history)

@@ -1,12 +1,12 @@
-"""A line search for the strong Wolfe conditions, as one loop around one evaluation.
+"""A line search for the strong Wolfe conditions, that takes one evaluation after the other.
 
 Textbooks write two loops, one that finds an interval and one that narrows it down, each with an
 evaluation of its own. Here the interval is simply unbounded until a point that is too far has been
-seen. The compiled program then holds the objective once, which is most of its compile time, and
-lanes under ``vmap`` stay in step.
+seen, and the loop is the caller's: a compiled program then holds the objective once, which is most
+of its compile time, and each of its turns is one evaluation, for every lane of a ``vmap``, whatever
+its own search has come to.
 """
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -36,35 +36,36 @@ class Point(NamedTuple):
 
 
 class Search(NamedTuple):
-    """Where a search stands; at its end, what it found.
+    """Where a search stands.
 
     Attributes:
-        step: The step that was found; while searching, the one to try next.
-        params: The image there; while searching, the one to start from.
-        value: The loss at ``low``.
-        grad: Its gradient there.
-        aux: What the objective returned beside it.
+        direction: To search along.
+        step: What to try next, in units of the direction.
+        slope: Derivative along the direction at the start.
+        value: The loss at the start.
         low: The best point so far, the start or one that decreases the loss enough.
         high: The other end of the interval that holds a good step; infinitely far until known.
+        grad: The gradient at ``low``.
+        aux: What the objective returned beside the loss there.
+        evaluations: How many have been taken in.
         done: Whether the conditions hold at ``low``.
-        failed: Whether no step was found; ``params`` is then the start.
-        iter_num: Evaluations.
-        num_fun_eval: Evaluations, under the name that jaxopt reads.
-        num_grad_eval: Likewise.
     """
 
+    direction: Image
     step: Scalar
-    params: Image
+    slope: Scalar
     value: Scalar
-    grad: Image
-    aux: Any
     low: Point
     high: Point
+    grad: Image
+    aux: Any
+    evaluations: Int[Array, ""]
     done: Bool[Array, ""]
-    failed: Bool[Array, ""]
-    iter_num: Int[Array, ""]
-    num_fun_eval: Int[Array, ""]
-    num_grad_eval: Int[Array, ""]
+
+    @property
+    def over(self) -> Bool[Array, ""]:
+        """Whether there is nothing more to try: a good step was found, or none ever will be."""
+        return self.done | (self.evaluations >= _LIMIT) | ~jnp.isfinite(self.slope)
 
 
 def _between(low: Point, high: Point) -> Scalar:
@@ -92,77 +93,76 @@ def steepest_step(grad: Image) -> Scalar:
     return jnp.where(rms > 0, _FIRST_STEP / rms, 1.0)
 
 
-def search(
-    value_and_grad: Callable[[Image], tuple[tuple[Scalar, Any], Image]],
-    image: Image,
-    value: Scalar,
-    grad: Image,
-    aux: Any,
-    direction: Image,
-    step: Scalar | float,
-) -> Search:
-    """Finds a step along a direction that fulfils the strong Wolfe conditions.
+def begin(value: Scalar, grad: Image, aux: Any, direction: Image, step: float = 1.0) -> Search:
+    """Returns the search from a point along a direction, with nothing tried yet.
 
-    ``f(t) ≤ f(0) + c₁ t f'(0)`` and ``|f'(t)| ≤ c₂ |f'(0)|``; a step of 16 needs the first of the
-    two only. Points that are not finite count as too far. Where the loss differs from the start by
-    rounding only, the first is judged by slopes, ``f'(t) ≤ (2c₁ − 1) f'(0)``.
+    Args:
+        value: The loss at the point.
+        grad: Its gradient there, ``f32[h, w, 3]``.
+        aux: What the objective returned beside the loss there.
+        direction: To search along; where it does not descend, the negative gradient is taken.
+        step: To try first, in (0, 16].
+    """
+    slope = jnp.vdot(grad, direction)
+    descends = jnp.isfinite(slope) & (slope < 0)
+    direction = jnp.where(descends, direction, -steepest_step(grad) * grad)
+    slope, zero = jnp.vdot(grad, direction), jnp.zeros_like(value)
+    return Search(
+        direction=direction,
+        step=jnp.full_like(value, step),
+        slope=slope,
+        value=value,
+        low=Point(zero, value, slope),
+        high=Point(jnp.full_like(value, jnp.inf), value, slope),
+        grad=grad,
+        aux=aux,
+        evaluations=jnp.int32(0),
+        done=jnp.bool_(False),
+    )
+
+
+def narrow(search: Search, value: Scalar, grad: Image, aux: Any) -> Search:
+    """Returns a search that knows one point more, the one at its step.
+
+    It is done where the strong Wolfe conditions hold: ``f(t) ≤ f(0) + c₁ t f'(0)`` and
+    ``|f'(t)| ≤ c₂ |f'(0)|``; a step of 16 needs the first of the two only. Points that are not
+    finite count as too far. Where the loss differs from the start by rounding only, the first is
+    judged by slopes, ``f'(t) ≤ (2c₁ − 1) f'(0)``.
 
     Nocedal & Wright, Numerical Optimization, 2nd ed., algorithms 3.5 and 3.6, the interpolation
     eq. 3.59; Hager & Zhang 2005, "A New Conjugate Gradient Method with Guaranteed Descent and an
     Efficient Line Search", eq. 4.1, for the slopes.
 
     Args:
-        value_and_grad: ``image -> ((loss, aux), gradient)``.
-        image: Where to start, ``f32[h, w, 3]``.
-        value: The loss there.
+        search: Where it stands.
+        value: The loss at the image one step from the start.
         grad: Its gradient there.
         aux: What the objective returned beside the loss there.
-        direction: To search along; where it does not descend, the negative gradient is taken.
-        step: To try first, in (0, 16].
-
-    Returns:
-        The step, the image there, its loss, gradient and aux, and the evaluations it took; after a
-        failure, a step of 0 and what there was at the start.
     """
-    slope = jnp.vdot(grad, direction)
-    descends = jnp.isfinite(slope) & (slope < 0)
-    direction = jnp.where(descends, direction, -steepest_step(grad) * grad)
-    start = Point(jnp.float32(0.0), value, jnp.vdot(grad, direction))
-    nowhere = Point(jnp.float32(jnp.inf), value, start.slope)
-
-    def iterate(state: Search) -> Search:
-        (value, aux), grad = value_and_grad(image + state.step * direction)
-        trial = Point(state.step, value, jnp.vdot(grad, direction))
-        low, high = state.low, state.high
-        enough = trial.value <= start.value + _DECREASE * trial.step * start.slope
-        level = trial.value <= start.value + _ROUNDING * jnp.abs(start.value)
-        enough |= level & (trial.slope <= (2 * _DECREASE - 1) * start.slope)
-        enough &= jnp.isfinite(trial.slope)
-        better = enough & ((trial.value <= low.value) | (level & (low.step == 0)))
-        flat = jnp.abs(trial.slope) <= -_CURVATURE * start.slope
-        # Beyond a better point the loss rises again: then the good steps lie on its near side.
-        turned = trial.slope * jnp.sign(high.step - low.step) >= 0
-        high = _select(better, _select(turned, low, high), trial)
-        low, grad, aux = _select(better, (trial, grad, aux), (low, state.grad, state.aux))
-        longer = jnp.minimum(4 * trial.step, _LONGEST)
-        step = jnp.where(jnp.isinf(high.step), longer, _between(low, high))
-        count = state.iter_num + 1
-        done = better & (flat | (trial.step >= _LONGEST))
-        return Search(
-            step, image, low.value, grad, aux, low, high, done, state.failed, count, count, count
-        )
-
-    def unfinished(state: Search) -> Bool[Array, ""]:
-        return ~state.done & (state.iter_num < _LIMIT) & jnp.isfinite(start.slope)
-
-    zero, no = jnp.int32(0), jnp.bool_(False)
-    first = jnp.asarray(step, jnp.float32)
-    state = Search(first, image, value, grad, aux, start, nowhere, no, no, zero, zero, zero)
-    state = jax.lax.while_loop(unfinished, iterate, state)
-    found = state.low.step
-    image = jnp.where(found > 0, image + found * direction, image)
-    return state._replace(step=found, params=image, failed=found == 0)
+    trial = Point(search.step, value, jnp.vdot(grad, search.direction))
+    low, high, slope = search.low, search.high, search.slope
+    enough = trial.value <= search.value + _DECREASE * trial.step * slope
+    level = trial.value <= search.value + _ROUNDING * jnp.abs(search.value)
+    enough |= level & (trial.slope <= (2 * _DECREASE - 1) * slope)
+    enough &= jnp.isfinite(trial.slope)
+    better = enough & ((trial.value <= low.value) | (level & (low.step == 0)))
+    flat = jnp.abs(trial.slope) <= -_CURVATURE * slope
+    # Beyond a better point the loss rises again: then the good steps lie on its near side.
+    turned = trial.slope * jnp.sign(high.step - low.step) >= 0
+    high = select(better, select(turned, low, high), trial)
+    low, grad, aux = select(better, (trial, grad, aux), (low, search.grad, search.aux))
+    longer = jnp.minimum(4 * trial.step, _LONGEST)
+    return search._replace(
+        step=jnp.where(jnp.isinf(high.step), longer, _between(low, high)),
+        low=low,
+        high=high,
+        grad=grad,
+        aux=aux,
+        evaluations=search.evaluations + 1,
+        done=better & (flat | (trial.step >= _LONGEST)),
+    )
 
 
-def _select(condition: Bool[Array, ""], a: Any, b: Any) -> Any:
+def select(condition: Bool[Array, ""], a: Any, b: Any) -> Any:
+    """Returns one of two trees."""
     return jax.tree.map(lambda x, y: jnp.where(condition, x, y), a, b)

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 import jaxstyle as js
-from jaxstyle import loop, targets
+from jaxstyle.losses import targets
+from jaxstyle.run import loop
 
 from .options import Measurement
 from .outcome import Row
@@ -41,20 +42,20 @@ class Compile(Measurement):
     command: str = COMMAND
     """Arguments of jaxstyle for the command to be timed; nothing for none."""
 
-    def measure(self, encoder: js.Encoder) -> list[Row]:
+    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
         """Returns a row for every size and program, then for the commands."""
         rows = [row for size in self.sizes for row in self._programs(encoder, size)]
         return rows + [row for size in self.sizes if self.command for row in self._command(size)]
 
-    def _programs(self, encoder: js.Encoder, size: int) -> list[Row]:
+    def _programs(self, encoder: js.VGGEncoder, size: int) -> list[Row]:
         problem = make_problem(encoder, size, self.memory)
         program = loop.Program(problem.objective, js.lbfgs())
         data, image = problem.data(), problem.image()
         before = begin(data, image, program)
         steps, decay = jnp.int32(1), jnp.float32(0)
         calls = {
-            "observe": (targets.observe, image, data[-1], problem.objective),
-            "start": (loop.start, image, None, decay, data[-1], program),
+            "targets": (targets.content_targets, image, data.encoder, problem.objective),
+            "start": (loop.start, image, None, decay, data.encoder, program),
             "advance": (loop.advance, *before, steps, decay, data, program),
         }
         # What has been traced for another size or measurement would help.

@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 import jaxstyle as js
-from jaxstyle import resize
-from jaxstyle.parameterisation import Variable
+from jaxstyle.ops import resize
+from jaxstyle.recipes.recipe import Variable
 
 from .options import Measurement, Numbers
 from .outcome import Row
@@ -37,7 +37,7 @@ class Descent(NamedTuple):
 
 
 def descend(
-    encoder: js.Encoder,
+    encoder: js.VGGEncoder,
     content: jax.Array,
     style: jax.Array,
     schedule: js.Schedule,
@@ -61,9 +61,9 @@ def descend(
     changed = {"schedule": schedule, "variable": variable}
     options: dict[str, Any] = RECIPE.make_options() | changed
     result = js.stylize(
-        encoder,
         content,
         style,
+        encoder,
         **options,
         callback=watch,
     )
@@ -92,7 +92,7 @@ class EndToEnd(Measurement):
     coarse_iterations: int = 100
     """At each coarser scale of it."""
 
-    def measure(self, encoder: js.Encoder) -> list[Row]:
+    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
         """Returns rows for every size: the commands, then the descents."""
         rows: list[Row] = []
         for size in self.sizes:
@@ -107,7 +107,7 @@ class EndToEnd(Measurement):
             {"size": size, "run": f"command, {k} cache", "all [s]": s} for k, s in seconds.items()
         ]
 
-    def _descents(self, encoder: js.Encoder, size: int) -> list[Row]:
+    def _descents(self, encoder: js.VGGEncoder, size: int) -> list[Row]:
         recipe = dataclasses.replace(RECIPE, size=size)
         single = js.Schedule(iterations=self.evaluations, scales=1)
         finer = js.Schedule(

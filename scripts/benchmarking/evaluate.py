@@ -18,11 +18,11 @@ class Evaluate(Measurement):
     matrix: int = 4096
     """Side of the matrices whose product sets the limit."""
 
-    def measure(self, encoder: js.Encoder) -> list[Row]:
+    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
         """Returns a row a size."""
         return [self._row(encoder, size) for size in self.sizes]
 
-    def _row(self, encoder: js.Encoder, size: int) -> Row:
+    def _row(self, encoder: js.VGGEncoder, size: int) -> Row:
         from .original import Original
 
         problem = make_problem(encoder, size, self.memory)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle.vgg import block_of
+from jaxstyle.encoder.vgg import block_of
 
 from .problem import OBJECTIVE, Problem
 from .rounds import Side, seconds

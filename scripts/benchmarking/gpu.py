@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from rich.console import Console
 
 import jaxstyle as js
-from jaxstyle.convolution import Precision
-from jaxstyle.loop import Program
+from jaxstyle.ops.convolution import Precision
+from jaxstyle.run.loop import Program
 
 from .floor import make_floor
 from .options import Measurement, Numbers
@@ -40,14 +40,14 @@ class Gpu(Measurement):
     largest: int = 16384
     """Side up to which the largest square that fits is looked for; 0 for not at all."""
 
-    def measure(self, encoder: js.Encoder) -> list[Row]:
+    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
         """Returns rows for every size and side, and the largest square."""
         if jax.default_backend() != "gpu":
             Console().print("no GPU here: nothing to measure")
             return []
         return self.rows(encoder)
 
-    def rows(self, encoder: js.Encoder) -> list[Row]:
+    def rows(self, encoder: js.VGGEncoder) -> list[Row]:
         """Measures on whatever device there is."""
         rows = [row for size in self.sizes for row in self._rows(encoder, size)]
         if self.largest:
@@ -55,7 +55,7 @@ class Gpu(Measurement):
             rows.append(in_own_process(largest, problem, self.largest))
         return rows
 
-    def _rows(self, encoder: js.Encoder, size: int) -> list[Row]:
+    def _rows(self, encoder: js.VGGEncoder, size: int) -> list[Row]:
         problem, count = make_problem(encoder, size, self.memory), self.evaluations
         # Peaks count from a process' start.
         runs = {p: in_own_process(run_ours, problem, p, count) for p in PRECISIONS}

@@ -9,7 +9,7 @@ from statistics import median
 import jax
 
 import jaxstyle as js
-from jaxstyle.loop import Data, Program
+from jaxstyle.run.loop import Data, Program
 
 from .options import Measurement, Numbers
 from .outcome import Row
@@ -36,7 +36,7 @@ class Growth(Measurement):
     iterations: int = 4
     """Of a chunk; what it allocates is shared by them, as in a run."""
 
-    def measure(self, encoder: js.Encoder) -> list[Row]:
+    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
         """Returns a row a size."""
         problems = {size: make_problem(encoder, size, self.memory) for size in self.sizes}
         sides = {

@@ -4,7 +4,7 @@ import dataclasses
 import time
 
 import jaxstyle as js
-from jaxstyle.loop import Program
+from jaxstyle.run.loop import Program
 
 from .options import Measurement
 from .outcome import Row
@@ -23,11 +23,11 @@ class Loop(Measurement):
     history: int = 10
     """Pairs that L-BFGS remembers."""
 
-    def measure(self, encoder: js.Encoder) -> list[Row]:
+    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
         """Returns a row a size."""
         return [self._row(encoder, size) for size in self.sizes]
 
-    def _row(self, encoder: js.Encoder, size: int) -> Row:
+    def _row(self, encoder: js.VGGEncoder, size: int) -> Row:
         problem = make_problem(encoder, size, self.memory)
         program = Program(problem.objective, js.lbfgs(history=self.history))
         data, rounds, steps = problem.data(), [], 0

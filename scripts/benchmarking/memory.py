@@ -7,7 +7,7 @@ from pathlib import Path
 import jax.numpy as jnp
 
 import jaxstyle as js
-from jaxstyle.loop import Program, advance
+from jaxstyle.run.loop import Program, advance
 
 from .options import Measurement, Numbers
 from .outcome import Row
@@ -58,7 +58,7 @@ class Memory(Measurement):
     history: int = 10
     """Pairs that L-BFGS remembers, on both sides."""
 
-    def measure(self, encoder: js.Encoder) -> list[Row]:
+    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
         """Returns a row a size."""
         return [self._row(make_problem(encoder, size, self.memory)) for size in self.sizes]
 

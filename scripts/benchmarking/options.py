@@ -8,9 +8,9 @@ from typing import Annotated, Any, ClassVar
 from tyro.constructors import PrimitiveConstructorSpec
 
 import jaxstyle as js
-from jaxstyle.objective import Memory
+from jaxstyle.encoder.vgg import VGG19
+from jaxstyle.losses.objective import Memory
 from jaxstyle.pretrained import random_encoder
-from jaxstyle.vgg import VGG19
 
 from .outcome import Row
 
@@ -50,13 +50,13 @@ class Measurement:
     json: Path | None = None
     """File to write the numbers to."""
 
-    def load_encoder(self) -> js.Encoder:
+    def load_encoder(self) -> js.VGGEncoder:
         """Returns the network, run as it is to be."""
         if self.encoder != "random":
             return js.load_encoder(self.encoder, **self.network)
         given = {name: value for name, value in self.network.items() if value is not None}
         return random_encoder(VGG19.clone(**given))
 
-    def measure(self, encoder: js.Encoder) -> list[Row]:
+    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
         """Returns the rows of the table."""
         raise NotImplementedError

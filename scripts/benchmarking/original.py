@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from jaxstyle.preprocessing import PREPROCESSINGS
+from jaxstyle.encoder.preprocessing import PREPROCESSINGS
 
 from .problem import OBJECTIVE, Problem
 

@@ -3,8 +3,7 @@
 import jax
 
 import jaxstyle as js
-from jaxstyle import resize
-from jaxstyle.cli.run import load_style
+from jaxstyle.ops import resize
 
 from .processes import ROOT
 
@@ -16,4 +15,6 @@ def example_pictures(
     examples = ROOT / "docs" / "examples"
     content = js.load_image(examples / "harbour.jpg")
     shape = recipe.shape_of(resize.shape_of(content))
-    return resize.resize(content, shape), load_style(examples / painting, recipe, shape)
+    style = js.load_image(examples / painting)
+    style = resize.resize(style, recipe.style_shape_of(resize.shape_of(style), shape))
+    return resize.resize(content, shape), style

@@ -9,9 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxstyle as js
-from jaxstyle import loop, vgg
 from jaxstyle.compilation import jit
-from jaxstyle.objective import Memory
+from jaxstyle.encoder import prepared
+from jaxstyle.encoder.preprocessing import PREPROCESSINGS
+from jaxstyle.losses.objective import Memory
+from jaxstyle.run import loop
 
 RECIPE = js.preset("gatys")
 OBJECTIVE = RECIPE.make_objective()
@@ -23,7 +25,7 @@ class Problem(NamedTuple):
     Attributes:
         params: Of the network, cut after the deepest layer.
         vgg: The network.
-        preprocessing: What the network sees; a key of ``jaxstyle.preprocessing.PREPROCESSINGS``.
+        preprocessing: Name of what the network sees.
         content: ``f32[h, w, 3]``, and where the descent starts.
         style: Likewise.
         objective: Of our side.
@@ -42,9 +44,13 @@ class Problem(NamedTuple):
         return len(self.content)
 
     @property
-    def encoder(self) -> js.Encoder:
+    def encoder(self) -> js.VGGEncoder:
         """Ours, not prepared yet."""
-        return js.Encoder(jax.tree.map(jnp.asarray, self.params), self.vgg, self.preprocessing)
+        return js.VGGEncoder(
+            params=jax.tree.map(jnp.asarray, self.params),
+            network=self.vgg,
+            preprocessing=PREPROCESSINGS[self.preprocessing],
+        )
 
     @property
     def loss_weights(self) -> js.LossWeights:
@@ -53,11 +59,12 @@ class Problem(NamedTuple):
 
     def data(self) -> loop.Data:
         """Returns what our side's loss is computed from."""
-        encoder = self.objective.prepare(self.encoder)
+        ample = self.objective.memory == "high"
+        encoder = prepared(self.encoder, self.objective.layers, ample=ample)
         targets = jax.jit(js.make_targets, static_argnums=3)(
             jnp.asarray(self.content), jnp.asarray(self.style), encoder, self.objective
         )
-        return targets, jax.tree.map(jnp.float32, self.loss_weights), encoder
+        return loop.Data(targets, jax.tree.map(jnp.float32, self.loss_weights), encoder)
 
     def image(self) -> jax.Array:
         """Returns the image to start from."""
@@ -66,20 +73,20 @@ class Problem(NamedTuple):
     def evaluation(self) -> Callable[[], object]:
         """Returns one evaluation of our loss and gradient, to be called and waited for."""
         image, data = self.image(), self.data()
-        return lambda: jax.block_until_ready(evaluate(image, *data, self.objective))
+        return lambda: jax.block_until_ready(evaluate(image, *data[:3], self.objective))
 
 
-def make_problem(encoder: js.Encoder, size: int, memory: Memory = "high") -> Problem:
+def make_problem(encoder: js.VGGEncoder, size: int, memory: Memory = "high") -> Problem:
     """Makes a problem of smooth random pictures: what they show does not change the time."""
     noise = np.random.default_rng(0).random((2, max(size // 8, 2), max(size // 8, 2), 3), "float32")
     content, style = (
         np.clip(jax.image.resize(n, (size, size, 3), "cubic"), 0, 1).astype("float32")
         for n in noise
     )
-    encoder = vgg.truncate(encoder, OBJECTIVE.layers)
+    encoder = encoder.truncate(OBJECTIVE.layers)
     params = jax.tree.map(np.asarray, encoder.params)
     objective = dataclasses.replace(OBJECTIVE, memory=memory)
-    return Problem(params, encoder.vgg, encoder.preprocessing, content, style, objective)
+    return Problem(params, encoder.network, encoder.preprocessing.name, content, style, objective)
 
 
 evaluate = jit(static_argnames=("objective",))(jax.value_and_grad(js.loss))
@@ -90,7 +97,7 @@ def begin(
     data: loop.Data, image: jax.Array, program: loop.Program
 ) -> tuple[loop.SolverState, loop.Average]:
     """Returns what :func:`proceed` goes on from: the loop's state before its first update."""
-    return loop.start(image, None, jnp.float32(0), data[-1], program)
+    return loop.start(image, None, jnp.float32(0), data.encoder, program)
 
 
 def proceed(

@@ -18,7 +18,8 @@ COMMAND = "stylize docs/examples/harbour.jpg docs/examples/painting.jpg"
 # Ends as soon as the bar is told of iterations.
 _UNTIL_FIRST_ITERATION = """
 import os, sys
-from jaxstyle import cli, report
+from jaxstyle import cli
+from jaxstyle.cli import report
 report.RunBar.update = lambda *_: os._exit(0)
 sys.exit(cli.main(sys.argv[1:]) or "no iteration")
 """

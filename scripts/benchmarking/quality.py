@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 import jaxstyle as js
-from jaxstyle import convolution
-from jaxstyle.convolution import Precision
+from jaxstyle.ops import convolution
+from jaxstyle.ops.convolution import Precision
 
 from .options import Measurement, Numbers
 from .outcome import Row
@@ -40,14 +40,14 @@ class Quality(Measurement):
     nudges: int = 4
     """Runs from the photograph with a little noise: how far apart runs end by chance."""
 
-    def measure(self, encoder: js.Encoder) -> list[Row]:
+    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
         """Returns rows for every size and painting."""
         paintings = ("painting.jpg", "window.jpg")
         return [
             row for size in self.sizes for p in paintings for row in self._rows(encoder, size, p)
         ]
 
-    def _rows(self, encoder: js.Encoder, size: int, painting: str) -> list[Row]:
+    def _rows(self, encoder: js.VGGEncoder, size: int, painting: str) -> list[Row]:
         recipe = dataclasses.replace(
             _RECIPE,
             size=size,
@@ -62,7 +62,7 @@ class Quality(Measurement):
         def run(precision: Precision, start: jax.Array = content) -> jax.Array:
             options: dict[str, Any] = recipe.make_options() | {"init": start}
             with as_on_tensor_cores(precision):
-                return js.stylize(at(encoder, precision), content, style, **options).image
+                return js.stylize(content, style, at(encoder, precision), **options).image
 
         images = {p: run(p) for p in get_args(Precision)}
         for seed in range(self.nudges):
@@ -78,10 +78,10 @@ class Quality(Measurement):
         return rows
 
 
-def at(encoder: js.Encoder, precision: Precision) -> js.Encoder:
+def at(encoder: js.VGGEncoder, precision: Precision) -> js.VGGEncoder:
     """Returns the encoder with convolutions in some precision."""
-    vgg = encoder.vgg.clone(precision=precision)
-    return js.Encoder(encoder.params, vgg, encoder.preprocessing)
+    network = encoder.network.clone(precision=precision)
+    return dataclasses.replace(encoder, network=network)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 import jaxstyle as js
 from jaxstyle.compilation import jit
-from jaxstyle.loop import Data, Program, advance
+from jaxstyle.run.loop import Data, Program, advance
 
 from .options import Measurement, Numbers
 from .outcome import Row
@@ -28,7 +28,7 @@ class Sweep(Measurement):
     rounds: int = 3
     """How often the sides take turns."""
 
-    def measure(self, encoder: js.Encoder) -> list[Row]:
+    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
         """Returns a row for every size and number of lanes."""
         problems = [make_problem(encoder, size, self.memory) for size in self.sizes]
         return [self._row(problem, lanes) for problem in problems for lanes in self.lanes]
@@ -38,7 +38,8 @@ class Sweep(Measurement):
         data, image = problem.data(), problem.image()
 
         def run(style: jax.Array, data: Data, image: jax.Array) -> jax.Array:
-            data = (data[0], dataclasses.replace(data[1], style=style), data[2])
+            weights = dataclasses.replace(data.loss_weights, style=style)
+            data = data._replace(loss_weights=weights)
             steps, decay = jnp.int32(self.iterations), jnp.float32(0)
             before = begin(data, image, program)
             return advance(*before, steps, decay, data, program).state.image

@@ -1,0 +1,133 @@
+"""What a person sees while a command works: progress bars on stderr, and Ctrl-C taken politely."""
+
+import signal
+from collections.abc import Sequence
+from types import FrameType, TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+from jaxstyle.run.stylize import Progress as RunProgress
+
+
+def console(*, quiet: bool = False) -> Console:
+    """Returns the console for everything but results: stderr, so that stdout can be piped."""
+    return Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+
+
+class _RateColumn(ProgressColumn):
+    """Iterations per second since the present scale's first chunk."""
+
+    def render(self, task: Task) -> Text:
+        rate = task.fields.get("rate")
+        return Text("" if not rate else f"{rate:.2f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it")
+
+
+class RunBar:
+    """The bar of a run: iteration, loss terms, rate, time left. While it is shown, the first Ctrl-C
+    asks the run to stop at the next chunk, and the second one ends the program.
+
+    Attributes:
+        interrupted: Whether Ctrl-C has been pressed.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.interrupted = False
+        self._console = console
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[terms]}"),
+            _RateColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=console.quiet,
+        )
+        self._task = self._bar.add_task("compiling", total=1.0, terms="", rate=None)
+        self._last: tuple[Any, int, float] | None = None
+
+    def __enter__(self) -> "RunBar":
+        self._previous = signal.signal(signal.SIGINT, self._interrupt)
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+        signal.signal(signal.SIGINT, self._previous)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        if self.interrupted:
+            raise KeyboardInterrupt
+        self.interrupted = True
+        self._console.print("stopping: what there is will be saved (Ctrl-C again to give up)")
+
+    def update(self, progress: RunProgress) -> None:
+        """Shows where the run is."""
+        step, shape, now = progress.step, progress.shape, self._bar.get_time()
+        rate = None
+        if self._last is not None and self._last[0] == shape:
+            rate = (step - self._last[1]) / (now - self._last[2])
+        self._last = (shape, step, now)
+        terms = progress.terms._asdict().items()
+        self._bar.update(
+            self._task,
+            completed=progress.fraction,
+            description=f"{step}/{progress.steps} at {shape[1]}×{shape[0]}",
+            terms="  ".join(f"{name} {float(value):.3g}" for name, value in terms),
+            rate=rate,
+        )
+
+
+class DownloadBar:
+    """A progress bar of the kind that pooch drives: ``total``, ``update``, ``reset``, ``close``."""
+
+    def __init__(self, console: Console) -> None:
+        self.total = 0
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=console, disable=console.quiet)
+        self._task = self._bar.add_task("download", total=None)
+
+    def update(self, count: int) -> None:
+        """Moves the bar on by ``count`` bytes."""
+        self._bar.start()
+        self._bar.update(self._task, total=self.total, advance=count)
+
+    def reset(self) -> None:
+        """Moves the bar back to its start."""
+        self._bar.reset(self._task, total=self.total or None)
+
+    def close(self) -> None:
+        """Ends the bar."""
+        self._bar.stop()
+
+
+def print_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> None:
+    """Prints a table on stdout; no cell is cut, whatever the width of the terminal."""
+    table = Table(*header, box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    columns = zip(header, *rows, strict=True)
+    needed = sum(max(len(str(cell)) for cell in column) + 2 for column in columns)
+    width = max(Console().width, needed)
+    Console(width=width, highlight=False).print(table)

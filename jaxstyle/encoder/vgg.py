@@ -1,0 +1,155 @@
+"""VGG16, VGG19 and their narrower kin: the networks, without parameters.
+
+Layers carry the papers' names, ``conv1_1`` to ``conv5_4``, and mean the activation after the ReLU.
+Layout is HWC, kernels are HWIO.
+"""
+
+import re
+from functools import partial
+from typing import Literal, get_args
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from jaxstyle.arrays import Feature, Features
+from jaxstyle.errors import check_choice
+from jaxstyle.ops.convolution import Kernels, Pad, Precision, adjoint_kernel, conv_relu
+from jaxstyle.ops.pooling import Pooling, pool
+
+Padding = Literal["zeros", "replicate", "replicate-first", "circular"]
+
+LAYER = re.compile(r"conv([1-9])_([1-9]\d?)")
+"""Names of convolution layers: block and number."""
+
+
+class Conv(nn.Module):
+    """A 3×3 convolution with bias and ReLU.
+
+    It keeps the size of its input, but for the first and the last row where the input brings the
+    rows around it along.
+    """
+
+    width: int
+    padding: Padding
+    precision: Precision
+    rows_around: bool = False
+
+    @nn.compact
+    def __call__(self, x: Feature) -> Feature:
+        """Returns the activations after the ReLU."""
+        shape = (3, 3, x.shape[-1], self.width)
+        kernel = self.param("kernel", nn.initializers.normal(0.1), shape)
+        bias = self.param("bias", nn.initializers.zeros, (self.width,))
+        kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
+        kernels = self.get_variable("prepared", "kernels")
+        if kernels is None and not self.rows_around:
+            # Nothing bound to the input, which would make a kernel for each lane of a vmap.
+            kernels = Kernels(adjoint_kernel(kernel))
+        pad = (0 if self.rows_around else 1, 1)
+        if self.padding == "zeros":
+            return conv_relu(x, kernel, bias, kernels, pad, self.precision)
+        x = pad_by(self.padding, x, pad)
+        return conv_relu(x, kernel, bias, kernels, (0, 0), self.precision)
+
+
+def pad_by(padding: Padding, x: Feature, pad: Pad) -> Feature:
+    """Puts rows and columns around a feature map: as many above as below, and left as right."""
+    check_choice("padding", padding, get_args(Padding))
+    if padding == "zeros":
+        return jnp.pad(x, (*((n, n) for n in pad), (0, 0)))
+    # One axis after the other, and none in vain: the gradient of jnp.pad's modes writes an image of
+    # zeros for every edge, even for one without width.
+    for axis, n in enumerate(pad):
+        if n:
+            x = _extend(padding, x, n, axis)
+    return x
+
+
+def _extend(padding: Padding, x: Feature, n: int, axis: int) -> Feature:
+    cut = partial(jax.lax.slice_in_dim, x, axis=axis)
+    if padding == "circular":
+        parts = [cut(-n, None), x, cut(0, n)]
+    else:
+        parts = [cut(0, 1)] * n + [x] + [cut(-1, None)] * n
+    return jnp.concatenate(parts, axis)
+
+
+class VGG(nn.Module):
+    """The convolutional part of a VGG network (Simonyan & Zisserman 2015, arXiv:1409.1556).
+
+    Attributes:
+        depths: Convolutions per block; VGG19 has (2, 2, 4, 4, 4), VGG16 has (2, 2, 3, 3, 3).
+        widths: Channels per block.
+        pooling: What stands between two blocks.
+        padding: What surrounds every convolution's input; ``replicate-first`` is zeros around all
+            but the first, ``circular`` makes the image a tile.
+        precision: What convolutions on an accelerator multiply in: float32 (``highest``),
+            TensorFloat-32 or bfloat16, the last keeping activations in it, too.
+    """
+
+    depths: tuple[int, ...]
+    widths: tuple[int, ...] = (64, 128, 256, 512, 512)
+    pooling: Pooling = "max"
+    padding: Padding = "zeros"
+    precision: Precision = "tf32"
+
+    @property
+    def dtype(self) -> jnp.dtype:
+        """What activations are kept in."""
+        return jnp.dtype(jnp.bfloat16 if self.precision == "bf16" else jnp.float32)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The names of all convolution layers, from shallow to deep."""
+        return tuple(
+            f"conv{block}_{i}"
+            for block, depth in enumerate(self.depths, 1)
+            for i in range(1, depth + 1)
+        )
+
+    def shape_at(self, layer: str, shape: tuple[int, int]) -> tuple[int, int]:
+        """Returns height and width of a layer's features for an image of height and width.
+
+        Examples:
+            >>> VGG19.shape_at("conv3_1", (50, 64))
+            (12, 16)
+        """
+        halvings = block_of(layer) - 1
+        return shape[0] >> halvings, shape[1] >> halvings
+
+    def padding_of(self, layer: str) -> Padding:
+        """Returns what surrounds the input of one layer; never ``replicate-first``."""
+        if self.padding == "replicate-first":
+            return "replicate" if layer == "conv1_1" else "zeros"
+        return self.padding
+
+    @nn.compact
+    def __call__(self, x: Feature, layers: tuple[str, ...]) -> Features:
+        """Returns the activations of the named layers and computes nothing beyond the deepest."""
+        wanted, features = set(layers), {}
+        for name in self.layers:
+            if wanted <= features.keys():
+                break
+            block = block_of(name)
+            if block > 1 and name.endswith("_1"):
+                x = pool(x, self.pooling)
+            padding = self.padding_of(name)
+            x = Conv(self.widths[block - 1], padding, self.precision, name=name)(x)
+            if name in wanted:
+                features[name] = x
+        return features
+
+
+VGG16 = VGG(depths=(2, 2, 3, 3, 3))
+VGG19 = VGG(depths=(2, 2, 4, 4, 4))
+
+
+def block_of(layer: str) -> int:
+    """Returns the number of a layer's block, 1 to 5; each block after the first halves the sides.
+
+    Examples:
+        >>> block_of("conv4_2")
+        4
+    """
+    return int(layer[4])

@@ -1,0 +1,128 @@
+"""Paint by a recipe: what the command, scripts, sweeps and batches call."""
+
+import os
+from collections.abc import Sequence
+from typing import cast, get_args
+
+from jaxstyle.arrays import Image, Masks, check_image
+from jaxstyle.encoder import Encoder
+from jaxstyle.encoder.base import check_layers
+from jaxstyle.encoder.vgg_encoder import VGGEncoder
+from jaxstyle.errors import InputError, unknown
+from jaxstyle.losses.loss import Extra
+from jaxstyle.ops import resize
+from jaxstyle.pretrained import load_encoder
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.start import Init
+from jaxstyle.run.stylize import Callback, Result, stylize
+from jaxstyle.run.texture import texture
+
+
+def encoder_of(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> VGGEncoder:
+    """Loads the encoder that a recipe names; it never downloads one.
+
+    Args:
+        recipe: How a picture is painted.
+        cache: Where downloads are kept; None as for ``cache_folder``.
+
+    Raises:
+        InputError: The encoder is unknown or not here, or has none of the recipe's layers.
+    """
+    encoder = load_encoder(
+        recipe.encoder,
+        pooling=recipe.pooling,
+        padding=recipe.padding,
+        precision=recipe.precision,
+        cache=cache,
+        seed=recipe.seed,
+    )
+    check_layers(encoder, recipe.make_objective().layers)
+    return encoder
+
+
+def paint(
+    recipe: Recipe,
+    content: Image | None,
+    styles: Image | Sequence[Image],
+    *,
+    encoder: Encoder | None = None,
+    init: Image | None = None,
+    blend: Sequence[float] | None = None,
+    content_masks: Masks | None = None,
+    style_masks: Sequence[Masks] | None = None,
+    extra: Extra | None = None,
+    callback: Callback | None = None,
+) -> Result:
+    """Paints by a recipe: pictures in, of any size, and the picture out.
+
+    Args:
+        recipe: How it is painted.
+        content: The photograph, ``f32[h, w, 3]``, sRGB in [0, 1]; None for a texture.
+        styles: The painting, ``f32[h', w', 3]``, or several.
+        encoder: Network and pretrained parameters; what the recipe names if None.
+        init: The image to start from; what the recipe says if None.
+        blend: How much each of several styles counts; all alike if None.
+        content_masks: One per region, ``f32[r, _, _]`` in [0, 1], of any size.
+        style_masks: For each style as many.
+        extra: A term of one's own, a pure function of the image; none if None.
+        callback: Hears of the progress after every chunk of iterations; returns True to stop.
+
+    Raises:
+        InputError: As for :func:`jaxstyle.stylize`; or the encoder is not here.
+
+    Examples:
+        >>> import jax, jaxstyle as js
+        >>> photograph, painting = jax.random.uniform(jax.random.key(0), (2, 48, 64, 3))
+        >>> recipe = js.Recipe(encoder="random", size=32, iterations=2)
+        >>> js.paint(recipe, photograph, painting).image.shape
+        (24, 32, 3)
+    """
+    styles = list(styles) if isinstance(styles, Sequence) else [styles]
+    for name, pictures in (("content", [] if content is None else [content]), ("style", styles)):
+        for picture in pictures:
+            check_image(name, picture)
+    encoder = encoder_of(recipe) if encoder is None else encoder
+    start = _named(recipe.init) if init is None else init
+    options = recipe.make_options() | {"blend": blend, "extra": extra, "callback": callback}
+    if content is None:
+        shape = texture_shape(recipe)
+        # The painting keeps its own proportions: its strokes are what counts.
+        side = recipe.replace(size=max(shape), side="longer")
+        fitted = [_fit_style(style, side, shape) for style in styles]
+        return texture(fitted, shape, encoder, init=start, **options)
+    shape = recipe.shape_of(resize.shape_of(content))
+    fitted = [_fit_style(style, recipe, shape) for style in styles]
+    if style_masks is not None:
+        sized = zip(style_masks, fitted, strict=True)
+        style_masks = [resize.resize_masks(m, resize.shape_of(s)) for m, s in sized]
+    return stylize(
+        resize.resize(content, shape),
+        fitted,
+        encoder,
+        init=start,
+        colour=recipe.colour,
+        content_masks=None if content_masks is None else resize.resize_masks(content_masks, shape),
+        style_masks=style_masks,
+        **options,
+    )
+
+
+def texture_shape(recipe: Recipe) -> tuple[int, int]:
+    """Returns height and width of a texture.
+
+    Raises:
+        InputError: The size is a photograph's.
+    """
+    if recipe.size == "original":
+        raise InputError("size original: a texture has no photograph; give WIDTHxHEIGHT")
+    return recipe.shape_of((1, 1))
+
+
+def _fit_style(style: Image, recipe: Recipe, shape: tuple[int, int]) -> Image:
+    return resize.resize(style, recipe.style_shape_of(resize.shape_of(style), shape))
+
+
+def _named(init: str) -> Init:
+    if init not in get_args(Init):
+        raise unknown("init", init, get_args(Init), "; a picture is handed in as an image")
+    return cast(Init, init)

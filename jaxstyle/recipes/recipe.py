@@ -1,0 +1,285 @@
+"""A recipe: everything that decides how a picture is painted, in plain values.
+
+Options of the command, TOML files, presets and the settings that a picture carries are all this one
+flat dataclass; ``make_…`` turn it into what the library runs on. Its defaults are the library's.
+"""
+
+import dataclasses
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias, cast, get_args, get_type_hints
+
+from jaxstyle import solvers
+from jaxstyle.encoder.vgg import VGG, Padding
+from jaxstyle.errors import InputError, check_choice
+from jaxstyle.losses.objective import LossWeights, Memory, Objective
+from jaxstyle.losses.statistics import STATISTICS
+from jaxstyle.ops import resize
+from jaxstyle.ops.colour import Colour
+from jaxstyle.ops.convolution import Precision
+from jaxstyle.ops.pooling import Pooling
+from jaxstyle.ops.resize import Size, parse_size, size_text
+from jaxstyle.run.loop import check_combination
+from jaxstyle.run.schedule import Schedule
+
+LayerWeights: TypeAlias = Mapping[str, float]
+"""Layers and how much each counts."""
+
+Normalisation = Literal["energy", "mean", "neural-style", "udacity", "keras"]
+Variation = Literal["l1", "l2", "isotropic^1.25", "nine-point"]
+Variable = Literal["image", "encoder", "sigmoid", "fourier"]
+
+_OBJECTIVE, _LOSS_WEIGHTS = Objective(), LossWeights()
+_NORMALISATION = cast(Normalisation, Objective.normalisation)
+_TV = cast(Variation, Objective.tv)
+_SEEDS = 2**32
+
+
+def _weighted(layers: tuple[str, ...], weights: Mapping[str, Any]) -> LayerWeights:
+    return {name: float(weights.get(name, 1.0)) for name in layers}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a picture is painted."""
+
+    size: Size = 512
+    """Size of the result in pixels: its longer side (see --side), or WIDTHxHEIGHT to stretch it; or
+    original, the photograph's own."""
+    side: resize.Side = "longer"
+    """The side that a single number is."""
+    style_scale: float = 1.0
+    """Size of the painting relative to the result: larger, larger strokes."""
+    stretch_style: bool = False
+    """Give the painting the shape of the result, whatever its own is."""
+    style_weight: float = cast(float, LossWeights.style)
+    """How much the style counts."""
+    content_weight: float = cast(float, LossWeights.content)
+    """How much the content counts."""
+    tv_weight: float = cast(float, LossWeights.tv)
+    """How much smoothness counts (total variation)."""
+    style_layers: LayerWeights = dataclasses.field(
+        default_factory=lambda: _weighted(_OBJECTIVE.style_layers, _LOSS_WEIGHTS.style_layers)
+    )
+    """Layers that carry the style, and how much each counts; `image` is the palette."""
+    content_layers: LayerWeights = dataclasses.field(
+        default_factory=lambda: _weighted(_OBJECTIVE.content_layers, _LOSS_WEIGHTS.content_layers)
+    )
+    """Layers that carry the content, and how much each counts."""
+    statistic: Literal["gram", "wasserstein", "mean-std", "sliced"] = "gram"
+    """What of the style layers is taken over."""
+    normalisation: Normalisation = _NORMALISATION
+    """What the terms are divided by: scale-free energies, or as other tools do."""
+    tv: Variation = _TV
+    """The kind of total variation."""
+    normalise_gradients: bool = Objective.normalise_gradients
+    """Divide the gradient of each layer by its L1 norm; not with lbfgs."""
+    colour: Colour = "style"
+    """The style's colours, or the content's: by moments, in luminance only, or by histogram."""
+    init: str = "content"
+    """content, matched (in the style's colours), style, noise, grey, or a picture to start from."""
+    iterations: int = Schedule.iterations
+    """Solver iterations at the full size."""
+    scales: int = Schedule.scales
+    """Sizes from coarse to fine; 1 for the full one only."""
+    scale_factor: float = Schedule.scale_factor
+    """How many times longer the sides of each size are than those of the one before."""
+    coarse_iterations: int = Schedule.coarse_iterations
+    """Solver iterations at each coarser size."""
+    first_iterations: int | None = Schedule.first_iterations
+    """Solver iterations at the coarsest size, if others than at the next."""
+    coarsest: int = Schedule.coarsest
+    """Shorter side, in pixels, below which a coarser size is left out."""
+    average: float = Schedule.average
+    """Decay of the moving average of images that is the result; 0 for the last image."""
+    solver: Literal["lbfgs", "adam", "gradient-descent"] = "lbfgs"
+    """How the image goes downhill."""
+    history: int = solvers.lbfgs().history
+    """Pairs that lbfgs remembers."""
+    learning_rate: float = solvers.adam().learning_rate
+    """Step of adam and gradient-descent, in units of the variable."""
+    b1: float = solvers.adam().b1
+    """Decay of adam's mean gradient."""
+    b2: float = solvers.adam().b2
+    """Decay of adam's mean square."""
+    decay: float = 1.0
+    """By which gradient-descent's step falls in --decay-steps."""
+    decay_steps: int = 100
+    """Iterations in which gradient-descent's step falls by --decay."""
+    variable: Variable = "image"
+    """What the solver moves: the image, the encoder's input, or what makes it by a sigmoid (in
+    range) or by frequencies weighted as in photographs (fourier)."""
+    clamp: bool = False
+    """Project the image onto its range after each step; not with lbfgs."""
+    memory: Memory = Objective.memory
+    """low computes in strips, which takes longer and a fraction of the memory; the same loss."""
+    encoder: str = "vgg16"
+    """vgg16, random, a file; vgg19, vgg19-torch, vgg16-torch after `jaxstyle weights download`."""
+    pooling: Pooling | None = None
+    """What stands between two blocks of the encoder; what it was trained with if left out."""
+    padding: Padding = "replicate"
+    """What surrounds the pictures and features."""
+    precision: Precision = VGG.precision
+    """Of convolutions on an accelerator; bf16 keeps activations in it, too; Grams are float32."""
+    seed: int = 0
+    """Of everything random."""
+
+    def __post_init__(self) -> None:
+        for name in ("style_weight", "content_weight", "tv_weight"):
+            _check_weight(name, getattr(self, name))
+        for name in ("style_layers", "content_layers"):
+            for layer, weight in getattr(self, name).items():
+                _check_weight(f"{name} {layer}", weight)
+        if not 0 < self.style_scale < math.inf:
+            raise InputError(f"style_scale {self.style_scale}: no size; give a number above 0")
+        for size in resize.sides(self.size):
+            if size < resize.MIN_SIDE:
+                raise InputError(f"size {size}: too small; give at least {resize.MIN_SIDE}")
+            if size > resize.MAX_SIDE:
+                raise InputError(f"size {size}: too large; give at most {resize.MAX_SIDE}")
+        if not 0 <= self.seed < _SEEDS:
+            raise InputError(f"seed {self.seed}: out of range; give 0 to {_SEEDS - 1}")
+        self.make_schedule()
+        check_combination(self.make_objective(), self.make_solver(), self.variable)
+
+    def replace(self, **changes: Any) -> "Recipe":
+        """Returns the recipe with other values for some settings."""
+        return dataclasses.replace(self, **changes)
+
+    def shape_of(self, content: tuple[int, int]) -> tuple[int, int]:
+        """Returns height and width of the result for those of a content image.
+
+        Raises:
+            InputError: A side would be too short.
+        """
+        if isinstance(self.size, tuple):
+            return self.size[1], self.size[0]
+        shape = content
+        if self.size != "original":
+            shape = resize.fit(content, self.size, self.side)
+        if min(shape) < resize.MIN_SIDE:
+            least = resize.MIN_SIDE
+            raise InputError(f"size {self.size}: the shorter side would be under {least} px")
+        return shape
+
+    def style_shape_of(self, style: tuple[int, int], result: tuple[int, int]) -> tuple[int, int]:
+        """Returns height and width that a style image is resized to.
+
+        Raises:
+            InputError: A side would be too short.
+        """
+        if self.stretch_style or isinstance(self.size, tuple):
+            shape = round(result[0] * self.style_scale), round(result[1] * self.style_scale)
+        else:
+            side = resize.measure(result, self.side)
+            shape = resize.fit(style, round(side * self.style_scale), self.side)
+        if min(shape) < resize.MIN_SIDE:
+            least, scale = resize.MIN_SIDE, self.style_scale
+            raise InputError(f"style_scale {scale}: the painting's side would be under {least} px")
+        return shape
+
+    def make_objective(self) -> Objective:
+        """Returns what the loss is made of."""
+        return Objective(
+            content_layers=tuple(self.content_layers),
+            style_layers=tuple(self.style_layers),
+            statistic=STATISTICS[self.statistic],
+            normalisation=self.normalisation,
+            tv=self.tv,
+            normalise_gradients=self.normalise_gradients,
+            memory=self.memory,
+        )
+
+    def make_loss_weights(self) -> LossWeights:
+        """Returns how much each term counts."""
+        return LossWeights(
+            content=self.content_weight,
+            style=self.style_weight,
+            tv=self.tv_weight,
+            content_layers=dict(self.content_layers),
+            style_layers=dict(self.style_layers),
+        )
+
+    def make_solver(self) -> solvers.Solver:
+        """Returns the solver."""
+        if self.solver == "lbfgs":
+            if self.clamp:
+                raise InputError(
+                    "clamp: lbfgs cannot; choose adam and --variable image, or --variable sigmoid"
+                )
+            return solvers.lbfgs(history=self.history)
+        if self.solver == "adam":
+            return solvers.adam(self.learning_rate, b1=self.b1, b2=self.b2, clamp=self.clamp)
+        return solvers.gradient_descent(
+            self.learning_rate, decay=self.decay, decay_steps=self.decay_steps, clamp=self.clamp
+        )
+
+    def make_schedule(self) -> Schedule:
+        """Returns sizes and iterations."""
+        fields = (field.name for field in dataclasses.fields(Schedule))
+        return Schedule(**{name: getattr(self, name) for name in fields})
+
+    def make_options(self) -> dict[str, Any]:
+        """Returns the options that ``stylize`` and ``texture`` share, as keyword arguments."""
+        return {
+            "objective": self.make_objective(),
+            "loss_weights": self.make_loss_weights(),
+            "solver": self.make_solver(),
+            "schedule": self.make_schedule(),
+            "variable": self.variable,
+            "seed": self.seed,
+        }
+
+    def to_table(self) -> dict[str, Any]:
+        """Returns the recipe as a TOML table; what is None is left out."""
+        table = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
+        return table | {"size": size_text(self.size) if isinstance(self.size, tuple) else self.size}
+
+    def updated(self, table: Mapping[str, Any]) -> "Recipe":
+        """Returns the recipe with values from a TOML table.
+
+        Args:
+            table: Names and values as :meth:`to_table` writes them.
+
+        Raises:
+            InputError: A name is unknown, or a value is none that it can have.
+
+        Examples:
+            >>> Recipe().updated({"style_weight": 2, "size": "640x480"}).size
+            (640, 480)
+        """
+        kinds = get_type_hints(Recipe)
+        for name in table:
+            if name not in kinds:
+                near = difflib.get_close_matches(name, kinds, 1)
+                raise InputError(f"{name}: no such setting" + "".join(f"; {n}?" for n in near))
+        return dataclasses.replace(
+            self, **{name: _typed(name, value, kinds[name]) for name, value in table.items()}
+        )
+
+
+def _check_weight(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value >= 0):
+        raise InputError(f"{name} {value}: not a weight; give a number ≥ 0")
+
+
+def _typed(name: str, value: Any, kind: Any) -> Any:
+    """Returns a TOML value as a setting's type, or says why it is none."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == Size:
+        return parse_size(str(value))
+    if kind is float and number:
+        return float(value)
+    if kind == LayerWeights and isinstance(value, dict):
+        return {layer: _typed(name, weight, float) for layer, weight in value.items()}
+    options = [option for option in get_args(kind) if option is not type(None)] or [kind]
+    choices = [
+        c for option in options for c in (get_args(option) or ([option] * isinstance(option, str)))
+    ]
+    if choices:
+        check_choice(name, value, choices)
+        return value
+    if kind != LayerWeights and any(type(value) is option for option in options):
+        return value
+    raise InputError(f"{name} {value!r}: not of the kind that it should be; see jaxstyle --help")

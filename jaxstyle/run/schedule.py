@@ -1,0 +1,104 @@
+"""The sizes that a run goes through, from coarse to fine."""
+
+import dataclasses
+import math
+from typing import NamedTuple
+
+from jaxstyle.errors import InputError
+from jaxstyle.ops import resize
+
+
+class Scale(NamedTuple):
+    """One size of a run.
+
+    Attributes:
+        shape: Height and width in pixels.
+        iterations: Solver iterations.
+    """
+
+    shape: tuple[int, int]
+    iterations: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """Sizes and iterations, from coarse to fine.
+
+    Attributes:
+        iterations: Solver iterations at the finest scale, ≥ 0.
+        scales: How many scales, ≥ 1.
+        coarse_iterations: Solver iterations at each coarser scale, ≥ 0.
+        coarsest: Shorter side in pixels below which a coarser scale is left out, ≥ 16: the fewer
+            positions the content's features have, the more the style rearranges the picture.
+        scale_factor: How many times longer the sides of a scale are than those of the one
+            before, > 1.
+        first_iterations: Solver iterations at the coarsest of several scales, ≥ 0; as at the other
+            coarser ones if None.
+        average: Decay of the moving average of the images that is the result, in [0, 1); 0 for the
+            last image. For the variable ``sigmoid`` it is its argument that is averaged.
+    """
+
+    iterations: int = 50
+    scales: int = 3
+    coarse_iterations: int = 50
+    coarsest: int = 300
+    scale_factor: float = 2.0
+    first_iterations: int | None = None
+    average: float = 0.0
+
+    def __post_init__(self) -> None:
+        least = {
+            "iterations": 0,
+            "scales": 1,
+            "coarse_iterations": 0,
+            "first_iterations": 0,
+            "coarsest": resize.MIN_SIDE,
+        }
+        for name, minimum in least.items():
+            value = getattr(self, name)
+            if value is not None and value < minimum:
+                raise InputError(f"{name} {value}: too small; give at least {minimum}")
+        if not 1 < self.scale_factor < math.inf:
+            raise InputError(f"scale_factor {self.scale_factor}: no growth; give a number above 1")
+        if not 0 <= self.average < 1:
+            raise InputError(f"average {self.average}: no decay; give a number in [0, 1)")
+
+    def scales_of(self, shape: tuple[int, int]) -> list[Scale]:
+        """Returns the scales of a run, leaving out those too small and those without iterations.
+
+        Args:
+            shape: Height and width of the finest scale, in pixels.
+
+        Examples:
+            >>> Schedule(iterations=50, scales=3, coarse_iterations=200).scales_of((600, 800))
+            [Scale(shape=(300, 400), iterations=200), Scale(shape=(600, 800), iterations=50)]
+        """
+        coarse = []
+        for i in range(1, self.scales):
+            smaller = resize.fit(shape, round(max(shape) / self.scale_factor**i))
+            if min(smaller) < self.coarsest:
+                break
+            coarse.insert(0, smaller)
+        planned = [Scale(smaller, self.coarse_iterations) for smaller in coarse]
+        if planned and self.first_iterations is not None:
+            planned[0] = planned[0]._replace(iterations=self.first_iterations)
+        return [scale for scale in [*planned, Scale(shape, self.iterations)] if scale.iterations]
+
+
+def fraction_done(scales: list[Scale], step: int) -> float:
+    """Returns the part of the work that is done after some iterations: pixels × iterations.
+
+    Args:
+        scales: Of the run.
+        step: Solver iterations done, over all scales.
+
+    Examples:
+        >>> fraction_done([Scale((10, 10), 4), Scale((20, 20), 4)], 4)
+        0.2
+    """
+    done, total = 0, 0
+    for (h, w), iterations in scales:
+        done += h * w * min(max(step, 0), iterations)
+        total += h * w * iterations
+        step -= iterations
+    return done / total

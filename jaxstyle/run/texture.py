@@ -1,0 +1,85 @@
+"""A texture from styles alone: the objective without its content term."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+
+from jaxstyle.arrays import Image
+from jaxstyle.encoder import Encoder
+from jaxstyle.losses.loss import Extra
+from jaxstyle.losses.objective import LossWeights, Objective
+from jaxstyle.run.parameterisation import Parameterisation
+from jaxstyle.run.schedule import Schedule
+from jaxstyle.run.start import Init
+from jaxstyle.run.stylize import Callback, Result, stylize
+from jaxstyle.solvers import Solver
+
+SCHEDULE = Schedule(scales=4, coarsest=48)
+"""From coarse to fine, which a start from noise needs: there is no scene to lose."""
+
+
+def texture(
+    style: Image | Sequence[Image],
+    shape: tuple[int, int],
+    encoder: Encoder,
+    *,
+    objective: Objective | None = None,
+    loss_weights: LossWeights | None = None,
+    solver: Solver | None = None,
+    schedule: Schedule | None = None,
+    init: Init | Image = "noise",
+    variable: str | Parameterisation = "fourier",
+    blend: Sequence[float] | None = None,
+    extra: Extra | None = None,
+    seed: int = 0,
+    callback: Callback | None = None,
+) -> Result:
+    """Makes a texture in the manner of a style image.
+
+    :func:`jaxstyle.stylize` without content layers (Gatys, Ecker & Bethge 2015, arXiv:1505.07376).
+    With an encoder whose padding is ``circular`` opposite borders meet, so that the texture tiles;
+    exactly where sides are multiples of 16, the grid of the deepest features.
+
+    Args:
+        style: ``f32[h', w', 3]``, sRGB in [0, 1], or several.
+        shape: Height and width of the texture in pixels.
+        encoder: Network and pretrained parameters.
+        objective: Which style layers, statistic and so on; its content layers are left out.
+        loss_weights: How much each term counts.
+        solver: As for ``stylize``.
+        schedule: :data:`SCHEDULE` if None.
+        init: ``noise``, ``grey`` or ``style``, or the image to start from.
+        variable: As for ``stylize``.
+        blend: As for ``stylize``.
+        extra: As for ``stylize``.
+        seed: Seed of the noise.
+        callback: As for ``stylize``.
+
+    Raises:
+        InputError: As for ``stylize``.
+
+    Examples:
+        >>> import jax, jaxstyle as js
+        >>> style = jax.random.uniform(jax.random.key(0), (32, 32, 3))
+        >>> encoder = js.load_encoder("random", padding="circular")
+        >>> objective = js.Objective(style_layers=("image", "conv1_1"))
+        >>> schedule = js.Schedule(iterations=2, scales=1)
+        >>> texture(style, (16, 48), encoder, objective=objective, schedule=schedule).image.shape
+        (16, 48, 3)
+    """
+    return stylize(
+        jnp.full((*shape, 3), 0.5, jnp.float32),
+        style,
+        encoder,
+        objective=dataclasses.replace(objective or Objective(), content_layers=()),
+        loss_weights=loss_weights,
+        solver=solver,
+        schedule=schedule or SCHEDULE,
+        init=init,
+        variable=variable,
+        blend=blend,
+        extra=extra,
+        seed=seed,
+        callback=callback,
+    )
