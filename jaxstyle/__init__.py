@@ -21,7 +21,7 @@ from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipes.paint import paint
 from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.run.loop import Optimised, optimise
+from jaxstyle.run.optimise import Optimised, optimise
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.schedule import Schedule
 from jaxstyle.run.stylize import Progress, Result, stylize

@@ -25,16 +25,16 @@ def pool(x, pooling):
     return blocks.max((1, 3)) if pooling == "max" else blocks.mean((1, 3))
 
 
-def encode(encoder, image, layers):
+def encode(image, encoder, layers):
     """Features of an encoder with `torch` preprocessing."""
     params = {
         k: {n: np.asarray(a, np.float64) for n, a in p.items()} for k, p in encoder.params.items()
     }
     x = (np.asarray(image, np.float64) - MEAN) / STD
     features = {"image": np.concatenate([x, np.ones((*x.shape[:2], 1))], -1)}
-    for name in encoder.vgg.layers:
+    for name in encoder.network.layers:
         if name.endswith("_1") and name != "conv1_1":
-            x = pool(x, encoder.vgg.pooling)
+            x = pool(x, encoder.network.pooling)
         x = convolve_relu(x, **params[name])
         features[name] = x
     return {name: features[name] for name in layers}
@@ -66,7 +66,7 @@ def loss_terms(image, content, style, encoder, objective, loss_weights):
     """Content, style and total variation, straight from their definitions."""
     x = np.asarray(image, np.float64)
     layers = {*objective.content_layers, *objective.style_layers}
-    f, p, s = (encode(encoder, picture, layers) for picture in (image, content, style))
+    f, p, s = (encode(picture, encoder, layers) for picture in (image, content, style))
     content_term = sum(
         loss_weights.content_layers.get(k, 1.0) * ((f[k] - p[k]) ** 2).sum() / (p[k] ** 2).sum()
         for k in objective.content_layers

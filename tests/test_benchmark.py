@@ -126,7 +126,7 @@ def test_both_sides_compute_the_same(narrow):
     """The loss, and the gradient through the preprocessing that PyTorch's side leaves out."""
     problem = make_problem(narrow, 32)
     start = 0.7 * problem.content + 0.3 * problem.style
-    loss, gradient = evaluate(jnp.asarray(start), *problem.data(), OBJECTIVE)
+    loss, gradient = evaluate(jnp.asarray(start), *problem.data()[:3], OBJECTIVE)
     original = Original(problem)
     original.image = Original(problem._replace(content=start)).image
     assert original.closure().item() == pytest.approx(float(loss), rel=1e-5)
@@ -149,7 +149,7 @@ def test_operations_are_those_that_pytorch_counts(narrow):
     original = Original(problem)
     with FlopCounterMode(display=False) as counter:
         original.closure()
-    channels = dict(zip(OBJECTIVE.style_layers, narrow.vgg.widths, strict=True))
+    channels = dict(zip(OBJECTIVE.style_layers, narrow.network.widths, strict=True))
     again = sum(2 * (48 >> i) ** 2 * c**2 for i, c in enumerate(channels.values()))
     counted = operations(problem)
     assert counted == counter.get_total_flops() - again
@@ -184,7 +184,7 @@ def test_quality_shows_what_is_rounded(narrow):
 
 
 def test_quality_runs_the_recipes_network():
-    assert Quality().load_encoder().vgg == js.load_encoder().vgg
+    assert Quality().load_encoder().network == js.load_encoder().network
 
 
 def test_the_random_network_is_the_full_vgg19_as_the_original_runs_it(monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 import jaxstyle as js
 
 IMAGE = jnp.full((16, 16, 3), 0.5)
-OBJECTIVE = js.Objective(("conv1_1",), ("conv2_1",))
+OBJECTIVE = js.Objective(content_layers=("conv1_1",), style_layers=("conv2_1",))
 
 
 def loss(encoder, **loss_weights):
@@ -23,7 +23,7 @@ def loss(encoder, **loss_weights):
 
 
 @pytest.mark.parametrize(("wrong", "needle"), [
-    (lambda e: js.encode(e, IMAGE, ("relu1_1",)), "layer 'relu1_1'.*perhaps conv1_1"),
+    (lambda e: js.encode(IMAGE, e, ("relu1_1",)), "layer 'relu1_1'.*perhaps conv1_1"),
     (lambda e: loss(e, style_layers={"relu2_1": 50}), "layer 'relu2_1'.*perhaps conv2_1"),
     (lambda e: loss(e, content_layers={"conv11": 5}), "layer 'conv11'.*perhaps conv1_1"),
     (lambda e: js.load_encoder("vgg-16"), "encoder 'vgg-16'.*perhaps vgg16"),
@@ -40,8 +40,8 @@ import jax, jax.numpy as jnp, jaxstyle as js
 
 def encode(**changed):
     encoder = js.load_encoder("random")
-    encoder = encoder.replace(vgg=encoder.vgg.clone(**changed))
-    jax.eval_shape(lambda x: js.encode(encoder, x, ("conv2_1",)), jnp.ones((16, 16, 3)))
+    encoder = encoder.replace(network=encoder.network.clone(**changed))
+    jax.eval_shape(lambda x: js.encode(x, encoder, ("conv2_1",)), jnp.ones((16, 16, 3)))
 
 for wrong in (
     lambda: js.Objective(normalisation="energies"),
@@ -75,3 +75,69 @@ def test_words_for_choices_are_refused():
 def test_weights_of_layers_that_are_not_asked_for_wait(encoder):
     plain, more = loss(encoder, style_layers={}), loss(encoder, style_layers={"conv5_1": 3.0})
     assert plain == more
+
+
+REFUSED = """
+import jax, jax.numpy as jnp, jaxstyle as js
+
+encoder = js.load_encoder("random")
+objective = js.Objective(content_layers=("conv1_1",), style_layers=("conv2_1",))
+good = jnp.full((32, 32, 3), 0.5)
+targets = js.make_targets(good, good, encoder, objective)
+weights = js.LossWeights()
+bad = {
+    "integers": jnp.ones((32, 32, 3), jnp.int32),
+    "truths": jnp.ones((32, 32, 3), bool),
+    "grey": jnp.ones((32, 32, 1)),
+    "no image": jnp.ones((32, 32)),
+    "a batch": jnp.ones((2, 32, 32, 3)),
+}
+calls = {
+    "encode": lambda x: js.encode(x, encoder, ("conv1_1",)),
+    "statistics": lambda x: js.statistics(x, encoder, objective),
+    "content": lambda x: js.make_targets(x, good, encoder, objective),
+    "style": lambda x: js.make_targets(good, x, encoder, objective),
+    "styles": lambda x: js.style_targets([good, x], encoder, objective, shape=(32, 32)),
+    "loss": lambda x: js.loss(x, targets, weights, encoder, objective),
+    "optimise": lambda x: js.optimise(x, targets, weights, encoder, objective, iterations=1),
+    "stylize": lambda x: js.stylize(x, good, encoder, objective=objective),
+    "texture": lambda x: js.texture(x, (32, 32), encoder, objective=objective),
+    "paint": lambda x: js.paint(js.Recipe(encoder="random"), x, good),
+}
+wrong = {f"{c}: {b}": (lambda f=f, x=x: f(x)) for c, f in calls.items() for b, x in bad.items()}
+wrong |= {
+    "a row": lambda: js.loss(jnp.ones((2, 32, 3)), targets, weights, encoder, objective),
+    "another size": lambda: calls["loss"](jnp.ones((32, 48, 3))),
+    "one share for two": lambda: js.make_targets(
+        good, [good, good], encoder, objective, blend=jnp.ones(1)
+    ),
+    "one mask for two": lambda: js.make_targets(
+        good, [good, good], encoder, objective, content_masks=jnp.ones((1, 32, 32)),
+        style_masks=[jnp.ones((1, 32, 32))],
+    ),
+    "another mask": lambda: js.make_targets(
+        good, good, encoder, objective, content_masks=jnp.ones((1, 16, 32)),
+        style_masks=[jnp.ones((1, 32, 32))],
+    ),
+    "another layer": lambda: js.loss(
+        good, targets, weights, encoder, js.Objective(content_layers=(), style_layers=("conv1_1",))
+    ),
+}
+for name, call in wrong.items():
+    for run in (call, lambda: jax.eval_shape(call)):
+        if name.startswith(("stylize", "texture", "paint")) and run is not call:
+            continue
+        try:
+            run()
+        except js.InputError as error:
+            assert str(error).count("\\n") == 0
+        else:
+            print(name)
+"""
+
+
+def test_what_is_no_image_is_refused_everywhere():
+    """At trace time, too; each case that was taken prints a line."""
+    told = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout == ""

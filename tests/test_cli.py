@@ -25,10 +25,12 @@ def test_writes_what_the_library_computes(folder, capsys):
     assert stylize() == 0
     assert capsys.readouterr().out == "out.png\n"
     result = js.stylize(
-        js.load_encoder("narrow.h5"),
         js.load_image("photo.png", size=40),
         js.load_image("painting.png", size=40),
-        objective=js.Objective(("conv2_2",), ("image", "conv1_1", "conv3_1")),
+        js.load_encoder("narrow.h5"),
+        objective=js.Objective(
+            content_layers=("conv2_2",), style_layers=("image", "conv1_1", "conv3_1")
+        ),
         loss_weights=js.LossWeights(style_layers={"image": 20.0}),
         schedule=js.Schedule(iterations=4, scales=1),
     )
@@ -75,15 +77,14 @@ def test_no_compile_cache_keeps_none(folder):
 
 def test_settings_are_in_the_file(folder, encoder):
     stylize("--style-weight", "77", "--seed", "5")
-    settings = files.read_metadata("out.png")
-    assert float(settings["style_weight"]) == 77
-    assert settings["seed"] == "5"
-    assert settings["encoder"] == "narrow.h5"
-    assert settings["pooling"] == "average"
-    assert str(folder) not in str(settings)
-    assert settings["content"] == "photo.png"
-    assert settings["version"] == js.__version__
-    assert settings["encoder_sha256"] == pretrained.fingerprint(encoder)
+    settings, provenance = files.read_metadata("out.png"), files.read_provenance("out.png")
+    recipe = js.Recipe().updated(settings)
+    assert (recipe.style_weight, recipe.seed, recipe.encoder) == (77.0, 5, "narrow.h5")
+    assert recipe.to_table() == settings
+    assert str(folder) not in str(settings | provenance)
+    assert provenance["content"] == "photo.png"
+    assert provenance["version"] == js.__version__
+    assert provenance["encoder_sha256"] == pretrained.fingerprint(encoder)
 
 
 def test_alpha_is_put_back(folder, pictures):
@@ -113,9 +114,9 @@ def test_first_ctrl_c_saves_what_there_is(folder, monkeypatch, capsys):
     monkeypatch.setattr(report.RunBar, "update", interrupted)
     before = signal.getsignal(signal.SIGINT)
     assert stylize("--iterations", "1000") == 130
-    settings = files.read_metadata("out.png")
-    assert settings["status"] == "stopped"
-    assert int(settings["evaluations"]) < 100
+    provenance = files.read_provenance("out.png")
+    assert provenance["status"] == "stopped"
+    assert provenance["evaluations"] < 100
     assert signal.getsignal(signal.SIGINT) is before
 
 
@@ -132,8 +133,8 @@ def test_second_ctrl_c_gives_up(folder, monkeypatch):
 def test_overflow_is_told_and_the_picture_saved(folder, capsys):
     assert stylize("--style-weight", "3.3e38") == 1
     told = capsys.readouterr().err
-    assert "after 0 iterations: not finite is the loss's gradient" in told
-    assert "try smaller weights" in told
+    assert "after 0 iterations: not finite is the loss's style term" in told
+    assert "try a smaller --style-weight" in told
     assert js.load_image("out.png").shape == (33, 40, 3)
 
 
@@ -288,7 +289,7 @@ def test_a_fault_of_ours_is_one_line(folder, capsys, monkeypatch):
     def fault(*arguments, **options):
         raise RuntimeError("a wheel came off\nand more")
 
-    monkeypatch.setattr(js, "stylize", fault)
+    monkeypatch.setattr(js, "paint", fault)
     assert stylize("--quiet") == 1
     assert (
         capsys.readouterr().err
@@ -300,7 +301,7 @@ def test_out_of_memory_says_what_to_do(folder, capsys, monkeypatch):
     def exhausted(*arguments, **options):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
 
-    monkeypatch.setattr(js, "stylize", exhausted)
+    monkeypatch.setattr(js, "paint", exhausted)
     assert stylize("--quiet") == 1
     assert "smaller --size" in capsys.readouterr().err
 

@@ -15,19 +15,19 @@ import pytest
 import jaxstyle as js
 from jaxstyle import solvers
 from jaxstyle.encoder.vgg import Padding
-from jaxstyle.losses.normalisation import Normalisation
+from jaxstyle.losses import strips
+from jaxstyle.losses.normalisation import NORMALISATIONS
 from jaxstyle.losses.objective import Memory
-from jaxstyle.losses.statistics import strips
+from jaxstyle.losses.statistics import STATISTICS
 from jaxstyle.ops.colour import Colour, recolour
 from jaxstyle.ops.convolution import Precision
 from jaxstyle.ops.pooling import Pooling
 from jaxstyle.ops.resize import resize
-from jaxstyle.ops.variation import Variation
+from jaxstyle.ops.variation import VARIATIONS
 from jaxstyle.pretrained import random_encoder
-from jaxstyle.recipes.recipe import STATISTICS
-from jaxstyle.run.parameterisation import Variable, from_image, to_image
-from jaxstyle.run.schedule import Init, initial_image
+from jaxstyle.run.parameterisation import PARAMETERISATIONS
 from jaxstyle.run.sources import Sources, make_sources
+from jaxstyle.run.start import Init, initial_image
 
 pytestmark = pytest.mark.one_python
 
@@ -36,11 +36,11 @@ Setting: TypeAlias = tuple[str, Any]
 
 OPTIONS = {
     "statistic": tuple(STATISTICS),
-    "normalisation": get_args(Normalisation),
-    "tv": get_args(Variation),
+    "normalisation": tuple(NORMALISATIONS),
+    "tv": tuple(VARIATIONS),
     "colour": get_args(Colour),
     "solver": ("lbfgs", "adam", "gradient-descent"),
-    "variable": get_args(Variable),
+    "variable": tuple(PARAMETERISATIONS),
     "clamp": (False, True),
     "normalise_gradients": (False, True),
     "pooling": get_args(Pooling),
@@ -162,7 +162,7 @@ class Case(NamedTuple):
     """What a row asks for, seen apart from ``stylize``."""
 
     row: Row
-    encoder: js.Encoder
+    encoder: js.VGGEncoder
     objective: js.Objective
     sources: Sources
 
@@ -182,7 +182,7 @@ class Case(NamedTuple):
             return js.lbfgs()
         if kind == "adam":
             return js.adam(0.004 * units, clamp=self.row["clamp"])
-        z = from_image(variable, image, self.encoder)
+        z = PARAMETERISATIONS[variable].from_image(image, self.encoder)
         slope = _slope(z, self.sources, weights, self.encoder, self.objective, variable)
         rate = 0.003 * units * image.size**0.5 / float(slope)
         return js.gradient_descent(rate, clamp=self.row["clamp"])
@@ -205,14 +205,16 @@ def _terms(image, sources, weights, encoder, objective):
 @partial(jax.jit, static_argnames=("objective", "variable"))
 def _slope(z, sources, weights, encoder, objective, variable):
     def loss(z):
-        return _terms(to_image(variable, z, encoder), sources, weights, encoder, objective).loss
+        return _terms(
+            PARAMETERISATIONS[variable].to_image(z, encoder), sources, weights, encoder, objective
+        ).loss
 
     return jnp.linalg.norm(jax.grad(loss)(z))
 
 
-def make_case(row: Row, encoder: js.Encoder) -> Case:
+def make_case(row: Row, encoder: js.VGGEncoder) -> Case:
     network = {name: row[name] for name in ("pooling", "padding", "precision")}
-    vgg = encoder.vgg.clone(**network)
+    vgg = encoder.network.clone(**network)
     objective = js.Objective(
         **LAYERS | ({"content_layers": ()} if row["texture"] else {}),
         statistic=STATISTICS[row["statistic"]],
@@ -228,7 +230,7 @@ def make_case(row: Row, encoder: js.Encoder) -> Case:
         style_masks = [halves(shape) for shape in STYLE_SHAPES[: row["styles"]]]
     blend = BLEND[: row["styles"]]
     sources = make_sources(content, styles, blend, content_masks, style_masks)
-    return Case(row, dataclasses.replace(encoder, vgg=vgg), objective, sources)
+    return Case(row, dataclasses.replace(encoder, network=vgg), objective, sources)
 
 
 def halfway(case: Case) -> jax.Array:
@@ -242,12 +244,12 @@ def balanced(case: Case) -> js.LossWeights:
     With normalised gradients they say how strongly content and style pull: the style nearly alone,
     so that it has to go down.
     """
-    terms = case.terms(halfway(case), js.LossWeights(1.0, 1.0, 1.0))
+    terms = case.terms(halfway(case), js.LossWeights(content=1.0, style=1.0, tv=1.0))
     style = 1 / terms.style
     if case.row["normalise_gradients"]:
-        return js.LossWeights(0.01 * style, style, 0.01 * style / terms.tv)
+        return js.LossWeights(content=0.01 * style, style=style, tv=0.01 * style / terms.tv)
     content = 1 / terms.content if case.objective.content_layers else jnp.float32(1.0)
-    return js.LossWeights(content, style, 0.1 / terms.tv)
+    return js.LossWeights(content=content, style=style, tv=0.1 / terms.tv)
 
 
 def paint(case: Case, **options: Any) -> js.Result:
@@ -269,9 +271,9 @@ def paint(case: Case, **options: Any) -> js.Result:
     }
     styles = STYLES[: row["styles"]]
     if row["texture"]:
-        return js.texture(case.encoder, styles, SHAPE, **options)
+        return js.texture(styles, SHAPE, case.encoder, **options)
     options |= {"content_masks": content_masks, "style_masks": style_masks}
-    return js.stylize(case.encoder, CONTENT, styles, colour=row["colour"], **options)
+    return js.stylize(CONTENT, styles, case.encoder, colour=row["colour"], **options)
 
 
 @pytest.mark.slow  # Two minutes: each row compiles programs of its own.
@@ -337,13 +339,16 @@ def test_rows_cover_every_pair_of_options_that_go_together():
     assert covering_rows() == ROWS
 
 
-WEIGHTS = js.LossWeights(1.0, 3.0, 10.0, style_layers={"image": 20.0})
+WEIGHTS = js.LossWeights(content=1.0, style=3.0, tv=10.0, style_layers={"image": 20.0})
 
 
 def run(encoder, styles=STYLES[0], **options):
-    defaults = {"objective": js.Objective(**LAYERS), "schedule": js.Schedule(8, 1)}
+    defaults = {
+        "objective": js.Objective(**LAYERS),
+        "schedule": js.Schedule(iterations=8, scales=1),
+    }
     defaults |= {"loss_weights": WEIGHTS}
-    return js.stylize(encoder, CONTENT, styles, **defaults | options)
+    return js.stylize(CONTENT, styles, encoder, **defaults | options)
 
 
 @pytest.mark.parametrize("options", [
@@ -356,7 +361,7 @@ def test_what_excludes_each_other_is_refused(encoder, options):
         run(encoder, **options)
 
 
-@pytest.mark.parametrize("tv", get_args(Variation))
+@pytest.mark.parametrize("tv", tuple(VARIATIONS))
 def test_more_total_variation_weight_less_variation(encoder, tv):
     objective = js.Objective(**LAYERS, tv=tv)
     rough, smooth = (
@@ -381,7 +386,9 @@ def test_more_style_weight_less_distance_in_style(encoder):
     distances = []
     for weight in (0.3, 3.0, 30.0):
         terms = run(
-            encoder, schedule=js.Schedule(30, 1), loss_weights=WEIGHTS.replace(style=weight)
+            encoder,
+            schedule=js.Schedule(iterations=30, scales=1),
+            loss_weights=WEIGHTS.replace(style=weight),
         ).terms
         distances.append(terms.style[-1] / weight)
     assert distances == sorted(distances, reverse=True)
@@ -392,7 +399,9 @@ def test_more_content_weight_less_distance_in_content(encoder):
     distances = []
     for weight in (0.3, 3.0, 30.0):
         terms = run(
-            encoder, schedule=js.Schedule(30, 1), loss_weights=WEIGHTS.replace(content=weight)
+            encoder,
+            schedule=js.Schedule(iterations=30, scales=1),
+            loss_weights=WEIGHTS.replace(content=weight),
         ).terms
         distances.append(terms.content[-1] / weight)
     assert distances == sorted(distances, reverse=True)
@@ -457,7 +466,7 @@ def test_average_is_that_of_the_images_gone_through(encoder, solver, variable):
 
 @pytest.mark.parametrize("init", get_args(Init))
 def test_without_iterations_the_start_is_the_result(encoder, init):
-    options = {"init": init, "schedule": js.Schedule(0, 1)}
+    options = {"init": init, "schedule": js.Schedule(iterations=0, scales=1)}
     image, other = (np.asarray(run(encoder, seed=s, **options).image) for s in (0, 1))
     assert np.array_equal(image, other) == (init not in ("noise", "grey"))
     mean, spread = image.mean((0, 1)), image.std((0, 1))

@@ -11,7 +11,7 @@ import pytest
 
 from jaxstyle import compilation
 from jaxstyle.losses import targets
-from jaxstyle.run import loop
+from jaxstyle.run import chunks
 
 
 @pytest.fixture
@@ -85,5 +85,11 @@ def test_an_option_that_xla_dropped_is_no_error():
 
 
 def test_what_takes_long_to_compile_is_compiled_so():
-    for function in (loop.start, loop.advance, targets.observe, targets.combine):
+    for function in (
+        chunks.start,
+        chunks.advance,
+        targets.content_targets,
+        targets._measure_style,
+        targets._combine,
+    ):
         assert isinstance(function, compilation.Jitted)

@@ -13,14 +13,18 @@ import pytest
 
 import jaxstyle as js
 from jaxstyle import compilation
+from jaxstyle.encoder.preprocessing import CAFFE
 from jaxstyle.encoder.vgg import VGG, block_of
-from jaxstyle.losses.statistics import strips
+from jaxstyle.encoder.vgg_encoder import PreparedVGG
+from jaxstyle.losses import strips
 from jaxstyle.ops import convolution, winograd
-from jaxstyle.run import loop
+from jaxstyle.run import chunks, loop
 from programs import loss_and_gradient
 
 STYLE_LAYERS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")
-OBJECTIVE = js.Objective(("conv4_2",), STYLE_LAYERS, normalisation="mean")
+OBJECTIVE = js.Objective(
+    content_layers=("conv4_2",), style_layers=STYLE_LAYERS, normalisation="mean"
+)
 NARROW = VGG(depths=(2, 2, 4, 4, 1), widths=(4, 6, 8, 10, 12))
 WIDE = VGG(depths=(2, 2, 4, 4, 1))
 # Under 48 px the deepest features are smaller than a kernel, and XLA turns the two around.
@@ -67,7 +71,8 @@ def direct_encoder(vgg):
         name: jax.eval_shape(lambda k: convolution.prepare(k, platform="gpu"), p["kernel"])
         for name, p in params.items()
     }
-    return js.Encoder(params, vgg, "caffe", kernels)
+    encoder = js.VGGEncoder(params=params, network=vgg, preprocessing=CAFFE)
+    return PreparedVGG(encoder=encoder, kernels=kernels)
 
 
 def make_data(encoder, size):
@@ -76,21 +81,21 @@ def make_data(encoder, size):
 
     image = array(size, size, 3)
     weights = jax.tree.map(lambda _: array(), js.LossWeights())
-    return jax.eval_shape(targets, image, image, encoder), weights, encoder
+    return loop.Data(jax.eval_shape(targets, image, image, encoder), weights, encoder)
 
 
 def compile_objective(encoder, size):
     data = make_data(encoder, size)
-    return loss_and_gradient.lower(array(size, size, 3), *data, OBJECTIVE).compile()
+    return loss_and_gradient.lower(array(size, size, 3), *data[:3], OBJECTIVE).compile()
 
 
 def compile_loop(encoder, size):
     program, data = loop.Program(OBJECTIVE, js.lbfgs()), make_data(encoder, size)
     image = array(size, size, 3)
-    start = partial(loop.start, program=program)
+    start = partial(chunks.start, program=program)
     state, average = jax.eval_shape(start, image, None, array(), encoder)
     steps = jax.ShapeDtypeStruct((), jnp.int32)
-    return loop.advance.lower(state, average, steps, array(), data, program).compile()
+    return chunks.advance.lower(state, average, steps, array(), data, program).compile()
 
 
 def convolutions(compiled):
@@ -168,7 +173,7 @@ def test_low_memory_is_what_xla_plans(monkeypatch):
     encoder, size = direct_encoder(VGG(depths=(2, 2, 2), widths=(16, 16, 16))), 256
     plans = {}
     for memory in ("high", "low"):
-        objective = js.Objective((), STYLE_LAYERS[:3], memory=memory)
+        objective = js.Objective(content_layers=(), style_layers=STYLE_LAYERS[:3], memory=memory)
 
         def targets(content, style, encoder, objective=objective):
             return js.make_targets(content, style, encoder, objective)
@@ -259,15 +264,15 @@ def test_one_scale_compiles_once(encoder, pictures, compilations):
     content, style = pictures[0][:-3, :-5], pictures[1]
     other = 1 - content
     options = {
-        "objective": js.Objective(("conv2_2",), ("conv1_1", "conv3_1")),
+        "objective": js.Objective(content_layers=("conv2_2",), style_layers=("conv1_1", "conv3_1")),
         "schedule": js.Schedule(iterations=16, scales=1),
     }
     chunks = []
-    first = js.stylize(encoder, content, style, callback=chunks.append, **options)
+    first = js.stylize(content, style, encoder, callback=chunks.append, **options)
     assert len(chunks) >= 2
     assert [compilations.count(f"jit({name})") for name in ("start", "advance")] == [1, 1]
     compilations.clear()
-    options["loss_weights"] = js.LossWeights(2.0, 7.0, 0.5)
-    second = js.stylize(encoder, other, style, **options)
+    options["loss_weights"] = js.LossWeights(content=2.0, style=7.0, tv=0.5)
+    second = js.stylize(other, style, encoder, **options)
     assert compilations == []
     assert second.terms.loss[-1] != first.terms.loss[-1]

@@ -13,7 +13,8 @@ import safetensors.flax
 import safetensors.numpy
 
 import oracles
-from jaxstyle.encoder.vgg import VGG, VGG16, VGG19, encode
+from jaxstyle.encoder import encode
+from jaxstyle.encoder.vgg import VGG, VGG16, VGG19
 from jaxstyle.errors import InputError
 from jaxstyle.pretrained import convert, read_attributes, read_encoder, save_encoder
 
@@ -145,8 +146,8 @@ def test_parameters_survive(tmp_path, layout, network):
     written = convert(tmp_path / "source.bin", tmp_path / "ours.h5")
     read = read_encoder(tmp_path / "ours.h5")
     for encoder in (written, read):
-        assert encoder.vgg == vgg
-        assert encoder.preprocessing == preprocessing
+        assert encoder.network == vgg
+        assert encoder.preprocessing.name == preprocessing
         assert encoder.params.keys() == params.keys()
         for name, parts in params.items():
             np.testing.assert_array_equal(encoder.params[name]["kernel"], parts["kernel"])
@@ -160,9 +161,9 @@ def test_features_survive(tmp_path, layout, pictures):
     WRITERS[layout][0](tmp_path / "source", params, vgg)
     encoder = convert(tmp_path / "source", tmp_path / "ours.h5", preprocessing="torch")
     layers = ("conv1_2", "conv3_1", "conv5_3")
-    features = encode(encoder, pictures[0], layers)
-    original = types.SimpleNamespace(params=params, vgg=vgg)
-    expected = oracles.encode(original, pictures[0], layers)
+    features = encode(pictures[0], encoder, layers)
+    original = types.SimpleNamespace(params=params, network=vgg)
+    expected = oracles.encode(pictures[0], original, layers)
     for layer in layers:
         np.testing.assert_allclose(features[layer], expected[layer], rtol=1e-4, atol=1e-5)
 
@@ -170,13 +171,13 @@ def test_features_survive(tmp_path, layout, pictures):
 def test_backslashes_in_keras_paths(tmp_path):
     params = make_params(NETWORKS["VGG16"])
     write_keras3(tmp_path / "source", params, "_layer_checkpoint_dependencies\\nested", noted=False)
-    assert convert(tmp_path / "source", tmp_path / "ours.h5").vgg == NETWORKS["VGG16"]
+    assert convert(tmp_path / "source", tmp_path / "ours.h5").network == NETWORKS["VGG16"]
 
 
 def test_a_network_cut_short_keeps_its_depths(tmp_path):
     params = make_params(VGG((2, 1, 3), (4, 4, 4)))
     safetensors.numpy.save_file(state_dict(VGG((2, 1, 3)), params), tmp_path / "source")
-    assert convert(tmp_path / "source", tmp_path / "ours.h5").vgg == VGG((2, 1, 3), (4, 4, 4))
+    assert convert(tmp_path / "source", tmp_path / "ours.h5").network == VGG((2, 1, 3), (4, 4, 4))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -214,7 +215,7 @@ def test_batch_normalisation_is_folded(tmp_path, pictures):
     image = (x[0].permute(1, 2, 0).numpy() * oracles.STD + oracles.MEAN).astype("f4")
     with torch.no_grad():
         expected = model.features(x[:1])[0].permute(1, 2, 0).numpy()
-    features = encode(encoder, jnp.asarray(image), ("conv2_1",))["conv2_1"]
+    features = encode(jnp.asarray(image), encoder, ("conv2_1",))["conv2_1"]
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -18,8 +18,9 @@ WITHOUT_EXAMPLE = {
     # Their own tests, or the example of the function beside them, show how they are used.
     "loss_terms",
     "make_targets",
-    "energy",
-    "statistics",
+    "compare",
+    "content_targets",
+    "style_targets",
 }
 
 

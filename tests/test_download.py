@@ -201,7 +201,7 @@ def test_by_name(tiny_registry, server, tmp_path):
     cache = tmp_path / "cache"
     assert not rows(cache)["vgg19"].here
     assert download("vgg19", cache=cache) == cache / "vgg19.h5"
-    assert load_encoder("vgg19", padding="zeros", cache=cache).vgg == NETWORK
+    assert load_encoder("vgg19", padding="zeros", cache=cache).network == NETWORK
     assert rows(cache)["vgg19"].path == cache / "vgg19.h5"
     assert download("vgg19", cache=cache) == cache / "vgg19.h5"
     assert server.requests == ["/good"]
@@ -344,5 +344,5 @@ def test_a_damaged_file_in_the_cache_is_fetched_again(tiny_registry, server, tmp
     with pytest.raises(InputError, match="get it again"):
         load_encoder("vgg19", cache=cache)
     assert download("vgg19", cache=cache) == path
-    assert load_encoder("vgg19", padding="zeros", cache=cache).vgg == NETWORK
+    assert load_encoder("vgg19", padding="zeros", cache=cache).network == NETWORK
     assert server.requests == ["/good", "/good"]

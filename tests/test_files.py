@@ -910,7 +910,7 @@ def test_metadata_is_json_in_the_description(tmp_path, suffix):
     with PillowImage.open(path) as image:
         exif = image.getexif().get(ExifTags.Base.ImageDescription, "")
         text = image.info["Description"] if suffix == ".png" else exif
-    assert json.loads(text) == {"jaxstyle": METADATA}
+    assert json.loads(text) == {"jaxstyle": METADATA, "provenance": {}}
 
 
 @pytest.mark.parametrize("description", ["A photo of a cat", "[1]", '{"jaxstyle": 3}', '{"a": {}}'])

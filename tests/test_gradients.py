@@ -6,14 +6,18 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle.losses import objective as objectives
+from jaxstyle.losses import measure
 from jaxstyle.ops.gradients import with_gradient_norm
 from programs import loss_and_gradient
 
-PLAIN = js.Objective(("conv2_2", "conv3_1"), ("conv1_1", "conv2_1"))
-NORMALISED = js.Objective(("conv2_2", "conv3_1"), ("conv1_1", "conv2_1"), normalise_gradients=True)
+PLAIN = js.Objective(content_layers=("conv2_2", "conv3_1"), style_layers=("conv1_1", "conv2_1"))
+NORMALISED = js.Objective(
+    content_layers=("conv2_2", "conv3_1"),
+    style_layers=("conv1_1", "conv2_1"),
+    normalise_gradients=True,
+)
 WEIGHTS = js.LossWeights(
-    2.0, 30.0, 0.0, content_layers={"conv3_1": 0.5}, style_layers={"conv2_1": 4.0}
+    content=2.0, style=30.0, tv=0.0, content_layers={"conv3_1": 0.5}, style_layers={"conv2_1": 4.0}
 )
 NORMS = {"conv2_2": 2.0, "conv3_1": 1.0, "conv1_1": 30.0, "conv2_1": 120.0}
 
@@ -25,11 +29,11 @@ def image(pictures, rng):
 
 def feature_gradients(image, targets, encoder, objective, weights, monkeypatch):
     """Of the loss with respect to something added to each layer's features behind the encoder."""
-    features = js.encode(encoder, image, objective.layers)
+    features = js.encode(image, encoder, objective.layers)
 
     def loss(added):
         moved = {name: features[name] + added[name] for name in features}
-        monkeypatch.setattr(objectives, "encode", lambda *_: moved)
+        monkeypatch.setattr(measure, "encode", lambda *_: moved)
         return js.loss(image, targets, weights, encoder, objective)
 
     with monkeypatch.context() as monkeypatch:
@@ -53,10 +57,12 @@ def test_each_layer_sends_back_its_weight(image, pictures, encoder, monkeypatch)
 
 
 def test_a_layer_of_both_terms_is_normalised_in_each(image, pictures, encoder, monkeypatch):
-    both = js.Objective(("conv2_1",), ("conv2_1",), normalise_gradients=True)
+    both = js.Objective(
+        content_layers=("conv2_1",), style_layers=("conv2_1",), normalise_gradients=True
+    )
     alone = [
-        js.Objective((), ("conv2_1",), normalise_gradients=True),
-        js.Objective(("conv2_1",), (), normalise_gradients=True),
+        js.Objective(content_layers=(), style_layers=("conv2_1",), normalise_gradients=True),
+        js.Objective(content_layers=("conv2_1",), style_layers=(), normalise_gradients=True),
     ]
     gradients = [
         feature_gradients(
@@ -70,7 +76,7 @@ def test_a_layer_of_both_terms_is_normalised_in_each(image, pictures, encoder, m
 
 def test_a_weight_of_zero_sends_nothing_back(image, pictures, encoder):
     targets = js.make_targets(*pictures, encoder, NORMALISED)
-    weights = js.LossWeights(0.0, 0.0, 0.0)
+    weights = js.LossWeights(content=0.0, style=0.0, tv=0.0)
     _, gradient = loss_and_gradient(image, targets, weights, encoder, NORMALISED)
     np.testing.assert_array_equal(gradient, 0.0)
     assert float(jax.grad(lambda f: 0.0 * with_gradient_norm(f, 1.0).sum())(image).max()) == 0.0
@@ -95,7 +101,7 @@ def test_under_jit_and_vmap_over_loss_weights(image, pictures, encoder):
 def test_line_searches_are_refused(encoder, pictures):
     options = {"objective": NORMALISED, "schedule": js.Schedule(iterations=3, scales=1)}
     with pytest.raises(js.InputError, match=r"normalise_gradients: .* choose adam"):
-        js.stylize(encoder, *pictures, solver=js.lbfgs(), **options)
-    result = js.stylize(encoder, *pictures, solver=js.adam(), **options)
+        js.stylize(*pictures, encoder, solver=js.lbfgs(), **options)
+    result = js.stylize(*pictures, encoder, solver=js.adam(), **options)
     assert result.status == "finished"
     assert sum(result.terms)[-1] < sum(result.terms)[0]

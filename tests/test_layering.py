@@ -1,6 +1,8 @@
-"""Imports go strictly downward: a module may use only what stands on a lower floor."""
+"""Imports go strictly downward, between rooms and within them, and what stands where it should."""
 
 import ast
+import dataclasses
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -10,41 +12,68 @@ import pytest
 import jaxstyle
 
 PACKAGE = Path(jaxstyle.__file__).parent
-FLOORS = [
-    {"arrays", "atomic", "errors", "winograd"},
-    {"compilation"},
-    {"colour", "convolution", "gradients", "normalisation", "resize", "solvers", "variation"}
-    | {"fourier", "pooling", "preprocessing"},
-    {"schedule", "sources", "vgg"},
-    {"parameterisation", "stats"},
-    {"objective"},
-    {"targets"},
-    {"terms"},
-    {"loop"},
-    {"stylize"},
-    {"recipe", "texture"},
-    {"presets"},
-    {"files", "pretrained"},
-    {"__init__"},
-    {"report"},
-    {"cli"},
-    {"__main__"},
-]
-SHELL = {"files", "pretrained", "report", "cli", "__main__"}
+# From the ground up; a module may import what stands on a line above its own, and nothing else.
+# A name without a dot is a module at the root or a room's ``__init__``.
+FLOORS = """
+    errors atomic configuration
+    arrays
+    compilation.options compilation.outlines
+    compilation.traces
+    compilation.jitted
+    compilation
+    ops
+    ops.winograd ops.pooling ops.resize ops.fourier ops.gradients ops.variation
+    ops.convolution ops.colour
+    encoder.preprocessing
+    encoder.base encoder.vgg
+    encoder.vgg_encoder
+    encoder
+    losses
+    losses.normalisation losses.statistics.base losses.statistics.roots
+    losses.statistics.gram losses.statistics.sliced
+    losses.statistics.moments
+    losses.statistics
+    losses.objective losses.strips
+    losses.measure
+    losses.targets
+    losses.loss
+    solvers.base solvers.linesearch
+    solvers.from_jaxopt
+    solvers.lbfgs solvers.first_order
+    solvers
+    run
+    run.schedule run.sources run.start run.parameterisation
+    run.ahead run.loop
+    run.chunks run.optimise
+    run.stylize
+    run.texture
+    pretrained
+    recipes
+    recipes.recipe
+    recipes.paint recipes.presets
+    files
+    __init__
+    cli
+    __main__
+"""
+# Rooms of the shell, whose modules this file leaves to their own order.
+SHELL = {"files", "pretrained", "cli", "__main__"}
+HEAVY = {"h5py", "PIL", "pooch", "rich", "safetensors", "tifffile", "tyro", "torch"}
 SOLVER_LIBRARIES = {"jaxopt", "optax"}
 
-
-def floor(room):
-    return next(i for i, rooms in enumerate(FLOORS) if room in rooms)
+FLOOR = {name: i for i, line in enumerate(FLOORS.strip().splitlines()) for name in line.split()}
 
 
-def rooms():
-    """Maps every room, a module or a package, to its files."""
-    return {
-        path.stem: sorted(path.rglob("*.py")) if path.is_dir() else [path]
-        for path in PACKAGE.iterdir()
-        if path.suffix == ".py" or (path / "__init__.py").exists()
-    }
+def name_of(path):
+    """A file's dotted name below the package; a room of the shell is one name."""
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    if parts[0] in SHELL:
+        return parts[0]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+FILES = {path: name_of(path) for path in sorted(PACKAGE.rglob("*.py"))}
+NAMES = set(FILES.values())
 
 
 def imports(path):
@@ -54,57 +83,102 @@ def imports(path):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute here"
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            for alias in node.names:
+                below = f"{node.module}.{alias.name}"
+                is_module = below.removeprefix("jaxstyle.") in NAMES
+                yield below if is_module or node.module == "jaxstyle" else node.module
 
 
-def used_rooms(room, files):
-    """Yields the other rooms that a room's files import; the package itself is ``__init__``."""
-    for path in files:
-        for name in imports(path):
-            top, *rest = name.split(".")
-            if top == "jaxstyle":
-                used = rest[0] if rest and rest[0] in rooms() else "__init__"
-                # `from jaxstyle import vgg` names both; what counts is the room.
-                if used != room and not (used == "__init__" and from_package(path, name)):
-                    yield used
+def used(path):
+    """Yields the names of the package's own that a file imports."""
+    for dotted in imports(path):
+        top, _, rest = dotted.partition(".")
+        if top == "jaxstyle":
+            room = rest.partition(".")[0]
+            found = room if room in SHELL else rest
+            yield found if found in NAMES else "__init__"
 
 
-def from_package(path, name):
-    return name == "jaxstyle" and f"import {name}" not in path.read_text()
+def test_every_module_has_a_floor():
+    assert FLOOR.keys() == NAMES
 
 
-def test_every_room_has_a_floor():
-    assert set().union(*FLOORS) == set(rooms())
+@pytest.mark.parametrize("path", FILES, ids=FILES.values())
+def test_imports_go_down(path):
+    name = FILES[path]
+    above = {other for other in used(path) if other != name and FLOOR[other] >= FLOOR[name]}
+    assert not above, f"{name} imports {above}, which do not stand below it"
 
 
-@pytest.mark.parametrize("room", sorted(rooms()))
-def test_imports_go_down(room):
-    above = {other for other in used_rooms(room, rooms()[room]) if floor(other) >= floor(room)}
-    assert not above, f"{room} imports {above}, which do not stand below it"
-
-
-def test_one_module_knows_the_solver_libraries():
+def test_one_room_knows_the_solver_libraries():
     users = {
-        room
-        for room, files in rooms().items()
-        for path in files
-        if any(name.split(".")[0] in SOLVER_LIBRARIES for name in imports(path))
+        name.partition(".")[0]
+        for path, name in FILES.items()
+        if any(dotted.split(".")[0] in SOLVER_LIBRARIES for dotted in imports(path))
     }
     assert users == {"solvers"}
 
 
 def test_the_core_knows_nothing_of_the_shell():
-    libraries = {"h5py", "PIL", "pooch", "rich", "safetensors", "tifffile", "tyro", "torch"}
-    for room, files in rooms().items():
-        if room not in SHELL:
-            used = {name.split(".")[0] for path in files for name in imports(path)}
-            assert not used & libraries, room
+    for path, name in FILES.items():
+        if name not in SHELL:
+            assert not {dotted.split(".")[0] for dotted in imports(path)} & HEAVY, name
 
 
 def test_modules_are_short():
-    lengths = {path: len(path.read_text().splitlines()) for p in rooms().values() for path in p}
+    lengths = {path: len(path.read_text().splitlines()) for path in FILES}
     assert max(lengths.values()) <= 300, lengths
+
+
+def test_no_room_shares_its_name_with_a_function():
+    rooms = {name.partition(".")[0] for name in NAMES}
+    for name in rooms & set(jaxstyle.__all__):
+        assert inspect.ismodule(getattr(jaxstyle, name)), name
+
+
+ORDER = ("image", "stats", "content", "style", "styles", "masks", "shape", "targets")
+ORDER += ("loss_weights", "encoder", "objective", "layers")
+
+
+def test_arguments_come_in_one_order():
+    """What is differentiated, pictures and targets, loss weights, the encoder, the objective."""
+    seen = 0
+    for name in jaxstyle.__all__:
+        function = getattr(jaxstyle, name)
+        function = getattr(function, "function", function)  # behind a decorator of ours
+        if inspect.isfunction(function):
+            parameters = inspect.signature(function).parameters.values()
+            positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+            known = [p for p in positional if p in ORDER]
+            assert known == sorted(known, key=ORDER.index), name
+            seen += len(known)
+    assert seen > 30
+
+
+def test_public_dataclasses_take_names_only():
+    for name in jaxstyle.__all__:
+        kind = getattr(jaxstyle, name)
+        is_kind = isinstance(kind, type) and dataclasses.is_dataclass(kind)
+        fields = dataclasses.fields(kind) if is_kind else ()
+        # Flax makes its modules' constructors itself; a statistic has one number at most.
+        if len(fields) > 1 and name != "VGG":
+            assert all(field.kw_only for field in fields), name
+
+
+def test_defaults_stand_once():
+    """A default that two dataclasses or functions share is one name, not the same number twice."""
+    recipe = {f.name: f.default for f in dataclasses.fields(jaxstyle.Recipe)}
+    for name, parameter in inspect.signature(jaxstyle.stylize).parameters.items():
+        if name in recipe and parameter.default not in (parameter.empty, None):
+            assert parameter.default == recipe[name], name
+    for kind in (jaxstyle.Schedule, jaxstyle.Objective):
+        for field in dataclasses.fields(kind):
+            if field.name in recipe and not isinstance(
+                recipe[field.name], dataclasses._MISSING_TYPE
+            ):
+                assert field.default is dataclasses.MISSING or field.default == recipe[field.name]
+    padding = inspect.signature(jaxstyle.load_encoder).parameters["padding"].default
+    assert padding == recipe["padding"]
 
 
 def test_import_starts_nothing():

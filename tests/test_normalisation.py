@@ -97,16 +97,19 @@ def test_agrees_with_the_tools_own_formula(name, encoder, pictures, rng):
     layers = dict(LAYER_WEIGHTS)
     if name == "mean":
         # The notebook's 1000 / C² are weights of its layers.
-        widths = dict(zip(STYLE_LAYERS, encoder.vgg.widths, strict=True))
+        widths = dict(zip(STYLE_LAYERS, encoder.network.widths, strict=True))
         layers = {k: w / widths[k] ** 2 for k, w in layers.items()}
-    objective = js.Objective((CONTENT_LAYER,), STYLE_LAYERS, normalisation=name, tv=tv)
-    targets = targets_of(content, style, encoder, objective)
-    actual = terms_of(
-        image, targets, js.LossWeights(*weights, style_layers=layers), encoder, objective
+    objective = js.Objective(
+        content_layers=(CONTENT_LAYER,), style_layers=STYLE_LAYERS, normalisation=name, tv=tv
     )
-    f = oracles.encode(encoder, image, (CONTENT_LAYER, *STYLE_LAYERS))
-    p = oracles.encode(encoder, content, (CONTENT_LAYER,))[CONTENT_LAYER]
-    s = oracles.encode(encoder, style, STYLE_LAYERS)
+    targets = targets_of(content, style, encoder, objective)
+    terms = dict(zip(("content", "style", "tv"), weights, strict=True))
+    loss_weights = js.LossWeights(**terms, style_layers=layers)
+    *actual, extra = terms_of(image, targets, loss_weights, encoder, objective)
+    assert extra == 0
+    f = oracles.encode(image, encoder, (CONTENT_LAYER, *STYLE_LAYERS))
+    p = oracles.encode(content, encoder, (CONTENT_LAYER,))[CONTENT_LAYER]
+    s = oracles.encode(style, encoder, STYLE_LAYERS)
     expected = formula(f, p, s, np.asarray(image, np.float64))
     np.testing.assert_allclose(actual, expected, rtol=2e-5)
 
@@ -123,11 +126,13 @@ def test_other_statistics_see_the_same_scaled_features(
     """By the table: features times a factor, then a mean over channels or what else it says."""
     image, layer = pictures[0], "conv2_1"
     style = pictures[0][::-1, ::-1] ** 2
-    objective = js.Objective((), (layer,), statistic=statistic, normalisation=name)
+    objective = js.Objective(
+        content_layers=(), style_layers=(layer,), statistic=statistic, normalisation=name
+    )
     targets = targets_of(image, style, encoder, objective)
     weights = js.LossWeights(style=1.0, style_layers={})
     actual = terms_of(image, targets, weights, encoder, objective).style
-    f, s = (oracles.encode(encoder, x, (layer,))[layer] for x in (image, style))
+    f, s = (oracles.encode(x, encoder, (layer,))[layer] for x in (image, style))
     (h, w, c), m = f.shape, image.shape[0] * image.shape[1]
     n = h * w
     factor = {"neural-style": c**-0.5, "udacity": n**0.5, "keras": (n / (6 * m)) ** 0.5}
@@ -143,7 +148,9 @@ def test_flat_pictures_have_a_finite_loss(name, encoder):
     """A target without any energy: there is nothing to divide by."""
     black = jnp.zeros((24, 24, 3))
     quiet = encoder.replace(params=jax.tree.map(jnp.zeros_like, encoder.params))
-    objective = js.Objective((CONTENT_LAYER,), STYLE_LAYERS, normalisation=name)
+    objective = js.Objective(
+        content_layers=(CONTENT_LAYER,), style_layers=STYLE_LAYERS, normalisation=name
+    )
     targets = targets_of(black, black, quiet, objective)
     value, gradient = loss_and_gradient(black, targets, js.LossWeights(), quiet, objective)
     assert float(value) == 0.0
@@ -154,7 +161,7 @@ def test_energy_makes_the_style_term_one_for_nothing(encoder, pictures):
     """Whatever statistic: features that are all zero cost the layer's weight."""
     quiet = encoder.replace(params=jax.tree.map(jnp.zeros_like, encoder.params))
     for statistic in (js.Gram(), js.Wasserstein(), js.MeanStd(), js.Sliced()):
-        objective = js.Objective((), ("conv2_1",), statistic=statistic)
+        objective = js.Objective(content_layers=(), style_layers=("conv2_1",), statistic=statistic)
         targets = targets_of(*pictures, encoder, objective)
         weights = js.LossWeights(style=7.0, style_layers={})
         term = terms_of(pictures[0], targets, weights, quiet, objective).style

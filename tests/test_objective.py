@@ -8,14 +8,18 @@ import pytest
 import jaxstyle as js
 import oracles
 from jaxstyle.encoder.vgg import block_of
-from jaxstyle.losses.statistics import masks_at
+from jaxstyle.losses.measure import masks_at
 from programs import loss_and_gradient, loss_of, targets_of, terms_of
 
 OBJECTIVE = js.Objective(
     content_layers=("conv2_2", "conv3_1"), style_layers=("image", "conv1_1", "conv2_1", "conv3_1")
 )
 LOSS_WEIGHTS = js.LossWeights(
-    1.3, 20.0, 0.7, content_layers={"conv3_1": 0.25}, style_layers={"image": 5.0, "conv2_1": 0.5}
+    content=1.3,
+    style=20.0,
+    tv=0.7,
+    content_layers={"conv3_1": 0.25},
+    style_layers={"image": 5.0, "conv2_1": 0.5},
 )
 
 
@@ -31,7 +35,8 @@ def targets(pictures, encoder):
 
 def test_terms_agree_with_numpy(image, pictures, targets, encoder):
     expected = oracles.loss_terms(image, *pictures, encoder, OBJECTIVE, LOSS_WEIGHTS)
-    actual = terms_of(image, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
+    *actual, extra = terms_of(image, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
+    assert extra == 0
     np.testing.assert_allclose(actual, expected, rtol=1e-5)
     total = loss_of(image, targets, LOSS_WEIGHTS, encoder, OBJECTIVE)
     np.testing.assert_allclose(total, sum(expected), rtol=1e-5)
@@ -62,7 +67,7 @@ def test_loss_is_zero_where_everything_agrees(pictures, encoder):
 
 def test_style_term_does_not_see_where_things_are(pictures, encoder):
     """The palette layer sums over positions, so that shuffling them changes nothing."""
-    objective = js.Objective((), ("image",))
+    objective = js.Objective(content_layers=(), style_layers=("image",))
     content, style = pictures
     targets = targets_of(content, style, encoder, objective)
     shuffled = jax.random.permutation(jax.random.key(0), content.reshape(-1, 3)).reshape(
@@ -78,7 +83,7 @@ def test_style_term_does_not_see_where_things_are(pictures, encoder):
 
 def test_loss_does_not_depend_on_the_scale_of_the_activations(image, pictures, encoder):
     """Multiplying all activations of a layer by a number is nothing that the terms should see."""
-    objective = js.Objective(("conv1_1",), ("conv1_1",))
+    objective = js.Objective(content_layers=("conv1_1",), style_layers=("conv1_1",))
     scaled = encoder.replace(params=jax.tree.map(lambda a: 7.0 * a, encoder.params))
     losses = [
         loss_of(image, targets_of(*pictures, e, objective), LOSS_WEIGHTS, e, objective)
@@ -140,15 +145,20 @@ def test_jit_traces_once_for_other_numbers(image, pictures, encoder):
             targets,
             LOSS_WEIGHTS.replace(style=scale),
             encoder,
-            js.Objective(*OBJECTIVE.__dict__.values()),
+            js.Objective(**OBJECTIVE.__dict__),
         )
     assert traces == 1
 
 
 def test_statistics_of_tiles_add_up(encoder, pictures):
     """Layers without a receptive field beyond the pixel: halves give exactly the whole."""
-    whole = js.statistics(pictures[0], encoder, ("image",), {})
-    halves = [js.statistics(h, encoder, ("image",), {}) for h in jnp.split(pictures[0], 2)]
+    objective = js.Objective(style_layers=("image",))
+
+    def measured(image):
+        # Between halves, differences are no half's.
+        return js.statistics(image, encoder, objective)._replace(variation=jnp.float32(0))
+
+    whole, halves = measured(pictures[0]), map(measured, jnp.split(pictures[0], 2))
     total = jax.tree.map(jnp.add, *halves)
     for a, b in zip(jax.tree.leaves(total), jax.tree.leaves(whole), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
@@ -157,7 +167,7 @@ def test_statistics_of_tiles_add_up(encoder, pictures):
 # Regions and blends
 
 STATISTICS = (js.Gram(), js.Wasserstein(), js.MeanStd(), js.Sliced())
-STYLE_ONLY = js.LossWeights(0.0, 1.0, 0.0, style_layers={})
+STYLE_ONLY = js.LossWeights(content=0.0, style=1.0, tv=0.0, style_layers={})
 
 
 def halves(picture, share=0.5):
@@ -188,7 +198,9 @@ def assert_same(targets, others, rtol=1e-5):
 @pytest.mark.one_python
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
 def test_one_region_everywhere_is_no_region(small, encoder, statistic):
-    objective = js.Objective((), ("image", "conv2_1"), statistic=statistic)
+    objective = js.Objective(
+        content_layers=(), style_layers=("image", "conv2_1"), statistic=statistic
+    )
     ones = [jnp.ones((1, *p.shape[:2])) for p in small]
     guided = targets_of(*small, encoder, objective, content_masks=ones[0], style_masks=ones[1:])
     plain = targets_of(*small, encoder, objective)
@@ -203,7 +215,7 @@ def test_one_region_everywhere_is_no_region(small, encoder, statistic):
 @pytest.mark.parametrize("share", [0.25, 0.5])
 def test_regions_that_look_alike_count_by_their_share(small, encoder, statistic, share):
     """A picture of four times the same: cut anywhere, the loss is that of the whole."""
-    objective = js.Objective((), ("image",), statistic=statistic)
+    objective = js.Objective(content_layers=(), style_layers=("image",), statistic=statistic)
     four, style = jnp.tile(small[0], (1, 4, 1)), jnp.tile(small[1], (1, 2, 1))
     guided = targets_of(
         four,
@@ -223,7 +235,7 @@ def test_regions_that_look_alike_count_by_their_share(small, encoder, statistic,
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
 def test_each_region_takes_over_its_own(small, encoder, statistic):
     """An image of two styles side by side is where it should be; swapped, it is not."""
-    objective = js.Objective((), ("image",), statistic=statistic)
+    objective = js.Objective(content_layers=(), style_layers=("image",), statistic=statistic)
     one, two = small[0], 1 - 0.6 * small[0]
     both, masks = jnp.concatenate([one, two], 1), halves(jnp.concatenate([one, two], 1))
     targets = [
@@ -239,13 +251,14 @@ def test_guided_gram_matrices_agree_with_numpy(pictures, encoder, rng):
     layers, image = ("image", "conv1_2", "conv2_1", "conv3_1"), pictures[0][:35, :41]
     masks = np.asarray(rng.uniform(size=(3, 35, 41)), np.float32)
     masks /= masks.sum(0)
-    guides = masks_at(jnp.asarray(masks), layers)
+    guides = masks_at(jnp.asarray(masks), encoder, layers)
+    objective = js.Objective(style_layers=layers)
     statistics = jax.jit(js.statistics, static_argnums=2)
-    stats, plain = (statistics(image, encoder, layers, {}, masks=m) for m in (guides, None))
-    features = oracles.encode(encoder, image, layers)
+    stats, plain = (statistics(image, encoder, objective, masks=m) for m in (guides, None))
+    features = oracles.encode(image, encoder, layers)
     for name in layers:
         expected = np.moveaxis(np.float64(masks), 0, -1)
-        for _ in range(1, block_of(name)):
+        for _ in range(0 if name == "image" else block_of(name) - 1):
             expected = oracles.pool(expected, "average")
         np.testing.assert_allclose(np.moveaxis(guides[name], 0, -1), expected, atol=1e-6)
         np.testing.assert_allclose(guides[name].sum(0), 1, atol=1e-6)
@@ -260,7 +273,9 @@ def test_guided_gram_matrices_agree_with_numpy(pictures, encoder, rng):
 @pytest.mark.one_python
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
 def test_a_style_without_a_region_has_no_say_in_it(small, encoder, statistic):
-    objective = js.Objective((), ("image", "conv1_1"), statistic=statistic)
+    objective = js.Objective(
+        content_layers=(), style_layers=("image", "conv1_1"), statistic=statistic
+    )
     content, style = small
     other = 1 - 0.5 * style[:, ::-1]
     everywhere, nowhere = jnp.ones(style.shape[:2]), jnp.zeros(style.shape[:2])
@@ -283,7 +298,9 @@ def test_a_style_without_a_region_has_no_say_in_it(small, encoder, statistic):
 @pytest.mark.one_python
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
 def test_shares_of_a_blend(small, encoder, statistic):
-    objective = js.Objective((), ("image", "conv1_1"), statistic=statistic)
+    objective = js.Objective(
+        content_layers=(), style_layers=("image", "conv1_1"), statistic=statistic
+    )
     content, style = small
     styles = [style, 1 - 0.5 * content]
 
@@ -305,18 +322,20 @@ def test_shares_of_a_blend(small, encoder, statistic):
 
 
 def test_a_blend_of_gram_matrices_is_linear(image, pictures, encoder):
-    objective = js.Objective((), ("image", "conv1_1", "conv3_1"))
+    objective = js.Objective(content_layers=(), style_layers=("image", "conv1_1", "conv3_1"))
     content, style = pictures
     styles, shares = [style, 1 - 0.5 * content, content**2], np.array([1.0, 2.0, 5.0])
     targets = targets_of(
         content, styles, encoder, objective, blend=jnp.asarray(shares, jnp.float32)
     )
-    expected, f = 0.0, oracles.encode(encoder, image, objective.style_layers)
-    features = [oracles.encode(encoder, s, objective.style_layers) for s in styles]
+    expected, f = 0.0, oracles.encode(image, encoder, objective.style_layers)
+    features = [oracles.encode(s, encoder, objective.style_layers) for s in styles]
     for name in objective.style_layers:
         grams = np.stack([oracles.gram(s[name]) for s in features])
         mix = np.tensordot(shares / shares.sum(), grams, 1)
-        np.testing.assert_allclose(targets.style[name][0], mix, rtol=1e-4, atol=1e-5 * mix.max())
+        np.testing.assert_allclose(
+            targets.style.statistics[name][0], mix, rtol=1e-4, atol=1e-5 * mix.max()
+        )
         expected += ((oracles.gram(f[name]) - mix) ** 2).sum() / (mix**2).sum()
     actual = style_term(image, targets, encoder, objective)
     np.testing.assert_allclose(actual, expected, rtol=1e-4)
@@ -325,7 +344,9 @@ def test_a_blend_of_gram_matrices_is_linear(image, pictures, encoder):
 @pytest.mark.parametrize("statistic", STATISTICS[1:], ids=repr)
 def test_gradient_of_every_statistic_goes_downhill_as_told(small, encoder, statistic):
     """Through the network, in two regions: what a small step promises, it keeps."""
-    objective = js.Objective((), ("image", "conv2_1"), statistic=statistic)
+    objective = js.Objective(
+        content_layers=(), style_layers=("image", "conv2_1"), statistic=statistic
+    )
     targets = targets_of(
         *small,
         encoder,

@@ -64,7 +64,7 @@ def test_public_values(stored):
 
 def test_it_is_loaded_as_it_is_stored(stored):
     encoder = js.load_encoder(padding="zeros")
-    assert encoder.vgg == VGG16
+    assert encoder.network == VGG16
     assert encoder.params.keys() == stored.keys()
     for name, parts in stored.items():
         for part, value in parts.items():
@@ -78,7 +78,7 @@ def test_every_layer_agrees_with_pytorch(stored):
     params = jax.tree.map(lambda a: a.astype("f4"), stored)
     expected = oracles.torch_features(params, VGG16, x.astype("f4"))
     encoder = js.load_encoder("vgg16", padding="zeros")
-    features = jax.jit(js.encode, static_argnums=2)(encoder, image, VGG16.layers)
+    features = jax.jit(js.encode, static_argnums=2)(image, encoder, VGG16.layers)
     errors = {name: oracles.relative_error(features[name], expected[name]) for name in expected}
     assert len(errors) == 13
     assert max(errors.values()) <= 1e-5, errors
@@ -97,9 +97,11 @@ def test_the_command_takes_it_unless_told_otherwise(folder, capsys):
     words = ["stylize", "photo.png", "painting.png", "-o", "out.png", "--size", "24", *layers]
     assert cli.main([*words, "--scales", "1", "--iterations", "0"]) == 0
     assert "encoder vgg16\n" in capsys.readouterr().err
-    says = files.read_metadata("out.png")
-    assert says["encoder"] == "vgg16"
-    assert says["encoder_sha256"] == pretrained.read_attributes(FILE)["fingerprint"]
+    assert files.read_metadata("out.png")["encoder"] == "vgg16"
+    assert (
+        files.read_provenance("out.png")["encoder_sha256"]
+        == pretrained.read_attributes(FILE)["fingerprint"]
+    )
 
 
 def test_the_command_needs_no_network_for_it(folder, capsys):

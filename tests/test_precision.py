@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle.encoder import vgg
+from jaxstyle.encoder import encode, prepared
 from jaxstyle.pretrained import random_encoder
 from programs import loss_and_gradient
 
@@ -46,7 +46,7 @@ def test_convolutions_and_their_adjoints_ask_for_it(precision, wanted, image):
     encoder = make_encoder(precision)
 
     def total(image):
-        return sum(f.sum() for f in vgg.encode(encoder, image, LAYERS).values())
+        return sum(f.sum() for f in encode(image, encoder, LAYERS).values())
 
     found = convolutions(jax.grad(total), image)
     assert len(found) == 2 * 3
@@ -59,8 +59,7 @@ def test_convolutions_and_their_adjoints_ask_for_it(precision, wanted, image):
 def test_rounding_is_that_of_bfloat16(image):
     """Eight bits: some thousandths a layer; and features are handed out in float32."""
     exact, rounded = (
-        vgg.encode(e.replace(kernels=vgg.prepare_kernels(e)), image, LAYERS)
-        for e in map(make_encoder, ("highest", "bf16"))
+        encode(image, prepared(e, LAYERS), LAYERS) for e in map(make_encoder, ("highest", "bf16"))
     )
     for name in LAYERS:
         assert rounded[name].dtype == jnp.float32
@@ -71,7 +70,10 @@ def test_rounding_is_that_of_bfloat16(image):
 def test_gradient_and_loss_stay_in_float32(image):
     results = []
     for precision in ("highest", "bf16"):
-        encoder, objective = make_encoder(precision), js.Objective(("conv2_1",), LAYERS)
+        encoder, objective = (
+            make_encoder(precision),
+            js.Objective(content_layers=("conv2_1",), style_layers=LAYERS),
+        )
         targets = js.make_targets(image[::-1], image[:, ::-1], encoder, objective)
         results.append(loss_and_gradient(image, targets, js.LossWeights(), encoder, objective))
     (loss, gradient), (rounded_loss, rounded) = results
@@ -85,8 +87,10 @@ def test_trained_kernels_have_gradients_in_float32(image):
     encoder = make_encoder("bf16")
 
     def total(params):
-        trained = js.Encoder(params, encoder.vgg, encoder.preprocessing)
-        return vgg.encode(trained, image, LAYERS)["conv2_2"].sum()
+        trained = js.VGGEncoder(
+            params=params, network=encoder.network, preprocessing=encoder.preprocessing
+        )
+        return encode(image, trained, LAYERS)["conv2_2"].sum()
 
     gradients = jax.grad(total)(encoder.params)
     assert {g.dtype for g in jax.tree.leaves(gradients)} == {jnp.dtype(jnp.float32)}

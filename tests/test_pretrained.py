@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from jaxstyle import pretrained
-from jaxstyle.encoder.preprocessing import PREPROCESSINGS
-from jaxstyle.encoder.vgg import VGG, VGG19, encode
+from jaxstyle.encoder import encode
+from jaxstyle.encoder.preprocessing import PREPROCESSINGS, TORCH
+from jaxstyle.encoder.vgg import VGG, VGG19
 from jaxstyle.errors import InputError
 from jaxstyle.pretrained import initial, load_encoder, random_encoder, registry, sources
 from jaxstyle.recipes.recipe import Recipe
@@ -26,7 +27,7 @@ def full():
 
 
 def test_random_kernels_are_orthogonal(full):
-    for name in full.vgg.layers:
+    for name in full.network.layers:
         kernel = np.asarray(full.params[name]["kernel"], np.float64)
         matrix = kernel.reshape(-1, kernel.shape[-1])
         matrix = matrix if matrix.shape[0] < matrix.shape[1] else matrix.T
@@ -41,16 +42,16 @@ def test_random_kernels_are_orthogonal(full):
 @pytest.mark.parametrize("padding", ["zeros", "replicate"])
 def test_random_activations_have_mean_one(pooling, padding):
     encoder = random_encoder(VGG((1, 2, 2), (6, 8, 10), pooling, padding))
-    features = encode(encoder, initial.reference_image(), encoder.vgg.layers)
+    features = encode(initial.reference_image(), encoder, encoder.network.layers)
     for name, feature in features.items():
         assert float(feature.mean()) == pytest.approx(1, abs=1e-3), name
 
 
 def test_the_full_random_network_has_mean_one(full):
     quarter = tuple(width // 4 for width in VGG19.widths)
-    assert full.vgg == VGG19.clone(widths=quarter, pooling="average", padding="replicate")
-    layers = full.vgg.layers
-    features = jax.jit(encode, static_argnums=2)(full, initial.reference_image(), layers)
+    assert full.network == VGG19.clone(widths=quarter, pooling="average", padding="replicate")
+    layers = full.network.layers
+    features = jax.jit(encode, static_argnums=2)(initial.reference_image(), full, layers)
     assert [float(f.mean()) for f in features.values()] == pytest.approx([1] * 16, abs=1e-3)
 
 
@@ -78,7 +79,7 @@ def test_the_reference_image_is_like_natural_ones():
     image = np.asarray(initial.reference_image(), np.float64)
     assert image.min() >= 0
     assert image.max() <= 1
-    preprocessing = PREPROCESSINGS["torch"]
+    preprocessing = TORCH
     np.testing.assert_allclose(image.mean((0, 1)), preprocessing.mean, atol=0.02)
     np.testing.assert_allclose(image.std((0, 1)), preprocessing.std, atol=0.02)
     power = np.abs(np.fft.fft2(image.mean(-1))) ** 2
@@ -91,17 +92,19 @@ def test_the_reference_image_is_like_natural_ones():
 def test_pooling_and_padding_are_options(tmp_path):
     pretrained.save_encoder(tmp_path / "x.h5", random_encoder(NETWORK))
     # Repeated borders are the default, whatever the network was trained with.
-    assert load_encoder(tmp_path / "x.h5").vgg == NETWORK.clone(padding="replicate")
+    assert load_encoder(tmp_path / "x.h5").network == NETWORK.clone(padding="replicate")
     changed = load_encoder(tmp_path / "x.h5", pooling="max", padding="zeros")
-    assert changed.vgg == NETWORK.clone(pooling="max", padding="zeros")
+    assert changed.network == NETWORK.clone(pooling="max", padding="zeros")
 
 
 @pytest.mark.parametrize("preprocessing", PREPROCESSINGS)
 def test_round_trip(tmp_path, preprocessing):
-    encoder = dataclasses.replace(random_encoder(NETWORK), preprocessing=preprocessing)
+    encoder = dataclasses.replace(
+        random_encoder(NETWORK), preprocessing=PREPROCESSINGS[preprocessing]
+    )
     pretrained.save_encoder(tmp_path / "x.h5", encoder, {"licence": "mine", "epochs": 3})
     read = pretrained.read_encoder(tmp_path / "x.h5")
-    assert (read.vgg, read.preprocessing) == (encoder.vgg, preprocessing)
+    assert (read.network, read.preprocessing.name) == (encoder.network, preprocessing)
     for name, parts in encoder.params.items():
         for part, value in parts.items():
             np.testing.assert_array_equal(read.params[name][part], value)
@@ -285,7 +288,7 @@ def test_what_was_never_downloaded_is_told_in_one_line(tmp_path, name):
 
 def test_what_was_downloaded_is_found_in_the_cache(tmp_path):
     pretrained.save_encoder(tmp_path / "vgg19.h5", random_encoder(NETWORK))
-    assert load_encoder("vgg19", padding="zeros", cache=tmp_path).vgg == NETWORK
+    assert load_encoder("vgg19", padding="zeros", cache=tmp_path).network == NETWORK
     assert pretrained.verify("vgg19", tmp_path).path == tmp_path / "vgg19.h5"
 
 

@@ -66,7 +66,12 @@ def test_every_setting_reaches_the_library():
         tv_weight=7.0,
     )
     expected = js.Objective(
-        ("conv3_1",), ("image", "conv2_1"), js.MeanStd(), "mean", "l1", normalise_gradients=True
+        content_layers=("conv3_1",),
+        style_layers=("image", "conv2_1"),
+        statistic=js.MeanStd(),
+        normalisation="mean",
+        tv="l1",
+        normalise_gradients=True,
     )
     assert recipe.make_objective() == expected
     weights = recipe.make_loss_weights()

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle.encoder import vgg
-from jaxstyle.losses.statistics import encode_in_strips, gram, strips, style_sums
+from jaxstyle.encoder import encode, vgg
+from jaxstyle.encoder.preprocessing import TORCH
+from jaxstyle.losses import strips
+from jaxstyle.losses.statistics import gram, region_sums
+from jaxstyle.losses.strips import encode_in_strips
 
 SUMMED = ("image", "conv1_1", "conv2_2", "conv3_1")
 WHOLE = ("conv1_2", "conv3_1")
@@ -29,7 +32,7 @@ def make_encoder(padding="zeros", pooling="max"):
         # With a bias, what surrounds the image matters: features of nothing are not nothing.
         params[name] = {"kernel": kernel, "bias": jnp.full(width, 0.3)}
         depth = width
-    return js.Encoder(params, network, "torch")
+    return js.VGGEncoder(params=params, network=network, preprocessing=TORCH)
 
 
 def assert_same(low, high):
@@ -40,15 +43,15 @@ def assert_same(low, high):
 def compare(encoder, size=ODD, masks=None, statistic=None):
     """Compares the features and the sums, and what a gradient sends back through all of them."""
     statistic = statistic or js.Gram()
-    guides = masks or {}
+    guides = {name: (masks or {}).get(name) for name in SUMMED}
 
     def in_strips(image):
-        return encode_in_strips(encoder, image, WHOLE, SUMMED, masks=guides, statistic=statistic)
+        return encode_in_strips(image, encoder, WHOLE, guides, statistic)
 
     def whole(image):
-        features = vgg.encode(encoder, image, (*WHOLE, *SUMMED))
-        style = {name: features[name] for name in SUMMED}
-        return {name: features[name] for name in WHOLE}, style_sums(style, guides, statistic)
+        features = encode(image, encoder, (*WHOLE, *SUMMED))
+        sums = {n: region_sums(features[n], guides[n], statistic) for n in SUMMED}
+        return {name: features[name] for name in WHOLE}, sums
 
     @jax.jit
     def run(image):
@@ -81,7 +84,7 @@ def test_moments():
 @pytest.mark.one_python
 def test_masks():
     masks = jax.random.uniform(jax.random.key(3), (2, *ODD))
-    compare(make_encoder(), masks=js.stats.masks_at(masks, SUMMED))
+    compare(make_encoder(), masks=js.masks_at(masks, make_encoder(), SUMMED))
 
 
 def test_several_strips_run(monkeypatch):
@@ -111,7 +114,9 @@ def test_loss(settings):
     content, style, *images = jax.random.uniform(jax.random.key(0), (4, *ODD, 3))
     results = []
     for memory in ("low", "high"):
-        objective = js.Objective(("conv2_1",), SUMMED, **settings, memory=memory)
+        objective = js.Objective(
+            content_layers=("conv2_1",), style_layers=SUMMED, **settings, memory=memory
+        )
         targets = js.make_targets(content, style, encoder, objective)
         gradient = jax.value_and_grad(js.loss)
         batch = jax.jit(jax.vmap(gradient, (0, None, None, None, None)), static_argnums=4)
@@ -125,12 +130,12 @@ def test_gradient_of_parameters():
     image = jax.random.uniform(jax.random.key(0), (*ODD, 3))
 
     def low(params):
-        trained = js.Encoder(params, encoder.vgg, "torch")
-        _, sums = encode_in_strips(trained, image, (), ("conv2_1",), masks={}, statistic=js.Gram())
+        trained = js.VGGEncoder(params=params, network=encoder.network, preprocessing=TORCH)
+        _, sums = encode_in_strips(image, trained, (), {"conv2_1": None}, js.Gram())
         return jnp.sin(sums["conv2_1"] / 1000).sum()
 
     def high(params):
-        trained = js.Encoder(params, encoder.vgg, "torch")
-        return jnp.sin(gram(js.encode(trained, image, ("conv2_1",))["conv2_1"]) / 1000).sum()
+        trained = js.VGGEncoder(params=params, network=encoder.network, preprocessing=TORCH)
+        return jnp.sin(gram(js.encode(image, trained, ("conv2_1",))["conv2_1"]) / 1000).sum()
 
     assert_same(*(jax.jit(jax.grad(f))(encoder.params) for f in (low, high)))

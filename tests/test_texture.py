@@ -14,7 +14,9 @@ from programs import terms_of
 
 folder = command.folder
 
-OBJECTIVE = js.Objective(("conv2_2",), ("image", "conv1_1", "conv2_1", "conv3_1"))
+OBJECTIVE = js.Objective(
+    content_layers=("conv2_2",), style_layers=("image", "conv1_1", "conv2_1", "conv3_1")
+)
 ONCE = js.Schedule(iterations=20, scales=1)
 # Smooth enough for a seam to show.
 SMOOTH = js.LossWeights(style=8.0, tv=80.0, style_layers={"image": 20.0})
@@ -24,8 +26,8 @@ QUICK += ["--scales", "1", "--iterations", "20", "--style-weight", "8", "--tv-we
 
 def make(encoder, style, shape=(32, 48), padding="zeros", **options):
     options = {"objective": OBJECTIVE, "schedule": ONCE, "loss_weights": SMOOTH} | options
-    encoder = dataclasses.replace(encoder, vgg=encoder.vgg.clone(padding=padding))
-    return js.texture(encoder, style, shape, **options)
+    encoder = dataclasses.replace(encoder, network=encoder.network.clone(padding=padding))
+    return js.texture(style, shape, encoder, **options)
 
 
 def texture(*options, styles=("painting.png",), out="out.png"):
@@ -52,7 +54,7 @@ def test_takes_over_the_style_and_nothing_else(encoder, pictures):
     assert not np.any(result.terms.content)
     objective = dataclasses.replace(OBJECTIVE, content_layers=())
     targets = js.make_targets(result.image, style, encoder, objective)
-    noise = make(encoder, style, schedule=js.Schedule(0, 1)).image
+    noise = make(encoder, style, schedule=js.Schedule(iterations=0, scales=1)).image
     before, after = (
         float(terms_of(x, targets, js.LossWeights(), encoder, objective).style)
         for x in (noise, result.image)
@@ -65,11 +67,11 @@ def test_takes_over_the_style_and_nothing_else(encoder, pictures):
 def test_is_stylize_without_content(encoder, pictures):
     """Any content picture gives the same, as long as nothing is kept of it."""
     style, weights = pictures[1], js.LossWeights(tv=0.1)
-    options = {"schedule": js.Schedule(4, 1), "loss_weights": weights, "seed": 3}
+    options = {"schedule": js.Schedule(iterations=4, scales=1), "loss_weights": weights, "seed": 3}
     expected = js.stylize(
-        encoder,
         pictures[0],
         style,
+        encoder,
         objective=dataclasses.replace(OBJECTIVE, content_layers=()),
         init="noise",
         variable="fourier",
@@ -81,7 +83,7 @@ def test_is_stylize_without_content(encoder, pictures):
 
 def test_seeds_make_other_textures_of_one_style(encoder, pictures):
     first, again, other = (
-        make(encoder, pictures[1], seed=seed, schedule=js.Schedule(4, 1)).image
+        make(encoder, pictures[1], seed=seed, schedule=js.Schedule(iterations=4, scales=1)).image
         for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(first, again)
@@ -103,12 +105,15 @@ def test_a_tile_may_be_rolled(encoder, pictures):
     """Where copies lie side by side, no place is the first: rolled by whole blocks, the loss is
     the same; without circular padding, it is not.
     """
-    image, style = make(encoder, pictures[1], schedule=js.Schedule(2, 1)).image, pictures[1]
+    image, style = (
+        make(encoder, pictures[1], schedule=js.Schedule(iterations=2, scales=1)).image,
+        pictures[1],
+    )
     rolled = jnp.roll(image, (8, 12), (0, 1))
     objective = dataclasses.replace(OBJECTIVE, content_layers=())
     changes = {}
     for padding in ("circular", "replicate"):
-        padded = dataclasses.replace(encoder, vgg=encoder.vgg.clone(padding=padding))
+        padded = dataclasses.replace(encoder, network=encoder.network.clone(padding=padding))
         targets = js.make_targets(image, style, padded, objective)
         losses = [
             float(js.loss(x, targets, js.LossWeights(), padded, objective)) for x in (image, rolled)
@@ -122,7 +127,11 @@ def test_from_several_styles(encoder, pictures):
     """The share of a style draws the palette to it."""
     styles = [pictures[0] * 0.5, 1 - pictures[1] * 0.5]
     means = [
-        float(make(encoder, styles, blend=blend, schedule=js.Schedule(8, 1)).image.mean())
+        float(
+            make(
+                encoder, styles, blend=blend, schedule=js.Schedule(iterations=8, scales=1)
+            ).image.mean()
+        )
         for blend in ((1.0, 0.0), (1.0, 1.0), (0.0, 1.0))
     ]
     assert means[0] + 0.1 < means[1] < means[2] - 0.1
@@ -134,28 +143,27 @@ def test_command_writes_a_texture(folder, capsys):
     assert told.out == "out.png\n"
     assert "48×32" in told.err
     assert js.load_image("out.png").shape == (32, 48, 3)
-    settings = files.read_metadata("out.png")
-    assert settings["styles"] == '["painting.png"]'
-    assert settings["content_layers"] == "{}"
-    assert settings["size"] == "48x32"
-    assert settings["padding"] == "replicate"
-    assert settings["encoder"] == "narrow.h5"
-    assert settings["status"] == "finished"
-    assert settings["preset"] == "texture"
-    assert "content" not in settings
-    assert str(folder) not in str(settings)
+    settings, provenance = files.read_metadata("out.png"), files.read_provenance("out.png")
+    recipe = js.Recipe().updated(settings)
+    assert (recipe.content_layers, recipe.size, recipe.init) == ({}, (48, 32), "noise")
+    assert (recipe.padding, recipe.encoder) == ("replicate", "narrow.h5")
+    assert provenance["styles"] == ["painting.png"]
+    assert provenance["status"] == "finished"
+    assert provenance["preset"] == "texture"
+    assert "content" not in provenance
+    assert str(folder) not in str(settings | provenance)
 
 
 def test_command_writes_what_the_library_computes(folder):
     assert texture("--seamless", "--seed", "4", "--iterations", "3") == 0
     style = js.load_image("painting.png", size=48)
     expected = js.texture(
-        js.load_encoder("narrow.h5", padding="circular"),
         style,
         (32, 48),
+        js.load_encoder("narrow.h5", padding="circular"),
         objective=OBJECTIVE,
         loss_weights=SMOOTH,
-        schedule=js.Schedule(3, 1),
+        schedule=js.Schedule(iterations=3, scales=1),
         seed=4,
     )
     np.testing.assert_allclose(js.load_image("out.png"), expected.image, atol=1.01 / 255)
@@ -198,7 +206,7 @@ def test_recipes_that_start_from_the_content_start_from_noise(folder):
 
 def test_several_paintings(folder):
     assert texture("--iterations", "1", styles=("painting.png", "photo.png")) == 0
-    assert files.read_metadata("out.png")["styles"] == '["painting.png", "photo.png"]'
+    assert files.read_provenance("out.png")["styles"] == ["painting.png", "photo.png"]
 
 
 @pytest.mark.parametrize(("options", "needles"), [

@@ -203,7 +203,10 @@ RUNS = {
     "Wasserstein": {"objective": js.Objective(**ALL, statistic=js.Wasserstein())},
     "sliced": {
         "objective": js.Objective(
-            ("conv2_2",), ("conv1_1",), statistic=js.Sliced(), normalise_gradients=True
+            content_layers=("conv2_2",),
+            style_layers=("conv1_1",),
+            statistic=js.Sliced(),
+            normalise_gradients=True,
         ),
         "solver": js.adam(0.02),
         "variable": "sigmoid",
@@ -230,7 +233,7 @@ def test_a_run_from_traces_is_the_same(folder, encoder, pictures, options, monke
     }
 
     def run():
-        return js.stylize(encoder, content, style, **options)
+        return js.stylize(content, style, encoder, **options)
 
     traced = run()
     compilation.keep_traces(None)
@@ -270,7 +273,7 @@ def test_what_a_trace_says_cannot_run_anything(tmp_path):
 
 
 def test_structures_come_back():
-    for tree in ({"a": (1, [None, 2])}, js.LossTerms(1, 2, 3), [js.solvers.SolverState._fields]):
+    for tree in ({"a": (1, [None, 2])}, js.LossTerms(1, 2, 3, 4), [js.solvers.SolverState._fields]):
         structure = jax.tree.structure(tree)
         written = json.loads(json.dumps(outlines.outline(structure)))
         assert outlines.restore(written) == structure

@@ -93,8 +93,8 @@ def test_under_jit_and_vmap(image):
 
 @pytest.mark.parametrize("padding", ["zeros", "circular"])
 def test_the_objective_wraps_for_tiles_only(encoder, pictures, padding):
-    objective = js.Objective((), (), tv="l1")
-    tile = encoder.replace(vgg=encoder.vgg.clone(padding=padding))
+    objective = js.Objective(content_layers=(), style_layers=(), tv="l1")
+    tile = encoder.replace(network=encoder.network.clone(padding=padding))
     targets = js.make_targets(*pictures, tile, objective)
     rolled = jnp.roll(pictures[0], 5, 1)
     terms = [

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import oracles
-from jaxstyle.encoder import vgg
+from jaxstyle.encoder import base, prepared, vgg
+from jaxstyle.encoder.preprocessing import PREPROCESSINGS
 from jaxstyle.errors import InputError
 from jaxstyle.ops.pooling import pool
 from jaxstyle.pretrained import random_encoder
 
-encode = jax.jit(vgg.encode, static_argnums=2)
+encode = jax.jit(base.encode, static_argnums=2)
 full_encoder = functools.cache(random_encoder)
 
 
@@ -31,7 +32,9 @@ def test_every_layer_agrees_with_pytorch(network, pooling, padding, preprocessin
         encoder.params,
     )
     network = network.clone(pooling=pooling, padding=padding)
-    encoder = encoder.replace(params=params, vgg=network, preprocessing=preprocessing)
+    encoder = encoder.replace(
+        params=params, network=network, preprocessing=PREPROCESSINGS[preprocessing]
+    )
     image = jnp.asarray(rng.uniform(0, 1, (50, 67, 3)), jnp.float32)
     rgb = np.asarray(image, np.float64)
     if preprocessing == "caffe":
@@ -39,7 +42,7 @@ def test_every_layer_agrees_with_pytorch(network, pooling, padding, preprocessin
     else:
         x = (rgb - oracles.MEAN) / oracles.STD
     expected = oracles.torch_features(encoder.params, network, x.astype(np.float32))
-    features = encode(encoder, image, network.layers)
+    features = encode(image, encoder, network.layers)
     assert features.keys() == expected.keys()
     errors = {name: oracles.relative_error(features[name], expected[name]) for name in expected}
     assert max(errors.values()) <= 1e-5, errors
@@ -47,10 +50,10 @@ def test_every_layer_agrees_with_pytorch(network, pooling, padding, preprocessin
 
 @pytest.mark.parametrize("pooling", ["max", "average"])
 def test_narrow_network_agrees_with_numpy(encoder, pooling, pictures):
-    encoder = encoder.replace(vgg=encoder.vgg.clone(pooling=pooling))
-    layers = ("image", *encoder.vgg.layers)
-    expected = oracles.encode(encoder, pictures[0], layers)
-    for name, feature in vgg.encode(encoder, pictures[0], layers).items():
+    encoder = encoder.replace(network=encoder.network.clone(pooling=pooling))
+    layers = ("image", *encoder.network.layers)
+    expected = oracles.encode(pictures[0], encoder, layers)
+    for name, feature in encode(pictures[0], encoder, layers).items():
         assert oracles.relative_error(feature, expected[name]) <= 1e-5, name
 
 
@@ -70,41 +73,41 @@ def test_equal_corners_share_the_gradient_of_their_maximum():
 
 def test_prepared_encoder_gives_the_same_gradient(encoder, pictures):
     def energy(image, encoder):
-        return jnp.square(vgg.encode(encoder, image, ("conv3_1",))["conv3_1"]).sum()
+        return jnp.square(encode(image, encoder, ("conv3_1",))["conv3_1"]).sum()
 
     plain = jax.grad(energy)(pictures[0], encoder)
-    prepared = jax.grad(energy)(pictures[0], encoder.replace(kernels=vgg.prepare_kernels(encoder)))
-    np.testing.assert_array_equal(plain, prepared)
+    ready = jax.grad(energy)(pictures[0], prepared(encoder, ("conv3_1",)))
+    np.testing.assert_array_equal(plain, ready)
 
 
 def test_encode_under_vmap(encoder, pictures):
     images = jnp.stack([pictures[0], pictures[0][::-1]])
-    batch = jax.vmap(lambda image: vgg.encode(encoder, image, ("conv2_2",))["conv2_2"])(images)
+    batch = jax.vmap(lambda image: encode(image, encoder, ("conv2_2",))["conv2_2"])(images)
     for i, image in enumerate(images):
-        single = vgg.encode(encoder, image, ("conv2_2",))["conv2_2"]
+        single = encode(image, encoder, ("conv2_2",))["conv2_2"]
         assert oracles.relative_error(batch[i], single) <= 1e-6
 
 
 def test_nothing_is_computed_beyond_the_deepest_layer(encoder, pictures):
-    jaxpr = jax.make_jaxpr(lambda i: vgg.encode(encoder, i, ("conv2_1", "conv1_2")))(pictures[0])
+    jaxpr = jax.make_jaxpr(lambda i: encode(i, encoder, ("conv2_1", "conv1_2")))(pictures[0])
     assert str(jaxpr).count("conv_general_dilated[") == 3
 
 
 def test_replicated_padding_keeps_a_flat_image_flat(encoder):
-    encoder = encoder.replace(vgg=encoder.vgg.clone(padding="replicate"))
+    encoder = encoder.replace(network=encoder.network.clone(padding="replicate"))
     grey = jnp.full((24, 24, 3), 0.3)
-    feature = vgg.encode(encoder, grey, ("conv3_1",))["conv3_1"]
+    feature = encode(grey, encoder, ("conv3_1",))["conv3_1"]
     assert float(jnp.ptp(feature, axis=(0, 1)).max()) <= 1e-5
 
 
 def test_unknown_layer_is_named(encoder):
     with pytest.raises(InputError, match=r"layer 'conv9_1': unknown.*; choose image, conv1"):
-        vgg.encode(encoder, jnp.zeros((32, 32, 3)), ("conv9_1",))
+        encode(jnp.zeros((32, 32, 3)), encoder, ("conv9_1",))
 
 
 def test_image_too_small_for_the_layer(encoder):
     with pytest.raises(InputError, match="32×3 px: too small for conv3_1; at least 4 px"):
-        vgg.encode(encoder, jnp.zeros((3, 32, 3)), ("conv3_1",))
+        encode(jnp.zeros((3, 32, 3)), encoder, ("conv3_1",))
 
 
 @pytest.mark.parametrize("pad", [(1, 1), (3, 0), (0, 2)], ids=str)

@@ -62,6 +62,8 @@ class Stylize:
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
         styles = [files.load_image(path) for path in self.styles]
+        for style in styles:  # Refused before there is an encoder to wait for.
+            self.recipe.style_shape_of(resize.shape_of(style), shape)
         masks = self._load_masks()
         init = run.load_init(self.recipe)
         console = report.console(quiet=self.quiet)

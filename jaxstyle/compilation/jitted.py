@@ -11,6 +11,7 @@ from jax.core import Tracer
 
 from jaxstyle.compilation.options import compiler_options
 from jaxstyle.compilation.traces import kept
+from jaxstyle.configuration import configured
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -56,11 +57,11 @@ class Jitted(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls the function, compiled for arguments of these shapes."""
-        return self._choose(args, kwargs)(*args, **kwargs)
+        return configured(self._choose(args, kwargs))(*args, **kwargs)
 
     def lower(self, *args: P.args, **kwargs: P.kwargs) -> jax.stages.Lowered:
         """Returns what is compiled for such arguments."""
-        return self._choose(args, kwargs).lower(*args, **kwargs)
+        return configured(self._choose(args, kwargs).lower)(*args, **kwargs)
 
 
 def jit(

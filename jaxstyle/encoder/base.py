@@ -6,6 +6,7 @@ from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 import jax.numpy as jnp
 
 from jaxstyle.arrays import Feature, Features, Image, check_image, widen
+from jaxstyle.configuration import configured
 from jaxstyle.encoder.preprocessing import TORCH
 from jaxstyle.errors import InputError, check_choice
 
@@ -79,6 +80,7 @@ def shape_at(encoder: Encoder, layer: str, shape: Shape) -> Shape:
     return shape if layer == IMAGE else encoder.shape_at(layer, shape)
 
 
+@configured
 def encode(image: Image, encoder: Encoder, layers: Iterable[str]) -> Features:
     """Returns the features of an image: the activations of the named layers.
 

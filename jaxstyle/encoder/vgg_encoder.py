@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import jax
 from flax import struct
 
-from jaxstyle.arrays import Feature, Features, Image, Params, widen
+from jaxstyle.arrays import Feature, Features, Image, widen
 from jaxstyle.compilation import jit
 from jaxstyle.encoder.preprocessing import Preprocessing
 from jaxstyle.encoder.vgg import VGG, Conv
@@ -31,7 +31,7 @@ class VGGEncoder:
         preprocessing: What the network sees of an image, static.
     """
 
-    params: Params
+    params: Any  # Params; JAX puts other leaves in, too
     network: VGG = struct.field(pytree_node=False)
     preprocessing: Preprocessing = struct.field(pytree_node=False)
 
@@ -87,7 +87,7 @@ class PreparedVGG:
     """
 
     encoder: VGGEncoder
-    kernels: KernelTable
+    kernels: Any  # KernelTable; JAX puts other leaves in, too
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ def save_image(
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = save_image(f"{folder}/a.png", jnp.ones((16, 16, 3)), metadata={"seed": 7})
         ...     read_metadata(path)
-        {'seed': '7'}
+        {'seed': 7}
     """
     path = Path(path)
     check_output(path, overwrite=overwrite)

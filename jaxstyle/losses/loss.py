@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxstyle.arrays import Image, Scalar, check_image
+from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder, shape_at
 from jaxstyle.errors import InputError, choose
 from jaxstyle.losses.measure import Stats, statistics
@@ -43,6 +44,7 @@ class LossTerms(NamedTuple):
         return self.content + self.style + self.tv + self.extra
 
 
+@configured
 def compare(
     stats: Stats, targets: Targets, loss_weights: LossWeights, objective: Objective
 ) -> LossTerms:
@@ -84,6 +86,7 @@ def compare(
     return LossTerms(content, style, tv, extra)
 
 
+@configured
 def loss_terms(
     image: Image,
     targets: Targets,
@@ -109,6 +112,7 @@ def loss_terms(
     return terms if extra is None else terms._replace(extra=jnp.asarray(extra(image)))
 
 
+@configured
 def loss(
     image: Image,
     targets: Targets,

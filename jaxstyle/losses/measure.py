@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Features, Image, Masks, Scalar, check_image, widen
+from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder, encode, shape_at, wraps
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.statistics import region_sums
@@ -40,6 +41,7 @@ class Stats(NamedTuple):
     variation: Scalar
 
 
+@configured
 def statistics(
     image: Image,
     encoder: Encoder,
@@ -131,6 +133,7 @@ def _measure(
     return kept, sums | {n: region_sums(f, masks.get(n), statistic) for n, f in style.items()}
 
 
+@configured
 def masks_at(masks: Masks, encoder: Encoder, layers: tuple[str, ...]) -> dict[str, Masks]:
     """Returns how much of each region every position of some layers sees.
 

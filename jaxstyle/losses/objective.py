@@ -115,6 +115,10 @@ class LossWeights:
             object.__setattr__(weights, name, value)
         return weights
 
+    def replace(self, **changes: Any) -> "LossWeights":
+        """Returns the loss weights with other values for some fields."""
+        return dataclasses.replace(self, **changes)
+
     def axes(self) -> "LossWeights":
         """Returns ``in_axes`` for ``jax.vmap``: 0 for what is a vector, None for single numbers."""
         return jax.tree.map(lambda weight: 0 if jnp.ndim(weight) else None, self)

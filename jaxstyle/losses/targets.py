@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Features, Image, Masks, Scalar, check_image
 from jaxstyle.compilation import jit
+from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder, shape_at, unwrapped
 from jaxstyle.errors import InputError
 from jaxstyle.losses.measure import Stats, content_features, masks_at, statistics
@@ -62,6 +63,7 @@ class Targets(NamedTuple):
     masks: dict[str, Masks]
 
 
+@configured
 def make_targets(
     content: Image,
     style: Image | Sequence[Image],
@@ -124,6 +126,7 @@ def content_targets(content: Image, encoder: Encoder, objective: Objective) -> C
     return ContentTargets(features, {name: jnp.square(p).sum() for name, p in features.items()})
 
 
+@configured
 def style_targets(
     style: Image | Sequence[Image],
     encoder: Encoder,

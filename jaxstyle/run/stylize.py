@@ -5,16 +5,15 @@ is then enlarged as the next scale's start. Between chunks of compiled iteration
 of the progress and may stop.
 """
 
-import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from jaxstyle.arrays import Image, Masks, is_traced
+from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder, prepared
 from jaxstyle.errors import InputError
 from jaxstyle.losses.loss import Extra, LossTerms
@@ -22,16 +21,9 @@ from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import make_targets
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour, recolour, restore
-from jaxstyle.run.loop import (
-    Chunk,
-    Compiled,
-    Data,
-    Program,
-    as_partial,
-    check_combination,
-    chunks,
-    compile_programs,
-)
+from jaxstyle.run.ahead import ahead
+from jaxstyle.run.chunks import Compiled, chunks, compile_programs
+from jaxstyle.run.loop import Chunk, Data, Program, as_partial, check_combination
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.schedule import Scale, Schedule, fraction_done
 from jaxstyle.run.sources import Sources, make_sources
@@ -39,8 +31,6 @@ from jaxstyle.run.start import Init, initial_image
 from jaxstyle.solvers import Solver, SolverState, lbfgs
 
 Status = Literal["finished", "converged", "stopped", "non-finite"]
-
-T = TypeVar("T")
 
 
 class Progress(NamedTuple):
@@ -87,6 +77,7 @@ class Result(NamedTuple):
     overflowed: tuple[str, ...] = ()
 
 
+@configured
 def stylize(
     content: Image,
     style: Image | Sequence[Image],
@@ -202,7 +193,7 @@ class _Run:
         self, sources: Sources, data: Data, program: Program, decay: float
     ) -> Iterator[Chunk]:
         """Yields the chunks of all scales, each enlarging what the one before has come to."""
-        for scale, targets, compiled in _ahead(_prepare(sources, self._scales, data, program)):
+        for scale, targets, compiled in ahead(_prepare(sources, self._scales, data, program)):
             before, spent = self._chunk, self._evaluations
             carried = before and program.solver.carry(before.state, scale.shape)
             image, data = resize.resize(self.image, scale.shape), data._replace(targets=targets)
@@ -276,38 +267,3 @@ def _prepare(
         )
         state = compiled.state
         yield scale, targets, compiled
-
-
-def _ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yields what an iterator does, each made by a thread while the one before is worked on."""
-    here = _configuration()
-
-    def following() -> tuple[T] | None:
-        with contextlib.ExitStack() as stack:
-            for enter in here:
-                stack.enter_context(enter())
-            return next(((item,) for item in items), None)
-
-    pool = ThreadPoolExecutor(max_workers=1)
-    try:
-        made = pool.submit(following).result()
-        while made is not None:
-            (item,) = made
-            coming = pool.submit(following)
-            yield item
-            made = coming.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _configuration() -> list[Callable[[], Any]]:
-    """Returns what makes JAX's configuration of this thread, which others do not see."""
-    # Older versions of JAX have it elsewhere.
-    enable_x64: Any = (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64
-    names = ("jax_default_device", "jax_default_matmul_precision", "jax_enable_x64")
-    device, precision, x64 = (getattr(jax.config, name) for name in names)
-    return [
-        lambda: jax.default_device(device),
-        lambda: jax.default_matmul_precision(precision),
-        lambda: enable_x64(x64),
-    ]

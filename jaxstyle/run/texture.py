@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 
 from jaxstyle.arrays import Image
+from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
 from jaxstyle.losses.loss import Extra
 from jaxstyle.losses.objective import LossWeights, Objective
@@ -19,6 +20,7 @@ SCHEDULE = Schedule(scales=4, coarsest=48)
 """From coarse to fine, which a start from noise needs: there is no scene to lose."""
 
 
+@configured
 def texture(
     style: Image | Sequence[Image],
     shape: tuple[int, int],

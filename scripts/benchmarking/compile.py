@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 import jaxstyle as js
 from jaxstyle.losses import targets
-from jaxstyle.run import loop
+from jaxstyle.run import chunks, loop
 
 from .options import Measurement
 from .outcome import Row
@@ -55,8 +55,8 @@ class Compile(Measurement):
         steps, decay = jnp.int32(1), jnp.float32(0)
         calls = {
             "targets": (targets.content_targets, image, data.encoder, problem.objective),
-            "start": (loop.start, image, None, decay, data.encoder, program),
-            "advance": (loop.advance, *before, steps, decay, data, program),
+            "start": (chunks.start, image, None, decay, data.encoder, program),
+            "advance": (chunks.advance, *before, steps, decay, data, program),
         }
         # What has been traced for another size or measurement would help.
         jax.clear_caches()

@@ -7,7 +7,8 @@ from pathlib import Path
 import jax.numpy as jnp
 
 import jaxstyle as js
-from jaxstyle.run.loop import Program, advance
+from jaxstyle.run.chunks import advance
+from jaxstyle.run.loop import Program
 
 from .options import Measurement, Numbers
 from .outcome import Row

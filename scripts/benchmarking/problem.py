@@ -13,7 +13,7 @@ from jaxstyle.compilation import jit
 from jaxstyle.encoder import prepared
 from jaxstyle.encoder.preprocessing import PREPROCESSINGS
 from jaxstyle.losses.objective import Memory
-from jaxstyle.run import loop
+from jaxstyle.run import chunks, loop
 
 RECIPE = js.preset("gatys")
 OBJECTIVE = RECIPE.make_objective()
@@ -97,7 +97,7 @@ def begin(
     data: loop.Data, image: jax.Array, program: loop.Program
 ) -> tuple[loop.SolverState, loop.Average]:
     """Returns what :func:`proceed` goes on from: the loop's state before its first update."""
-    return loop.start(image, None, jnp.float32(0), data.encoder, program)
+    return chunks.start(image, None, jnp.float32(0), data.encoder, program)
 
 
 def proceed(
@@ -107,5 +107,5 @@ def proceed(
     program: loop.Program,
 ) -> loop.Chunk:
     """Runs some iterations of the compiled loop and waits for them; ``before`` is used up."""
-    chunk = loop.advance(*before, jnp.int32(steps), jnp.float32(0), data, program)
+    chunk = chunks.advance(*before, jnp.int32(steps), jnp.float32(0), data, program)
     return jax.block_until_ready(chunk)

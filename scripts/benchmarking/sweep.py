@@ -7,7 +7,8 @@ import jax.numpy as jnp
 
 import jaxstyle as js
 from jaxstyle.compilation import jit
-from jaxstyle.run.loop import Data, Program, advance
+from jaxstyle.run.chunks import advance
+from jaxstyle.run.loop import Data, Program
 
 from .options import Measurement, Numbers
 from .outcome import Row

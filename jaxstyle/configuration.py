@@ -1,0 +1,59 @@
+"""JAX's configuration: what this library is written for, and what threads have to be told."""
+
+import contextlib
+import functools
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import jax
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def configured(function: Callable[P, R]) -> Callable[P, R]:
+    """Returns the function, computed under JAX's defaults in what is strictness, not meaning.
+
+    Whoever has ``jax_numpy_rank_promotion="raise"``, ``jax_numpy_dtype_promotion="strict"``,
+    ``jax_debug_infs`` or ``jax_transfer_guard="disallow"`` looks for faults of their own; here a
+    bias is added to a feature map, and what has not been tried yet is infinitely far.
+
+    Examples:
+        >>> import jax, jax.numpy as jnp
+        >>> add = configured(lambda: jnp.ones((2, 3)) + jnp.ones(3))
+        >>> with jax.numpy_rank_promotion("raise"):
+        ...     add().shape
+        (2, 3)
+    """
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with (
+            jax.numpy_rank_promotion("allow"),
+            jax.numpy_dtype_promotion("standard"),
+            jax.debug_infs(False),
+            jax.transfer_guard("allow"),
+        ):
+            return function(*args, **kwargs)
+
+    return call
+
+
+def of_this_thread() -> Callable[[], contextlib.ExitStack]:
+    """Returns what makes a context with this thread's configuration, for other threads to enter."""
+    # Older versions of JAX have the last one elsewhere.
+    enable_x64: Any = (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64  # pyright: ignore[reportAttributeAccessIssue]
+    managers: dict[str, Any] = {
+        "jax_default_device": jax.default_device,
+        "jax_default_matmul_precision": jax.default_matmul_precision,
+        "jax_enable_x64": enable_x64,
+    }
+    values = {name: getattr(jax.config, name) for name in managers}
+
+    def enter() -> contextlib.ExitStack:
+        stack = contextlib.ExitStack()
+        for name, manager in managers.items():
+            stack.enter_context(manager(values[name]))
+        return stack
+
+    return enter
