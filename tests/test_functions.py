@@ -309,7 +309,7 @@ def test_under_every_configuration(encoder, three, name, statistic):
             content, style, encoder, objective, content_masks=masks[0], style_masks=masks[1]
         )
         arguments = image, targets, weights, encoder, objective
-        jax.grad(js.loss)(*arguments)
+        jax.jit(jax.grad(js.loss), static_argnums=4)(*arguments)
         js.optimise(*arguments, iterations=2)
         js.stylize(
             *big,
