@@ -57,14 +57,14 @@ class Download:
 
 @dataclasses.dataclass(frozen=True)
 class Convert:
-    """Turn a file of another tool (Keras .h5, PyTorch .pth, safetensors) into ours."""
+    """Turn a file of another tool (Keras, PyTorch, safetensors, ONNX, .npz) into ours."""
 
     source: Positional[Path]
     """The file to read."""
     target: Positional[Path]
     """The .h5 file to write."""
     preprocessing: Literal["caffe", "torch"] | None = None
-    """What the parameters were trained with; by the kind of file if left out."""
+    """What the parameters were trained with; told by the first layer, or by the kind of file."""
     dtype: Literal["float16", "float32"] = "float32"
     """float16 rounds to 11 bits and compresses: less than half the size."""
     overwrite: Overwrite = False
@@ -72,13 +72,14 @@ class Convert:
 
     def run(self) -> int:
         """Runs the command and returns its exit code."""
-        pretrained.convert(
+        encoder = pretrained.convert(
             self.source,
             self.target,
             preprocessing=self.preprocessing,
             dtype=self.dtype,
             overwrite=self.overwrite,
         )
+        _tell(f"preprocessing {encoder.preprocessing}; if it was another, --preprocessing names it")
         print(self.target)
         return 0
 
@@ -130,6 +131,10 @@ class Weights:
 
 def _bar(quiet: bool = False) -> report.DownloadBar | None:
     return None if quiet else report.DownloadBar(report.console())
+
+
+def _tell(line: str) -> None:
+    report.console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _compare(found: pretrained.Report, original: str) -> None:

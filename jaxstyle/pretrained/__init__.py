@@ -1,8 +1,9 @@
 """Pretrained parameters: encoders by name, their files, downloads and conversions.
 
-``initial`` makes random parameters; ``store`` is our file format; ``from_keras`` and ``from_torch``
-read others', ``convert`` tells them apart; ``registry`` knows what can be downloaded, ``download``
-does it; ``load`` puts a name to all of them. Imports go in that order.
+``initial`` makes random parameters; ``hdf5`` reads such files, ``store`` those of our format;
+``from_keras``, ``from_torch``, ``from_onnx`` and ``from_npz`` read others'; ``registry`` knows what
+can be downloaded; ``convert`` tells others' files apart; ``download`` fetches, ``load`` puts a name
+to all of them. Imports go in that order.
 """
 
 from jaxstyle.pretrained.convert import convert

@@ -18,8 +18,8 @@ from jaxstyle.pretrained.store import (
     Dtype,
     fingerprint,
     read_attributes,
-    read_dtype,
     read_encoder,
+    read_stored,
     round_params,
 )
 from jaxstyle.vgg import VGG, Encoder, Padding, block_of
@@ -103,7 +103,8 @@ def load_encoder(
         pooling = pooling or NARROW.pooling
         network = NARROW.clone(pooling=pooling, padding=padding, precision=precision)
         return random_encoder(network, seed=seed)
-    encoder = _repool(read_encoder(encoder_file(name, cache)), pooling)
+    ours = name == PACKAGED or name in sources()
+    encoder = _repool(read_encoder(encoder_file(name, cache), apart=not ours), pooling)
     network = encoder.vgg.clone(padding=padding, precision=precision)
     return dataclasses.replace(encoder, vgg=network)
 
@@ -162,7 +163,7 @@ def verify(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
         InputError: The file is missing, cut off, damaged, or none of ours.
     """
     path = encoder_file(name, cache)
-    encoder = read_encoder(path)
+    encoder, dtype, attributes = read_stored(path, apart=True)
     return Report(
         path=path,
         sha256=file_sha256(path),
@@ -170,8 +171,8 @@ def verify(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
         layers={name: encoder.params[name]["kernel"].shape for name in encoder.layers[1:]},
         preprocessing=encoder.preprocessing,
         pooling=encoder.vgg.pooling,
-        dtype=read_dtype(path),
-        attributes=read_attributes(path),
+        dtype=dtype,
+        attributes=attributes,
     )
 
 
@@ -190,7 +191,8 @@ def first_difference(
     Returns:
         The first layer that differs, None if none does.
     """
-    ours, dtype = read_encoder(path).params, read_dtype(path)
+    stored = read_stored(path, apart=True)
+    ours, dtype = stored.encoder.params, stored.dtype
     theirs = round_params(read_original(original, progress=progress), dtype)
 
     def equal(layer: str) -> bool:
