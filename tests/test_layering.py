@@ -95,7 +95,7 @@ def test_one_module_knows_the_solver_libraries():
 
 
 def test_the_core_knows_nothing_of_the_shell():
-    libraries = {"h5py", "PIL", "pooch", "rich", "safetensors", "tifffile", "tyro", "torch"}
+    libraries = {"h5py", "PIL", "requests", "rich", "safetensors", "tifffile", "tyro", "torch"}
     for room, files in rooms().items():
         if room not in SHELL:
             used = {name.split(".")[0] for path in files for name in imports(path)}

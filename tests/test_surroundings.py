@@ -1,6 +1,7 @@
 """What a command meets outside: terminals, links, other programs' files, devices that lack."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import command
 import jaxstyle as js
 from command import check_refused
 from jaxstyle import cli
-from jaxstyle.atomic import replacing
+from jaxstyle.atomic import name_temporary, replacing
 
 folder = command.folder
 
@@ -64,6 +65,18 @@ def test_a_file_keeps_its_permissions(tmp_path):
         temporary.write_text("new")
     assert path.read_text() == "new"
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_what_killed_processes_left_is_cleared(tmp_path):
+    mine = f"{name_temporary('.jaxstyle-')}.tmp"
+    dead = mine.replace(f"-{os.getpid()}-", f"-{command.killed_process()}-")
+    another = re.sub("-[0-9a-f]{8}-", "-00000000-", dead)
+    for name in (mine, dead, another, ".jaxstyle-of-yours.tmp"):
+        (tmp_path / name).write_text("half")
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_text("new")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"file", mine, another, ".jaxstyle-of-yours.tmp"}
 
 
 @pytest.mark.parametrize("platform", ["rocm", "no-such"])

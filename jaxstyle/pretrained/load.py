@@ -11,7 +11,7 @@ from jaxstyle.convolution import Precision
 from jaxstyle.errors import InputError, check_choice, unknown
 from jaxstyle.pooling import Pooling
 from jaxstyle.pretrained.convert import file_sha256
-from jaxstyle.pretrained.download import DownloadProgress, cached_file, read_original
+from jaxstyle.pretrained.download import cached_file, read_original
 from jaxstyle.pretrained.initial import NARROW, random_encoder
 from jaxstyle.pretrained.registry import PACKAGED, Source, packaged_file, sources
 from jaxstyle.pretrained.store import (
@@ -22,6 +22,7 @@ from jaxstyle.pretrained.store import (
     read_stored,
     round_params,
 )
+from jaxstyle.pretrained.transfer import DownloadProgress
 from jaxstyle.vgg import VGG, Encoder, Padding, block_of
 
 # What keeps the scale of activations where each pooling takes the place of a maximum (found by
