@@ -118,3 +118,45 @@ def test_programs_of_a_folder_that_others_may_write_to_are_not_run(folder, tmp_p
     assert list((mine / "traced").iterdir())
     assert (mine / "traced").stat().st_mode & 0o777 == 0o700
     assert not list((shared / "traced").iterdir())
+
+
+# Each function has its name, and with it its file.
+MISHAPS = """
+import shutil, sys, warnings
+from pathlib import Path
+import jax, numpy
+from jaxstyle.compilation import keep_programs
+
+def run():
+    jax.clear_caches()
+    for name in "one", "two", "three":
+        function = lambda x: 2 * x
+        function.__name__ = name
+        jax.jit(function)(numpy.ones(3))
+
+folder = Path(sys.argv[1])
+keep_programs(folder)
+run()
+assert len(list(folder.iterdir())) == 3
+for path in sorted(folder.iterdir())[:2]:
+    path.write_bytes(path.read_bytes()[:20])
+run()
+assert [path.stat().st_size > 20 for path in folder.iterdir()] == 3 * [True]
+shutil.rmtree(folder)
+folder.touch()
+run()
+warnings.warn("of others")
+"""
+
+
+def test_compiled_programs_that_cannot_be_read_or_written(tmp_path):
+    """JAX would warn of each, and leave those that it cannot read as they are."""
+    environment = {name: v for name, v in os.environ.items() if "COMPILATION_CACHE" not in name}
+    told = subprocess.run(
+        [sys.executable, "-c", MISHAPS, str(tmp_path / "compiled")],
+        env=environment,
+        capture_output=True,
+    )
+    assert told.returncode == 0, told.stderr
+    assert len(told.stderr.splitlines()) == 1
+    assert told.stderr.strip().endswith(b"UserWarning: of others")
