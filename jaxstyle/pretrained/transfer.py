@@ -4,10 +4,8 @@ import contextlib
 import threading
 import time
 from pathlib import Path
-from typing import BinaryIO, Protocol, runtime_checkable
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 from urllib.parse import urlsplit
-
-import requests
 
 _TIMEOUT_S = 30  # for a connection, and between two packets
 _STALL_S = 60  # for a whole chunk, or what comes before the first
@@ -57,10 +55,12 @@ class _Transfer(threading.Thread):
             self.failure = error
 
     def _receive(self) -> None:
+        import requests  # A tenth of a second, which only downloads need.
+
         # Compressions are not undone: the size and the checksum are those of the bytes as sent.
         with contextlib.ExitStack() as opened:
 
-            def keep(response: requests.Response, **_: object) -> None:
+            def keep(response: Any, **_: object) -> None:
                 # Where a redirection leads nowhere, nobody else closes what led there.
                 opened.callback(response.close)
 
