@@ -79,7 +79,8 @@ class Convert:
             dtype=self.dtype,
             overwrite=self.overwrite,
         )
-        _tell(f"preprocessing {encoder.preprocessing}; if it was another, --preprocessing names it")
+        told = "if the parameters were trained with another, name it with --preprocessing"
+        report.console().print(f"preprocessing {encoder.preprocessing}; {told}", markup=False)
         print(self.target)
         return 0
 
@@ -131,10 +132,6 @@ class Weights:
 
 def _bar(quiet: bool = False) -> report.DownloadBar | None:
     return None if quiet else report.DownloadBar(report.console())
-
-
-def _tell(line: str) -> None:
-    report.console().print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def _compare(found: pretrained.Report, original: str) -> None:
