@@ -2,10 +2,15 @@
 
 import contextlib
 import os
+import platform
+import re
 import secrets
 import shutil
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
+
+_KIND = ".jaxstyle-"
 
 
 def make_private(folder: Path) -> bool:
@@ -22,6 +27,44 @@ def make_private(folder: Path) -> bool:
     return found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
+def name_temporary(kind: str) -> str:
+    """Returns a name that no other file has, and that tells which process made it."""
+    return f"{kind}{_machine()}-{os.getpid()}-{secrets.token_hex(8)}"
+
+
+def remove_abandoned(folder: Path, kind: str) -> None:
+    """Removes the temporary files and folders of a kind whose processes were killed.
+
+    Those of other machines, whose processes cannot be asked for, stay.
+    """
+    if os.name != "posix":
+        return  # Windows ends a process that is asked for by a signal.
+    name = re.compile(rf"{re.escape(kind)}{_machine()}-(\d+)-\w+(\.tmp)?")
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            match = name.fullmatch(path.name)
+            if match is None or _is_alive(int(match[1])):
+                continue
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    return f"{zlib.crc32(platform.node().encode()):08x}"
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # It is another user's.
+    return True
+
+
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yields a path beside the given one, for a file that takes its place if the block succeeds.
@@ -30,8 +73,9 @@ def replacing(path: Path) -> Iterator[Path]:
     a file's permissions kept.
     """
     path = Path(os.path.realpath(path))
+    remove_abandoned(path.parent, _KIND)
     # Named, not opened: tempfile's files would be nobody else's to read.
-    temporary = path.with_name(f".jaxstyle-{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f"{name_temporary(_KIND)}.tmp")
     try:
         yield temporary
         with contextlib.suppress(FileNotFoundError):

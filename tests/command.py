@@ -1,8 +1,12 @@
 """What the tests of the command share."""
 
+import subprocess
+import sys
+
 import pytest
 
 from jaxstyle import cli, files, pretrained
+from jaxstyle.pretrained import hdf5
 
 LAYERS = ["--content-layers", "conv2_2", "--style-layers", "image=20,conv1_1,conv3_1"]
 QUICK = [*LAYERS, "--size", "40", "--scales", "1", "--iterations", "4", "--coarsest", "16"]
@@ -18,7 +22,16 @@ def folder(tmp_path, encoder, pictures, monkeypatch):
     for name, picture in zip(("photo.png", "painting.png"), pictures, strict=True):
         files.save_image(name, picture)
     pretrained.save_encoder("narrow.h5", encoder, {})
+    # No stranger's file: a process for each test would take a quarter of a second.
+    monkeypatch.setattr(hdf5, "read_apart", hdf5.read)
     return tmp_path
+
+
+def killed_process():
+    """Returns the number of a process that is no more."""
+    with subprocess.Popen([sys.executable, "-S", "-c", ""]) as process:
+        process.wait()
+        return process.pid
 
 
 def stylize(*options, styles=("painting.png",), out="out.png", quick=QUICK):

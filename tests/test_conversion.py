@@ -4,19 +4,28 @@ import os
 import pickle
 import sys
 import types
+import zipfile
 
 import h5py
 import jax.numpy as jnp
 import numpy as np
+import onnx
 import pytest
 import safetensors.flax
 import safetensors.numpy
 
 import oracles
+from jaxstyle import cli
 from jaxstyle.encoder import encode
 from jaxstyle.encoder.vgg import VGG, VGG16, VGG19
 from jaxstyle.errors import InputError
-from jaxstyle.pretrained import convert, read_attributes, read_encoder, save_encoder
+from jaxstyle.pretrained import (
+    convert,
+    load_encoder,
+    read_attributes,
+    read_encoder,
+    save_encoder,
+)
 
 WIDTHS = (3, 4, 5, 6, 6)
 NETWORKS = {"VGG16": VGG(VGG16.depths, WIDTHS), "VGG19": VGG(VGG19.depths, WIDTHS)}
@@ -49,12 +58,13 @@ def torch_names(vgg, normalised=False):
     return places
 
 
-def state_dict(vgg, params):
+def state_dict(vgg, params, name_layer="features.{place}"):
     state = {}
     for name, place in torch_names(vgg).items():
         weight = params[name]["kernel"].transpose(3, 2, 0, 1)
-        state[f"features.{place}.weight"] = np.ascontiguousarray(weight)
-        state[f"features.{place}.bias"] = params[name]["bias"]
+        named = name_layer.format(place=place, block=name[4])
+        state[f"{named}.weight"] = np.ascontiguousarray(weight)
+        state[f"{named}.bias"] = params[name]["bias"]
     return state | {
         "classifier.0.weight": np.ones((4, 6), "f4"),
         "pre_logits.fc1.weight": np.ones((4, 6, 7, 7), "f4"),
@@ -99,11 +109,80 @@ def write_keras3(path, params, folder="layers", noted=True):
         file["optimizer/vars/0"] = np.ones((3, 3, 3, 3), "f4")
 
 
-def write_torch(path, params, vgg, **options):
-    torch = pytest.importorskip("torch", reason=TORCH_MISSING)
-    torch.save(
-        {k: torch.from_numpy(v) for k, v in state_dict(vgg, params).items()}, path, **options
+def write_keras_default(path, params, _):
+    """A whole model of Keras 3 in HDF5, whose layers got their names from Keras."""
+    with h5py.File(path, "w") as file:
+        for i, parts in enumerate(params.values()):
+            name = f"conv2d_{i + 7}"
+            file[f"model_weights/{name}/{name}/kernel"] = parts["kernel"]
+            file[f"model_weights/{name}/{name}/bias"] = parts["bias"]
+            file[f"optimizer_weights/adam/{name}_kernel_momentum"] = parts["kernel"]
+        file["model_weights/dense/dense/kernel"] = np.ones((6, 4), "f4")
+
+
+def write_keras_zip(path, params, _):
+    inner = path.with_name("inner")
+    write_keras3(inner, params, noted=False)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(inner, "model.weights.h5")
+        archive.writestr("config.json", "{}")
+    inner.unlink()
+
+
+def write_npz(path, params, _):
+    names = {
+        f"{layer}_{'W' if part == 'kernel' else 'b'}": value
+        for layer, parts in params.items()
+        for part, value in parts.items()
+    }
+    with path.open("wb") as file:
+        np.savez(file, **names, fc6_W=np.ones((6, 4), "f4"))
+
+
+def make_onnx(params, vgg, normalise=None):
+    """As exporters write it: names say nothing, and what follows the convolutions is there too."""
+    nodes, tensors, last = [], [], "input"
+
+    def add(kind, *constants, **attributes):
+        nonlocal last
+        names = [f"t{len(tensors) + i}" for i in range(len(constants))]
+        tensors.extend(onnx.numpy_helper.from_array(c, n) for c, n in zip(constants, names))
+        out = f"n{len(nodes)}"
+        nodes.append(onnx.helper.make_node(kind, [last, *names], [out], **attributes))
+        last = out
+
+    for name in vgg.layers:
+        if name.endswith("_1") and name != "conv1_1":
+            add("MaxPool", kernel_shape=[2, 2], strides=[2, 2])
+        add("Conv", params[name]["kernel"].transpose(3, 2, 0, 1), params[name]["bias"])
+        if normalise:
+            add("BatchNormalization", *normalise(name), epsilon=1e-3)
+        add("Relu")
+    add("Flatten")
+    add("MatMul", np.ones((6, 4), "f4"))
+    add("Add", np.ones(4, "f4"))
+    types = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        nodes,
+        "g",
+        [onnx.helper.make_tensor_value_info("input", types, [1, 3, 64, 64])],
+        [onnx.helper.make_tensor_value_info(last, types, None)],
+        tensors,
     )
+    return onnx.helper.make_model(graph, producer_name="pytorch")
+
+
+def write_torch(path, params, vgg, wrap=dict, **options):
+    torch = pytest.importorskip("torch", reason=TORCH_MISSING)
+    state = {k: torch.from_numpy(v) for k, v in state_dict(vgg, params).items()}
+    torch.save(wrap(state), path, **options)
+
+
+def write_safetensors(name_layer):
+    def write(path, params, vgg):
+        safetensors.numpy.save_file(state_dict(vgg, params, name_layer), path)
+
+    return write
 
 
 def write_vgg_conv(path, params, _):
@@ -125,8 +204,18 @@ WRITERS = {
         lambda p, a, v: write_keras3(p, a, "_layer_checkpoint_dependencies", noted=False),
         "caffe",
     ),
-    "safetensors": (lambda p, a, v: safetensors.numpy.save_file(state_dict(v, a), p), "torch"),
+    "keras 3, names by default": (write_keras_default, "caffe"),
+    "keras zip": (write_keras_zip, "caffe"),
+    "npz": (write_npz, "caffe"),
+    "onnx": (lambda p, a, v: onnx.save(make_onnx(a, v), p), "torch"),
+    "safetensors": (write_safetensors("features.{place}"), "torch"),
+    "safetensors, a layer wrapped": (write_safetensors("vgg.features.module.{place}"), "torch"),
+    "safetensors, in slices": (write_safetensors("module.slice{block}.{place}"), "torch"),
     "torch zip": (write_torch, "torch"),
+    "torch checkpoint": (
+        lambda p, a, v: write_torch(p, a, v, lambda s: {"epoch": 3, "model": {"state_dict": s}}),
+        "torch",
+    ),
     "torch legacy": (
         lambda p, a, v: write_torch(p, a, v, _use_new_zipfile_serialization=False),
         "torch",
@@ -219,6 +308,101 @@ def test_batch_normalisation_is_folded(tmp_path, pictures):
     np.testing.assert_allclose(features, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_onnx_folds_and_stops(tmp_path, rng):
+    """Its own epsilon; fully connected layers written as convolutions are none of ours."""
+    vgg = VGG((1, 2), (4, 5))
+    params = make_params(vgg)
+    drawn = {
+        name: [rng.uniform(0.5, 2, len(parts["bias"])).astype("f4") for _ in range(4)]
+        for name, parts in params.items()
+    }
+    model = make_onnx(params, vgg, normalise=drawn.get)
+    classifier = onnx.numpy_helper.from_array(np.ones((8, 5, 7, 7), "f4"), "classifier")
+    model.graph.initializer.append(classifier)
+    flatten = next(n for n in model.graph.node if n.op_type == "Flatten")
+    flatten.op_type = "Conv"
+    flatten.input.append("classifier")
+    onnx.save(model, tmp_path / "source")
+    encoder = convert(tmp_path / "source", tmp_path / "ours.h5")
+    assert encoder.network == vgg
+    for name, (gamma, beta, mean, variance) in drawn.items():
+        scale = gamma / np.sqrt(variance + 1e-3)
+        kernel, bias = encoder.params[name]["kernel"], encoder.params[name]["bias"]
+        np.testing.assert_allclose(kernel, params[name]["kernel"] * scale, rtol=1e-5)
+        expected = (params[name]["bias"] - mean) * scale + beta
+        np.testing.assert_allclose(bias, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_onnx_that_is_no_vgg(tmp_path, monkeypatch):
+    vgg, source = VGG((1, 2), (4, 5)), tmp_path / "x.onnx"
+    model = make_onnx(make_params(vgg), vgg)
+    outside = onnx.ModelProto()
+    outside.CopyFrom(model)
+    tensor = outside.graph.initializer[0]
+    onnx.external_data_helper.set_external_data(tensor, "/etc/hostname")
+    tensor.ClearField("raw_data")
+    residual = onnx.ModelProto()
+    residual.CopyFrom(model)
+    relu = next(n for n in residual.graph.node if n.op_type == "Relu")
+    relu.op_type = "Add"
+    relu.input.append("input")
+    computed = onnx.ModelProto()
+    computed.CopyFrom(model)
+    del computed.graph.initializer[0]
+    cases = {"another file": outside, "follow one another": residual, "not stored": computed}
+    for message, changed in cases.items():
+        onnx.save(changed, source)
+        with pytest.raises(InputError, match=message):
+            convert(source, tmp_path / "ours.h5")
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(InputError, match=r'x\.onnx: .*pip install "jaxstyle\[onnx\]"'):
+        convert(source, tmp_path / "ours.h5")
+
+
+def test_zips_of_others_are_named(tmp_path):
+    with zipfile.ZipFile(tmp_path / "source", "w") as archive:
+        archive.writestr("photos/1.jpg", b"")
+    with pytest.raises(InputError, match=r"source: is a zip file with photos/1\.jpg") as error:
+        convert(tmp_path / "source", tmp_path / "ours.h5")
+    assert "torch" not in str(error.value)
+    np.savez(tmp_path / "x.npz", np.ones((3, 3, 3, 4)))
+    with pytest.raises(InputError, match=r"x\.npz: holds no VGG network"):
+        convert(tmp_path / "x.npz", tmp_path / "ours.h5")
+
+
+@pytest.mark.parametrize(
+    ("change", "preprocessing"),
+    [
+        ("saved anew", "caffe"),
+        ("trained on", "caffe"),
+        ("normalised", "caffe"),
+        ("red first", "caffe"),
+        ("another network", "torch"),
+        ("said otherwise", "torch"),
+    ],
+)
+def test_caffes_parameters_under_torchvisions_names(tmp_path, capsys, rng, change, preprocessing):
+    """As neural-style-pt's script saves them: what they were trained with, the filters tell."""
+    vgg = VGG((1, 1), (64, 4))
+    params = make_params(vgg)
+    first = np.asarray(load_encoder().params["conv1_1"]["kernel"])
+    if change != "another network":
+        params["conv1_1"]["kernel"] = {
+            "trained on": first + rng.normal(0, 0.03, first.shape).astype("f4"),
+            "normalised": first * rng.uniform(0.01, 0.1, 64).astype("f4"),
+            "red first": first[:, :, ::-1],
+        }.get(change, first)
+    safetensors.numpy.save_file(state_dict(vgg, params), tmp_path / "source")
+    words = ["weights", "convert", str(tmp_path / "source"), str(tmp_path / "ours.h5")]
+    words += ["--preprocessing", "torch"] * (change == "said otherwise")
+    assert cli.main(words) == 0
+    assert f"preprocessing {preprocessing}" in capsys.readouterr().err
+    encoder = read_encoder(tmp_path / "ours.h5")
+    assert encoder.preprocessing == preprocessing
+    expected = first if change == "red first" else params["conv1_1"]["kernel"]
+    np.testing.assert_array_equal(encoder.params["conv1_1"]["kernel"], expected)
+
+
 def test_provenance_is_recorded(tmp_path):
     vgg = NETWORKS["VGG16"]
     safetensors.numpy.save_file(state_dict(vgg, make_params(vgg)), tmp_path / "source.bin")
@@ -273,6 +457,7 @@ def test_torch_missing_or_unsafe(tmp_path, monkeypatch, version):
         (lambda s: s.update({"features.5.weight": np.ones((4, 3, 1, 1), "f4")}), "shape"),
         (lambda s: s.update({"features.2.bias": np.full(3, np.inf, "f4")}), "not finite"),
         (lambda s: [s.pop(k) for k in list(s) if k.startswith("features")], "no VGG network"),
+        (lambda s: s.update({"ema.features.0.bias": np.ones(3, "f4")}), "holds 0 twice"),
     ],
 )
 def test_networks_that_are_no_vgg(tmp_path, change, message):
@@ -294,7 +479,10 @@ def test_unknown_files(tmp_path, content):
         convert(tmp_path / "source", tmp_path / "ours.h5")
 
 
-@pytest.mark.parametrize("layout", ["keras 2", "safetensors", "torch zip", "torch legacy"])
+CUT = ["keras 2", "keras zip", "npz", "onnx", "safetensors", "torch zip", "torch legacy"]
+
+
+@pytest.mark.parametrize("layout", CUT)
 @pytest.mark.parametrize("kept", [0.02, 0.5, 0.99])
 def test_files_cut_off(tmp_path, layout, kept):
     vgg = NETWORKS["VGG16"]
@@ -326,7 +514,7 @@ def test_two_keras_networks_in_one_file(tmp_path):
 def test_refusals(tmp_path, encoder):
     ours = tmp_path / "ours.h5"
     save_encoder(ours, encoder)
-    with pytest.raises(InputError, match=r"missing: cannot be read \(No such file"):
+    with pytest.raises(InputError, match=r"missing: no such file"):
         convert(tmp_path / "missing", tmp_path / "new.h5")
     with pytest.raises(InputError, match="already"):
         convert(ours, tmp_path / "new.h5")

@@ -1,22 +1,26 @@
 """Downloads from a server on this machine, whole and in every way not whole."""
 
+import contextlib
+import gzip
 import hashlib
 import http.server
 import os
 import re
 import socket
 import threading
+import time
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
 
+from command import killed_process
 from jaxstyle import cli, pretrained
-from jaxstyle.encoder.vgg import VGG
+from jaxstyle.atomic import name_temporary
 from jaxstyle.errors import InputError
 from jaxstyle.files import save_image
-from jaxstyle.pretrained import download, load_encoder, registry
+from jaxstyle.pretrained import download, load_encoder, registry, transfer
 from jaxstyle.pretrained.download import cache_folder, fetch
 
 NETWORK = VGG((1, 1), (4, 5))
@@ -37,11 +41,49 @@ CONTENT = make_content()
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
 
 
+def answer(handler, code=200, body=b"", **headers):
+    handler.send_response(code)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def send_for_ever(handler):
+    answer(handler)
+    with contextlib.suppress(OSError):
+        while True:
+            handler.wfile.write(bytes(1 << 16))
+
+
+def send_by_drops(handler):
+    answer(handler, Content_Length=str(1 << 30))
+    with contextlib.suppress(OSError):
+        for _ in range(50):
+            handler.wfile.write(b"x")
+            time.sleep(0.1)
+
+
+ODD = {
+    "/endless": send_for_ever,
+    "/drops": send_by_drops,
+    "/large": lambda h: answer(h, Content_Length=str(1 << 40)),
+    "/no-number": lambda h: answer(h, body=CONTENT, Content_Length="plenty"),
+    "/nowhere": lambda h: answer(h, 302, Location="http://[::1"),
+    "/local": lambda h: answer(h, 302, Location="file:///etc/hostname"),
+    "/circle": lambda h: answer(h, 302, Location="/circle"),
+    "/packed": lambda h: answer(h, body=gzip.compress(CONTENT), Content_Encoding="gzip"),
+}
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.requests.append(self.path)
         if self.path == "/missing":
             self.send_error(404)
+            return
+        if self.path in ODD:
+            ODD[self.path](self)
             return
         self.send_response(200)
         self.send_header("Content-Length", str(len(CONTENT)))
@@ -88,9 +130,6 @@ class Progress:
     def update(self, n):
         self.now += n
 
-    def reset(self):
-        self.now = 0
-
     def close(self):
         self.closed = True
 
@@ -132,6 +171,12 @@ def closed_port():
         ("/good", {"checksum": "md5:" + "0" * 32}, "wrong md5 checksum"),
         ("/good", {"vgg": VGG((1, 1), (4, 6))}, "holds another network"),
         (None, {}, "transfer from 127.0.0.1:.* failed"),
+        ("/endless", {}, f"sends more than the {len(CONTENT)} bytes"),
+        ("/large", {"size": None}, "sends more than the 2000000000 bytes"),
+        ("/nowhere", {}, r"transfer from 127.0.0.1:.* failed"),
+        ("/local", {}, r"failed \(InvalidSchema\)"),
+        ("/circle", {}, r"failed \(TooManyRedirects\)"),
+        ("/packed", {}, "wrong sha256 checksum"),
     ],
 )
 def test_a_failed_download_leaves_nothing(server, tmp_path, path, changes, message):
@@ -143,6 +188,30 @@ def test_a_failed_download_leaves_nothing(server, tmp_path, path, changes, messa
     assert "\n" not in str(error.value)
     assert progress.closed
     assert not list(tmp_path.iterdir())
+
+
+def test_a_size_that_is_no_number_is_none(server, tmp_path):
+    progress = Progress()
+    fetch(make_source(url_of(server, "/no-number")), cache=tmp_path, progress=progress)
+    assert (progress.total, progress.now) == (0, len(CONTENT))
+
+
+def test_a_server_that_sends_by_drops(server, tmp_path, monkeypatch):
+    """Each drop comes long before the time between two packets is over."""
+    monkeypatch.setattr(transfer, "_STALL_S", 0.3)
+    with pytest.raises(InputError, match=r"sent next to nothing for 0\.3 seconds"):
+        fetch(make_source(url_of(server, "/drops"), size=None), cache=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_killed_downloads_left_is_cleared(server, tmp_path):
+    dead, living = killed_process(), os.getpid()
+    names = [name_temporary(".download-").replace(f"-{living}-", f"-{p}-") for p in (dead, living)]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "raw").write_bytes(b"half")
+    fetch(make_source(url_of(server)), cache=tmp_path)
+    assert {p.name for p in tmp_path.iterdir()} == {"tiny.h5", names[1]}
 
 
 def test_the_message_says_what_to_do(server, tmp_path):

@@ -58,7 +58,7 @@ FLOORS = """
 """
 # Rooms of the shell, whose modules this file leaves to their own order.
 SHELL = {"files", "pretrained", "cli", "__main__"}
-HEAVY = {"h5py", "PIL", "pooch", "rich", "safetensors", "tifffile", "tyro", "torch"}
+HEAVY = {"h5py", "PIL", "requests", "rich", "safetensors", "tifffile", "tyro", "torch"}
 SOLVER_LIBRARIES = {"jaxopt", "optax"}
 
 FLOOR = {name: i for i, line in enumerate(FLOORS.strip().splitlines()) for name in line.split()}

@@ -1,6 +1,7 @@
 """What a command meets outside: terminals, links, other programs' files, devices that lack."""
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import command
 import jaxstyle as js
 from command import check_refused
 from jaxstyle import cli
-from jaxstyle.atomic import replacing
+from jaxstyle.atomic import name_temporary, replacing
 
 folder = command.folder
 
@@ -66,6 +67,18 @@ def test_a_file_keeps_its_permissions(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_killed_processes_left_is_cleared(tmp_path):
+    mine = f"{name_temporary('.jaxstyle-')}.tmp"
+    dead = mine.replace(f"-{os.getpid()}-", f"-{command.killed_process()}-")
+    another = re.sub("-[0-9a-f]{8}-", "-00000000-", dead)
+    for name in (mine, dead, another, ".jaxstyle-of-yours.tmp"):
+        (tmp_path / name).write_text("half")
+    with replacing(tmp_path / "file") as temporary:
+        temporary.write_text("new")
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"file", mine, another, ".jaxstyle-of-yours.tmp"}
+
+
 @pytest.mark.parametrize("platform", ["rocm", "no-such"])
 def test_devices_that_are_not_here(folder, platform):
     words = ["stylize", "photo.png", "painting.png", "-o", "out.png", *command.ENCODER]
@@ -105,3 +118,45 @@ def test_programs_of_a_folder_that_others_may_write_to_are_not_run(folder, tmp_p
     assert list((mine / "traced").iterdir())
     assert (mine / "traced").stat().st_mode & 0o777 == 0o700
     assert not list((shared / "traced").iterdir())
+
+
+# Each function has its name, and with it its file.
+MISHAPS = """
+import shutil, sys, warnings
+from pathlib import Path
+import jax, numpy
+from jaxstyle.compilation import keep_programs
+
+def run():
+    jax.clear_caches()
+    for name in "one", "two", "three":
+        function = lambda x: 2 * x
+        function.__name__ = name
+        jax.jit(function)(numpy.ones(3))
+
+folder = Path(sys.argv[1])
+keep_programs(folder)
+run()
+assert len(list(folder.iterdir())) == 3
+for path in sorted(folder.iterdir())[:2]:
+    path.write_bytes(path.read_bytes()[:20])
+run()
+assert [path.stat().st_size > 20 for path in folder.iterdir()] == 3 * [True]
+shutil.rmtree(folder)
+folder.touch()
+run()
+warnings.warn("of others")
+"""
+
+
+def test_compiled_programs_that_cannot_be_read_or_written(tmp_path):
+    """JAX would warn of each, and leave those that it cannot read as they are."""
+    environment = {name: v for name, v in os.environ.items() if "COMPILATION_CACHE" not in name}
+    told = subprocess.run(
+        [sys.executable, "-c", MISHAPS, str(tmp_path / "compiled")],
+        env=environment,
+        capture_output=True,
+    )
+    assert told.returncode == 0, told.stderr
+    assert len(told.stderr.splitlines()) == 1
+    assert told.stderr.strip().endswith(b"UserWarning: of others")

@@ -100,7 +100,7 @@ class RunBar:
 
 
 class DownloadBar:
-    """A progress bar of the kind that pooch drives: ``total``, ``update``, ``reset``, ``close``."""
+    """A progress bar of the kind that a download drives: ``total``, ``update``, ``close``."""
 
     def __init__(self, console: Console) -> None:
         self.total = 0
@@ -111,11 +111,7 @@ class DownloadBar:
     def update(self, count: int) -> None:
         """Moves the bar on by ``count`` bytes."""
         self._bar.start()
-        self._bar.update(self._task, total=self.total, advance=count)
-
-    def reset(self) -> None:
-        """Moves the bar back to its start."""
-        self._bar.reset(self._task, total=self.total or None)
+        self._bar.update(self._task, total=self.total or None, advance=count)
 
     def close(self) -> None:
         """Ends the bar."""

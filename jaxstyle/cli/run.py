@@ -9,11 +9,10 @@ import jax
 from rich.console import Console
 
 import jaxstyle as js
-from jaxstyle import files, pretrained
+from jaxstyle import compilation, files, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import make_private
 from jaxstyle.cli import report
-from jaxstyle.compilation import keep_traces
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
@@ -29,10 +28,7 @@ _SMALLER = {
 
 
 def keep_programs(cache: Path | None) -> None:
-    """Keeps traces in the cache folder and, unless JAX was told of another, compiled programs.
-
-    Whoever may write there could have us run what they like: then none are kept.
-    """
+    """Keeps traces and compiled programs in the cache folder, if nobody else may write there."""
     traced, compiled = (pretrained.cache_folder(cache) / name for name in ("traced", "compiled"))
     try:
         private = make_private(traced) and make_private(compiled)
@@ -42,11 +38,8 @@ def keep_programs(cache: Path | None) -> None:
         others = "others than you may write there"
         report.console().print(f"{traced.parent}: {others}; no programs are kept", markup=False)
         return
-    keep_traces(traced)
-    if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
-        jax.config.update("jax_compilation_cache_dir", str(compiled))
-        # Small programs too: together they are a second of the wait.
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    compilation.keep_traces(traced)
+    compilation.keep_programs(compiled)
 
 
 def check_devices() -> None:

@@ -58,14 +58,14 @@ class Download:
 
 @dataclasses.dataclass(frozen=True)
 class Convert:
-    """Turn a file of another tool (Keras .h5, PyTorch .pth, safetensors) into ours."""
+    """Turn a file of another tool (Keras, PyTorch, safetensors, ONNX, .npz) into ours."""
 
     source: Positional[Path]
     """The file to read."""
     target: Positional[Path]
     """The .h5 file to write."""
     preprocessing: Literal["caffe", "torch"] | None = None
-    """What the parameters were trained with; by the kind of file if left out."""
+    """What the parameters were trained with; told by the first layer, or by the kind of file."""
     dtype: Literal["float16", "float32"] = "float32"
     """float16 rounds to 11 bits and compresses: less than half the size."""
     overwrite: Overwrite = False
@@ -73,13 +73,15 @@ class Convert:
 
     def run(self) -> int:
         """Runs the command and returns its exit code."""
-        pretrained.convert(
+        encoder = pretrained.convert(
             self.source,
             self.target,
             preprocessing=self.preprocessing,
             dtype=self.dtype,
             overwrite=self.overwrite,
         )
+        told = "if the parameters were trained with another, name it with --preprocessing"
+        report.console().print(f"preprocessing {encoder.preprocessing}; {told}", markup=False)
         print(self.target)
         return 0
 

@@ -1,12 +1,13 @@
 """Pretrained parameters: encoders by name, their files, downloads and conversions.
 
-``initial`` makes random parameters; ``store`` is our file format; ``from_keras`` and ``from_torch``
-read others', ``convert`` tells them apart; ``registry`` knows what can be downloaded, ``download``
-does it; ``load`` puts a name to all of them. Imports go in that order.
+``initial`` makes random parameters; ``hdf5`` reads such files, ``store`` those of our format;
+``from_keras``, ``from_torch``, ``from_onnx`` and ``from_npz`` read others'; ``registry`` knows what
+can be downloaded; ``convert`` tells others' files apart; ``transfer`` fetches a file,
+``download`` an encoder; ``load`` puts a name to all of them. Imports go in that order.
 """
 
 from jaxstyle.pretrained.convert import convert
-from jaxstyle.pretrained.download import DownloadProgress, cache_folder, download
+from jaxstyle.pretrained.download import cache_folder, download
 from jaxstyle.pretrained.initial import random_encoder
 from jaxstyle.pretrained.load import (
     Available,
@@ -19,6 +20,7 @@ from jaxstyle.pretrained.load import (
 )
 from jaxstyle.pretrained.registry import PACKAGED, Source, packaged_file, sources
 from jaxstyle.pretrained.store import fingerprint, read_attributes, read_encoder, save_encoder
+from jaxstyle.pretrained.transfer import DownloadProgress
 
 __all__ = [
     "PACKAGED",

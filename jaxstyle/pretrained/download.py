@@ -4,46 +4,25 @@ The only place of the library that reaches for the network.
 """
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
-import pooch
+import platformdirs
 
+from jaxstyle.atomic import name_temporary, remove_abandoned
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError
 from jaxstyle.pretrained.convert import convert, foreign_encoder
 from jaxstyle.pretrained.registry import PACKAGED, Source, find_source, packaged_file, sources
 from jaxstyle.pretrained.store import read_encoder
+from jaxstyle.pretrained.transfer import DownloadProgress, TransferError, transfer
 
 CACHE_VARIABLE = "JAXSTYLE_CACHE"
-_TIMEOUT_S = 30
-_CHUNK_BYTES = 1 << 18
-
-
-@runtime_checkable
-class DownloadProgress(Protocol):
-    """What is told how far a download has come, after the custom of tqdm.
-
-    Attributes:
-        total: Size of the file in bytes, set at the start; 0 where the server does not say.
-    """
-
-    total: int
-
-    def update(self, n: int, /) -> object:
-        """Called with the number of bytes that have arrived since."""
-        ...
-
-    def reset(self) -> object:
-        """Called at the end, before a last ``update`` by the whole size."""
-        ...
-
-    def close(self) -> object:
-        """Called when the transfer is over, whether complete or not."""
-        ...
+_DOWNLOAD = ".download-"
+_MOST_BYTES = 2_000_000_000
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
@@ -57,7 +36,7 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
         >>> cache_folder("my/cache").as_posix()
         'my/cache'
     """
-    chosen = cache or os.environ.get(CACHE_VARIABLE) or pooch.os_cache("jaxstyle")
+    chosen = cache or os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("jaxstyle")
     return Path(chosen).expanduser()
 
 
@@ -66,35 +45,27 @@ def cached_file(name: str, cache: str | os.PathLike[str] | None = None) -> Path:
     return cache_folder(cache) / f"{name}.h5"
 
 
-def _transfer(source: Source, raw: Path, progress: DownloadProgress | None) -> str | None:
-    """Downloads the original file; returns what went wrong, None for nothing."""
-    host = urlsplit(source.url).netloc
-    bar: Any = progress or False
-    get = pooch.HTTPDownloader(bar, chunk_size=_CHUNK_BYTES, timeout=_TIMEOUT_S)
-    try:
-        get(source.url, str(raw), None)
-    except BaseException as error:
-        if progress is not None:
-            progress.close()
-        # The exceptions of `requests` are OSErrors, but carry no errno of their own.
-        if not isinstance(error, OSError) or error.errno:
-            raise
-        response = getattr(error, "response", None)
-        if response is not None:
-            return f"{host} answered {response.status_code} {response.reason}"
-        return f"the transfer from {host} failed ({type(error).__name__})"
-    algorithm, _, expected = source.checksum.partition(":")
-    if pooch.file_hash(str(raw), alg=algorithm) != expected.lower():
-        return f"what {host} sent has the wrong {algorithm} checksum"
-    return None
-
-
 def _get(source: Source, raw: Path, progress: DownloadProgress | None, otherwise: str) -> None:
-    if trouble := _transfer(source, raw, progress):
-        raise InputError(
-            f"encoder {source.name}: {trouble}; try again, or fetch {source.url} yourself "
-            f"and {otherwise}"
-        )
+    """Downloads the original file and checks it.
+
+    Raises:
+        InputError: Something went wrong; it ends in what to do otherwise.
+        OSError: The file cannot be written.
+    """
+    host = urlsplit(source.url).netloc
+    algorithm, _, expected = source.checksum.partition(":")
+    trouble = f"what {host} sent has the wrong {algorithm} checksum"
+    try:
+        transfer(source.url, raw, source.size or _MOST_BYTES, progress)
+        with raw.open("rb") as file:
+            if hashlib.file_digest(file, algorithm).hexdigest() == expected.lower():
+                return
+    except TransferError as error:
+        trouble = str(error)
+    raise InputError(
+        f"encoder {source.name}: {trouble}; try again, or fetch {source.url} yourself and "
+        f"{otherwise}"
+    )
 
 
 def fetch(
@@ -115,7 +86,10 @@ def fetch(
             return destination
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".download-") as folder:
+        remove_abandoned(destination.parent, _DOWNLOAD)
+        with tempfile.TemporaryDirectory(
+            dir=destination.parent, prefix=name_temporary(_DOWNLOAD), ignore_cleanup_errors=True
+        ) as folder:
             raw, converted = Path(folder, "raw"), Path(folder, "converted.h5")
             _get(source, raw, progress, f"run: jaxstyle weights convert FILE {destination}")
             attributes = {

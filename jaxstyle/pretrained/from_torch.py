@@ -3,14 +3,15 @@
 The names are torchvision's, ``features.0.weight``, whose numbers tell where the pooling stands:
 convolution and ReLU count two, a pooling between two blocks one more. A batch normalisation counts
 one more, too, and is folded into the convolution before it. Or the names are the layers', as in
-the file ``vgg_conv.pth`` of Gatys' PyTorch notebook. Kernels come as OIHW.
+the file ``vgg_conv.pth`` of Gatys' PyTorch notebook. Whatever wraps them, a module or a dictionary,
+comes before either. Kernels come as OIHW.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import safetensors
@@ -20,9 +21,8 @@ from jaxstyle.pretrained.store import Arrays
 
 Names = Literal["numbered", "named"]
 
-_NUMBERED = re.compile(r"(?:module\.)?(?:features\.)?(\d+)\.(\w+)")
-_NAMED = re.compile(r"(?:module\.)?(conv\d_\d+)\.(weight|bias)")
-_NORM_EPSILON = 1e-5
+_NUMBERED = re.compile(r"(?:(.*)\.)?(\d+)\.(\w+)")
+_NAMED = re.compile(r"(?:(.*)\.)?(conv\d_\d+)\.(weight|bias)")
 
 # Before 2.10 a prepared file could get past `weights_only` (CVE-2025-32434, CVE-2026-24747).
 _SAFE_TORCH = (2, 10)
@@ -40,31 +40,49 @@ def _name_layers(indices: list[int], step: int, where: str) -> list[str]:
     return names
 
 
-def _fold(conv: dict[str, np.ndarray], norm: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def fold(
+    conv: dict[str, np.ndarray], norm: dict[str, np.ndarray], epsilon: float = 1e-5
+) -> dict[str, np.ndarray]:
     """Folds ``γ·(x − μ)/√(σ² + ε) + β`` into the convolution that makes ``x``."""
-    scale = norm["weight"] / np.sqrt(norm["running_var"] + _NORM_EPSILON)
+    scale = norm["weight"] / np.sqrt(norm["running_var"] + epsilon)
     return {
         "weight": conv["weight"] * scale[:, None, None, None],
         "bias": (conv["bias"] - norm["running_mean"]) * scale + norm["bias"],
     }
 
 
-def _read_names(
+def read_names(
     names: Iterable[str], get: Callable[[str], np.ndarray], where: str
 ) -> tuple[Arrays, Names]:
-    """Returns the parameters and how their layers were called."""
-    numbered: dict[int, dict[str, np.ndarray]] = defaultdict(dict)
-    named: Arrays = defaultdict(dict)
-    for name in names:
-        if match := _NUMBERED.fullmatch(name):
-            numbered[int(match[1])][match[2]] = get(name)
-        elif match := _NAMED.fullmatch(name):
-            named[match[1]][match[2]] = get(name)
-    style: Names = "named" if named else "numbered"
-    parts = named or _name_numbered(numbered, where)
+    """Returns the parameters under PyTorch's names, and how their layers were called.
+
+    Args:
+        names: Of all arrays.
+        get: Returns an array of a name.
+        where: The file, for the messages.
+
+    Raises:
+        InputError: There is no VGG network, or more than one.
+    """
+    matches = [(name, match) for name in names if (match := _NUMBERED.fullmatch(name))]
+    matches = [(name, match) for name, match in matches if "classifier" not in _path(match)]
+    features = [(name, match) for name, match in matches if "features" in _path(match)]
+    named = [(name, match) for name in names if (match := _NAMED.fullmatch(name))]
+    parts: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    for name, match in named or features or matches:
+        if match[3] in parts[match[2]]:
+            raise InputError(f"{where}: holds {match[2]} twice; save the VGG network alone")
+        parts[match[2]][match[3]] = get(name)
+    if not named:
+        parts = _name_numbered({int(i): p for i, p in parts.items()}, where)
     if not parts:
         raise InputError(f"{where}: holds no VGG network: no features.0.weight, no conv1_1.weight")
-    return {name: _to_hwio(layer) for name, layer in parts.items()}, style
+    style: Names = "named" if named else "numbered"
+    return {name: to_hwio(layer) for name, layer in parts.items()}, style
+
+
+def _path(match: re.Match[str]) -> list[str]:
+    return (match[1] or "").split(".")
 
 
 def _name_numbered(numbered: dict[int, dict[str, np.ndarray]], where: str) -> Arrays:
@@ -73,14 +91,15 @@ def _name_numbered(numbered: dict[int, dict[str, np.ndarray]], where: str) -> Ar
     names = _name_layers(indices, 3 if normalised else 2, where)
     try:
         return {
-            name: _fold(numbered[i], numbered[i + 1]) if normalised else numbered[i]
+            name: fold(numbered[i], numbered[i + 1]) if normalised else numbered[i]
             for name, i in zip(names, indices)
         }
     except KeyError as error:
         raise InputError(f"{where}: a layer lacks its {error.args[0]}; get it again") from error
 
 
-def _to_hwio(layer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def to_hwio(layer: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns a layer of PyTorch's names and order of axes in ours."""
     # Whatever is missing or misshapen is told where all networks are checked.
     parts = {"bias": layer["bias"]} if "bias" in layer else {}
     if "weight" in layer:
@@ -101,10 +120,13 @@ def read_safetensors(path: Path) -> tuple[Arrays, Names]:
     """
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return _read_names(
-                file.keys(), lambda name: file.get_tensor(name).astype(np.float32), str(path)
+            return read_names(
+                list(file.keys()), lambda name: file.get_tensor(name).astype(np.float32), str(path)
             )
-    except safetensors.SafetensorError as error:
+    except InputError:
+        raise
+    # Of number formats that NumPy lacks there is no exception of the library's own.
+    except Exception as error:
         raise InputError(f"{path}: is damaged; get it again ({error})") from error
 
 
@@ -143,5 +165,14 @@ def read_pickle(path: Path) -> tuple[Arrays, Names]:
         ) from error
     if not isinstance(state, dict):
         raise InputError(f"{path}: holds a {type(state).__name__}, not a state_dict")
-    tensors = {k: v for k, v in state.items() if isinstance(v, torch.Tensor)}
-    return _read_names(tensors, lambda name: tensors[name].detach().float().numpy(), str(path))
+    tensors = dict(_flatten(state, torch.Tensor))
+    return read_names(tensors, lambda name: tensors[name].detach().float().numpy(), str(path))
+
+
+def _flatten(state: Mapping[Any, Any], kind: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the tensors of a ``state_dict`` and of all dictionaries in it, by their whole path."""
+    for key, value in state.items():
+        if isinstance(value, kind):
+            yield f"{prefix}{key}", value
+        elif isinstance(value, Mapping):
+            yield from _flatten(value, kind, f"{prefix}{key}.")

@@ -13,17 +13,18 @@ from jaxstyle.errors import InputError, check_choice, unknown
 from jaxstyle.ops.convolution import Precision
 from jaxstyle.ops.pooling import Pooling
 from jaxstyle.pretrained.convert import file_sha256
-from jaxstyle.pretrained.download import DownloadProgress, cached_file, read_original
+from jaxstyle.pretrained.download import cached_file, read_original
 from jaxstyle.pretrained.initial import NARROW, random_encoder
 from jaxstyle.pretrained.registry import PACKAGED, Source, packaged_file, sources
 from jaxstyle.pretrained.store import (
     Dtype,
     fingerprint,
     read_attributes,
-    read_dtype,
     read_encoder,
+    read_stored,
     round_params,
 )
+from jaxstyle.pretrained.transfer import DownloadProgress
 
 # What keeps the scale of activations where each pooling takes the place of a maximum (found by
 # K. Crowson, style-transfer-pytorch).
@@ -104,7 +105,8 @@ def load_encoder(
         pooling = pooling or NARROW.pooling
         network = NARROW.clone(pooling=pooling, padding=padding, precision=precision)
         return random_encoder(network, seed=seed)
-    encoder = _repool(read_encoder(encoder_file(name, cache)), pooling)
+    ours = name == PACKAGED or name in sources()
+    encoder = _repool(read_encoder(encoder_file(name, cache), apart=not ours), pooling)
     network = encoder.network.clone(padding=padding, precision=precision)
     return dataclasses.replace(encoder, network=network)
 
@@ -165,7 +167,7 @@ def verify(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
         InputError: The file is missing, cut off, damaged, or none of ours.
     """
     path = encoder_file(name, cache)
-    encoder = read_encoder(path)
+    encoder, dtype, attributes = read_stored(path, apart=True)
     return Report(
         path=path,
         sha256=file_sha256(path),
@@ -173,8 +175,8 @@ def verify(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
         layers={name: encoder.params[name]["kernel"].shape for name in encoder.layers[1:]},
         preprocessing=encoder.preprocessing.name,
         pooling=encoder.network.pooling,
-        dtype=read_dtype(path),
-        attributes=read_attributes(path),
+        dtype=dtype,
+        attributes=attributes,
     )
 
 
@@ -193,7 +195,8 @@ def first_difference(
     Returns:
         The first layer that differs, None if none does.
     """
-    ours, dtype = read_encoder(path).params, read_dtype(path)
+    stored = read_stored(path, apart=True)
+    ours, dtype = stored.encoder.params, stored.dtype
     theirs = round_params(read_original(original, progress=progress), dtype)
 
     def equal(layer: str) -> bool:

@@ -9,10 +9,10 @@ cannot contradict them.
 
 import hashlib
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import h5py
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ from jaxstyle.encoder.vgg import LAYER, VGG
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError
 from jaxstyle.ops.pooling import Pooling
+from jaxstyle.pretrained import hdf5
 
 FORMAT = "jaxstyle-encoder"
 FORMAT_VERSION = 1
@@ -165,25 +166,36 @@ def save_encoder(
         raise InputError(f"{path}: cannot be written ({reason})") from error
 
 
-def open_hdf5(path: Path) -> h5py.File:
-    """Opens an HDF5 file for reading.
+def check_file(path: Path) -> None:
+    """Refuses what is no file to be read: a pipe would keep us waiting for ever.
 
     Raises:
-        InputError: There is no such file, or it is not whole.
+        InputError: It is missing, a folder, a pipe or a device.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such file")
+        wrong = "is no file, but a folder, pipe or device" if path.exists() else "no such file"
+        raise InputError(f"{path}: {wrong}")
+
+
+def read_hdf5(path: Path, *, apart: bool, arrays: bool = True) -> hdf5.Contents:
+    """Reads what an HDF5 file holds.
+
+    Args:
+        path: The file.
+        apart: Whether the file is a stranger's: see :func:`jaxstyle.pretrained.hdf5.read_apart`.
+        arrays: Whether to read more than attributes.
+
+    Raises:
+        InputError: There is no such file, it is damaged, or it leads to others.
+    """
+    check_file(path)
     try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        raise InputError(
-            f"{path}: is cut off, or no HDF5 file; get it again, or, if it is another tool's, turn "
-            "it into ours: jaxstyle weights convert"
-        ) from error
+        return hdf5.read_apart(path) if apart else hdf5.read(path, arrays=arrays)
+    except hdf5.Refused as error:
+        raise InputError(f"{path}: {error}") from error
 
 
-def _read_attributes(file: h5py.File, path: Path) -> dict[str, Any]:
-    attributes = {k: v.item() if isinstance(v, np.generic) else v for k, v in file.attrs.items()}
+def _check_attributes(attributes: Mapping[str, Any], path: Path) -> None:
     if attributes.get("format") != FORMAT:
         raise InputError(
             f"{path}: is no encoder of jaxstyle; make it one with: jaxstyle weights convert"
@@ -198,7 +210,6 @@ def _read_attributes(file: h5py.File, path: Path) -> dict[str, Any]:
             raise InputError(
                 f"{path}: {name} is {attributes.get(name)!r}; must be {' or '.join(choices)}"
             )
-    return attributes
 
 
 def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -207,38 +218,52 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         InputError: The file is none of ours.
     """
-    with open_hdf5(Path(path)) as file:
-        return _read_attributes(file, Path(path))
+    attributes = read_hdf5(Path(path), apart=False, arrays=False).attributes
+    _check_attributes(attributes, Path(path))
+    return attributes
 
 
-def read_dtype(path: str | os.PathLike[str]) -> Dtype:
-    """Returns the type that a file of ours, found to be good, holds its parameters in."""
-    with open_hdf5(Path(path)) as file:
-        kernel: Any = file["conv1_1/kernel"]
-        return "float16" if kernel.dtype == np.float16 else "float32"
+class Stored(NamedTuple):
+    """A file of ours.
+
+    Attributes:
+        encoder: With its own pooling and zero padding, parameters as float32.
+        dtype: What the file holds them in.
+        attributes: All that the file says about itself.
+    """
+
+    encoder: VGGEncoder
+    dtype: Dtype
+    attributes: dict[str, Any]
 
 
-def _read_layer(group: Any) -> dict[str, np.ndarray]:
-    return {part: np.asarray(group[part], np.float32) for part in group}
+def read_stored(path: str | os.PathLike[str], *, apart: bool = False) -> Stored:
+    """Reads a file of ours and checks all of it; arguments and errors as for `read_encoder`."""
+    path = Path(path)
+    found = read_hdf5(path, apart=apart)
+    _check_attributes(found.attributes, path)
+    params: Arrays = defaultdict(dict)
+    for name, value in found.arrays.items():
+        layer, _, part = name.partition("/")
+        params[layer][part] = value.astype(np.float32)
+    vgg = infer_network(params, str(path), found.attributes["pooling"])
+    encoder = make_encoder(params, vgg, found.attributes["preprocessing"])
+    expected = found.attributes.get("fingerprint")
+    if expected is not None and expected != fingerprint(encoder):
+        raise InputError(f"{path}: is damaged: its parameters have changed since; get it again")
+    half = found.arrays["conv1_1/kernel"].dtype == np.float16
+    return Stored(encoder, "float16" if half else "float32", found.attributes)
 
 
-def read_encoder(path: str | os.PathLike[str]) -> VGGEncoder:
+def read_encoder(path: str | os.PathLike[str], *, apart: bool = False) -> VGGEncoder:
     """Reads an encoder, with its own pooling and zero padding, parameters as float32.
+
+    Args:
+        path: A file of ours.
+        apart: Whether to read in a process of its own, as for a stranger's file; what this library
+            wrote itself is not worth the quarter of a second.
 
     Raises:
         InputError: The file is missing, cut off, damaged, or none of ours.
     """
-    path = Path(path)
-    with open_hdf5(path) as file:
-        attributes = _read_attributes(file, path)
-        try:
-            params = {layer: _read_layer(file[layer]) for layer in map(str, file)}
-        # What h5py raises over damage depends on where in the file that lies.
-        except (OSError, KeyError, RuntimeError, TypeError, ValueError) as error:
-            raise InputError(f"{path}: is damaged; get it again ({error})") from error
-    vgg = infer_network(params, str(path), attributes["pooling"])
-    encoder = make_encoder(params, vgg, attributes["preprocessing"])
-    expected = attributes.get("fingerprint")
-    if expected is not None and expected != fingerprint(encoder):
-        raise InputError(f"{path}: is damaged: its parameters have changed since; get it again")
-    return encoder
+    return read_stored(path, apart=apart).encoder

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from jaxstyle.configuration import of_this_thread
+from jaxstyle.configuration import configured, of_this_thread
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
 
     def following() -> tuple[T] | None:
         with here():
-            return next(((item,) for item in items), None)
+            return configured(next)(((item,) for item in items), None)
 
     pool = ThreadPoolExecutor(max_workers=1)
     try:

@@ -1,0 +1,51 @@
+"""Parameters out of NumPy's ``.npz``, where the arrays' names tell the layers."""
+
+import re
+import zipfile
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+from jaxstyle.errors import InputError
+from jaxstyle.pretrained.from_torch import Names, read_names
+from jaxstyle.pretrained.hdf5 import MAX_NUMBERS
+from jaxstyle.pretrained.store import Arrays
+
+_NAMED = re.compile(r"(?:.*/)?(?:block|conv)(\d)_(?:conv)?(\d+)[_./](W|kernel|b|bias)")
+
+
+def read_npz(path: Path) -> tuple[Arrays, Names]:
+    """Reads the convolution layers of a VGG network from an ``.npz`` file.
+
+    The names are ``conv1_1_W`` and ``conv1_1_b``, ``conv1_1/kernel`` and ``conv1_1/bias``, with
+    kernels in HWIO, or those of a ``state_dict``, with kernels in OIHW. Objects, which are pickles,
+    are never read.
+
+    Returns:
+        As :func:`jaxstyle.pretrained.from_torch.read_safetensors`.
+
+    Raises:
+        InputError: The file is damaged, or its layers are not those of a VGG network.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            sizes = {i.filename.removesuffix(".npy"): i.file_size for i in archive.infolist()}
+        with np.load(path, allow_pickle=False) as arrays:
+
+            def get(name: str) -> np.ndarray:
+                if sizes[name] > 4 * MAX_NUMBERS:
+                    raise InputError(f"{path}: {name} is too large for a VGG network")
+                return arrays[name].astype(np.float32)
+
+            params: Arrays = defaultdict(dict)
+            for name in sizes:
+                if match := _NAMED.fullmatch(name):
+                    part = "bias" if match[3].startswith("b") else "kernel"
+                    params[f"conv{match[1]}_{match[2]}"][part] = get(name)
+            return (params, "named") if params else read_names(sizes, get, str(path))
+    except InputError:
+        raise
+    # What NumPy and zipfile raise over damage depends on where in the file that lies.
+    except Exception as error:
+        raise InputError(f"{path}: is damaged; get it again ({error})") from error
