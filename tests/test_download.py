@@ -18,6 +18,7 @@ import safetensors.numpy
 from command import killed_process
 from jaxstyle import cli, pretrained
 from jaxstyle.atomic import name_temporary
+from jaxstyle.encoder.vgg import VGG
 from jaxstyle.errors import InputError
 from jaxstyle.files import save_image
 from jaxstyle.pretrained import download, load_encoder, registry, transfer

@@ -17,7 +17,7 @@ PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = """
     errors atomic configuration
     arrays
-    compilation.options compilation.outlines
+    compilation.options compilation.outlines compilation.programs
     compilation.traces
     compilation.jitted
     compilation

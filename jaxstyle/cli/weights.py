@@ -81,7 +81,7 @@ class Convert:
             overwrite=self.overwrite,
         )
         told = "if the parameters were trained with another, name it with --preprocessing"
-        report.console().print(f"preprocessing {encoder.preprocessing}; {told}", markup=False)
+        report.console().print(f"preprocessing {encoder.preprocessing.name}; {told}", markup=False)
         print(self.target)
         return 0
 
