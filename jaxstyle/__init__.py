@@ -1,5 +1,6 @@
 """Neural style transfer in JAX: a photograph, painted in the manner of a painting."""
 
+from jaxstyle import interrupts as _interrupts  # noqa: F401 - first: the others take seconds
 from jaxstyle.errors import InputError
 from jaxstyle.files import load_image, save_image
 from jaxstyle.objective import LossWeights, Objective

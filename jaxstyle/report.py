@@ -1,8 +1,7 @@
-"""What a person sees while a command works: progress bars on stderr, and Ctrl-C taken politely."""
+"""What a person sees while a command works: messages and progress bars on stderr, tables."""
 
-import signal
 from collections.abc import Sequence
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -37,16 +36,9 @@ class _RateColumn(ProgressColumn):
 
 
 class RunBar:
-    """The bar of a run: iteration, loss terms, rate, time left. While it is shown, the first Ctrl-C
-    asks the run to stop at the next chunk, and the second one ends the program.
-
-    Attributes:
-        interrupted: Whether Ctrl-C has been pressed.
-    """
+    """The bar of a run: iteration, loss terms, rate, time left."""
 
     def __init__(self, console: Console) -> None:
-        self.interrupted = False
-        self._console = console
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -63,7 +55,6 @@ class RunBar:
         self._last: tuple[Any, int, float] | None = None
 
     def __enter__(self) -> "RunBar":
-        self._previous = signal.signal(signal.SIGINT, self._interrupt)
         self._bar.start()
         return self
 
@@ -74,13 +65,6 @@ class RunBar:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
-        signal.signal(signal.SIGINT, self._previous)
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
-        self._console.print("stopping: what there is will be saved (Ctrl-C again to give up)")
 
     def update(self, progress: RunProgress) -> None:
         """Shows where the run is."""

@@ -1,7 +1,6 @@
 """The command, end to end: what it writes, what it says, every bad input it must survive."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image as PillowImage
 import command
 import jaxstyle as js
 from command import QUICK, check_refused, stylize
-from jaxstyle import cli, files, pretrained, report
+from jaxstyle import cli, files, pretrained
 
 folder = command.folder
 
@@ -100,32 +99,6 @@ def test_alpha_is_put_back(folder, pictures):
 def test_other_formats(folder, out):
     assert stylize(out=out) == 0
     assert js.load_image(out).shape == (33, 40, 3)
-
-
-def test_first_ctrl_c_saves_what_there_is(folder, monkeypatch, capsys):
-    plain = report.RunBar.update
-
-    def interrupted(self, progress):
-        plain(self, progress)
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(report.RunBar, "update", interrupted)
-    before = signal.getsignal(signal.SIGINT)
-    assert stylize("--iterations", "1000") == 130
-    settings = files.read_metadata("out.png")
-    assert settings["status"] == "stopped"
-    assert int(settings["evaluations"]) < 100
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_second_ctrl_c_gives_up(folder, monkeypatch):
-    def twice(self, progress):
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(report.RunBar, "update", twice)
-    assert stylize("--iterations", "1000") == 130
-    assert not (folder / "out.png").exists()
 
 
 def test_overflow_is_told_and_the_picture_saved(folder, capsys):

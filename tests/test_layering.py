@@ -11,7 +11,7 @@ import jaxstyle
 
 PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = [
-    {"arrays", "atomic", "errors", "winograd"},
+    {"arrays", "atomic", "errors", "interrupts", "winograd"},
     {"compilation"},
     {"colour", "convolution", "gradients", "normalisation", "resize", "solvers", "variation"}
     | {"fourier", "pooling", "preprocessing"},

@@ -1,8 +1,8 @@
 """The command. Thin: it reads options, calls the library and tells what happened.
 
 Options are generated from dataclasses, a module a subcommand, whose defaults are the library's own.
-Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a fault of ours, 2 bad input,
-130 Ctrl-C.
+Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 a fault that is none of the
+input's; 2 bad input; 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM.
 """
 
 import codecs
@@ -23,12 +23,13 @@ import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
 import jaxstyle as js
+from jaxstyle import interrupts
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.presets import Presets
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.weights import Weights
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.presets import preset
 from jaxstyle.recipe import Recipe
 
@@ -145,7 +146,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Without the program's name; those of the process if None.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
+    interrupts.raise_error()
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments)
+    finally:
+        interrupts.end_at_once()
+
+
+def _main(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # What the terminal lacks is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
@@ -166,6 +174,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             told = str(error) if list(arguments[:1]) == ["weights"] else _with_option(str(error))
             print(f"jaxstyle: {told}", file=sys.stderr)
             return 2
+        if isinstance(error, ResourceError):
+            print(f"jaxstyle: {error}", file=sys.stderr)
+            return 1
         told = str(error).strip().partition("\n")[0]
         if "RESOURCE_EXHAUSTED" in told or isinstance(error, MemoryError):
             print("jaxstyle: out of memory; try a smaller --size", file=sys.stderr)

@@ -13,6 +13,8 @@ import jaxstyle as js
 from jaxstyle import files, pretrained, report, resize, vgg
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import make_private
+from jaxstyle.cli.interruption import Interruption
+from jaxstyle.cli.saving import save_somewhere
 from jaxstyle.compilation import keep_traces
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.recipe import Recipe
@@ -96,18 +98,46 @@ def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.Enc
     return encoder
 
 
-def paint(
+def finish(
+    run: Callable[[Callable[[js.Progress], bool]], js.Result],
+    save: Callable[[Path, js.Result], Path],
+    output: Path,
+    shape: tuple[int, int],
+    console: Console,
+) -> int:
+    """Paints, saves, prints where the picture is, and returns the exit code.
+
+    Args:
+        run: Paints; hears of the progress by a callback.
+        save: Writes the result to a path.
+        output: Where it should go.
+        shape: Height and width of the result.
+        console: For everything else that is told.
+    """
+    with Interruption(console) as interruption:
+        result = _paint(run, shape, console, interruption)
+        path, trouble = save_somewhere(lambda path: save(path, result), output)
+        if trouble:  # Said even if quiet: it is not where it was asked for.
+            report.console().print(f"jaxstyle: {trouble}; the picture is in {path.resolve()}")
+        print(path, flush=True)
+    # The photograph as it was is not what was asked for either.
+    unpainted = result.status == "non-finite" and not len(result.terms.style)
+    return 1 if trouble or unpainted else interruption.exit_code
+
+
+def _paint(
     run: Callable[[Callable[[js.Progress], bool]], js.Result],
     shape: tuple[int, int],
     console: Console,
+    interruption: Interruption,
 ) -> js.Result:
-    """Runs under a progress bar; Ctrl-C ends it early, and an overflow is told."""
+    """Runs under a progress bar; a signal ends it early, and an overflow is told."""
     console.print(f"device {jax.devices()[0].device_kind}, size {shape[1]}×{shape[0]}")
     with report.RunBar(console) as bar:
 
         def show(progress: js.Progress) -> bool:
             bar.update(progress)
-            return bar.interrupted
+            return interruption.number is not None
 
         result = run(show)
     steps = len(result.terms.style)
@@ -141,11 +171,3 @@ def settings(
         **more,
     }
     return {k: v if isinstance(v, str) else json.dumps(v) for k, v in values.items()}
-
-
-def exit_code(result: js.Result) -> int:
-    """Returns the exit code that tells how a run ended."""
-    if result.status == "stopped":
-        return 130
-    # The photograph as it was is not what was asked for.
-    return int(result.status == "non-finite" and not len(result.terms.style))

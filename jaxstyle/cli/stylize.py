@@ -61,6 +61,7 @@ class Stylize:
             run.keep_programs(self.cache)
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
+        files.check_output(self.output, overwrite=self.overwrite, shape=shape)
         styles = [run.load_style(path, self.recipe, shape) for path in self.styles]
         masks = self._load_masks(shape, styles)
         init = run.load_init(self.recipe.init)
@@ -81,17 +82,17 @@ class Stylize:
                 callback=callback,
             )
 
-        result = run.paint(stylize, shape, console)
-        alpha = content.alpha
-        path = files.save_image(
-            self.output,
-            result.image,
-            alpha=None if alpha is None else resize.resize(alpha[..., None], shape)[..., 0],
-            metadata=run.settings(self.recipe, encoder, result, self._sources()),
-            overwrite=self.overwrite,
-        )
-        print(path)
-        return run.exit_code(result)
+        def save(path: Path, result: js.Result) -> Path:
+            alpha = content.alpha
+            return files.save_image(
+                path,
+                result.image,
+                alpha=None if alpha is None else resize.resize(alpha[..., None], shape)[..., 0],
+                metadata=run.settings(self.recipe, encoder, result, self._sources()),
+                overwrite=self.overwrite and path == self.output,
+            )
+
+        return run.finish(stylize, save, self.output, shape, console)
 
     def _blend(self) -> list[float] | None:
         if not self.styles:

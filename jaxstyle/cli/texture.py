@@ -59,6 +59,7 @@ class Texture:
         if recipe.size == "original":
             raise InputError("size original: a texture has no photograph; give WIDTHxHEIGHT")
         shape = recipe.shape_of((1, 1))
+        files.check_output(self.output, overwrite=self.overwrite, shape=shape)
         # The painting keeps its own proportions: its strokes are what counts.
         free = dataclasses.replace(recipe, size=max(shape), side="longer")
         styles = [run.load_style(path, free, shape) for path in self.styles]
@@ -76,13 +77,13 @@ class Texture:
                 callback=callback,
             )
 
-        result = run.paint(texture, shape, console)
-        sources = {"styles": [path.name for path in self.styles], "preset": self.preset}
-        path = files.save_image(
-            self.output,
-            result.image,
-            metadata=run.settings(recipe, encoder, result, sources),
-            overwrite=self.overwrite,
-        )
-        print(path)
-        return run.exit_code(result)
+        def save(path: Path, result: js.Result) -> Path:
+            sources = {"styles": [path.name for path in self.styles], "preset": self.preset}
+            return files.save_image(
+                path,
+                result.image,
+                metadata=run.settings(recipe, encoder, result, sources),
+                overwrite=self.overwrite and path == self.output,
+            )
+
+        return run.finish(texture, save, self.output, shape, console)

@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from PIL import ExifTags, PngImagePlugin
 from PIL import Image as PillowImage
 
+from jaxstyle import resize
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import replacing
 from jaxstyle.errors import InputError
@@ -24,19 +25,23 @@ from jaxstyle.files.pixels import FORMATS
 from jaxstyle.files.profiles import srgb_profile
 
 _TEXT_CHUNK = "Description"
-_JPEG_LARGEST = 65_500
+_LONGEST = {".jpeg": 65_500, ".jpg": 65_500, ".webp": 16_383}
 
 
-def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+def check_output(
+    path: str | os.PathLike[str], *, overwrite: bool, shape: tuple[int, int] | None = None
+) -> None:
     """Refuses a path that an image could not be saved to; meant for before the work begins.
 
     Args:
         path: Where the image is to go.
         overwrite: Whether a file may be there already.
+        shape: Height and width of the image, if they are known.
 
     Raises:
         InputError: The suffix is none of ``SUFFIXES``, the folder is missing or cannot be written
-            to, the path is a folder, or the file exists and must not be overwritten.
+            to, the path is a folder, the file exists and must not be overwritten, or its format
+            cannot hold an image so large.
 
     Examples:
         >>> check_output("result.gif", overwrite=False)
@@ -49,6 +54,11 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         _check_output(path, Path(os.path.realpath(path)).parent, overwrite)
     except OSError as error:  # A name that is too long, a folder that cannot be looked into.
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    longest = _LONGEST.get(path.suffix.lower())
+    if shape is not None and longest is not None and max(shape) > longest:
+        raise InputError(
+            f"{path}: such files hold at most {longest} px on each side; use .png or .tif"
+        )
 
 
 def _check_output(path: Path, folder: Path, overwrite: bool) -> None:
@@ -90,8 +100,8 @@ def save_image(
         The path.
 
     Raises:
-        InputError: As :func:`check_output`; or the image holds NaN or infinite values, the opacity
-            has another size, or the format cannot hold an image so large.
+        InputError: As :func:`check_output`; or the image holds NaN or infinite values, or the
+            opacity has another size.
         OSError: Writing failed, for instance on a full disk.
 
     Examples:
@@ -102,7 +112,7 @@ def save_image(
         {'seed': '7'}
     """
     path = Path(path)
-    check_output(path, overwrite=overwrite)
+    check_output(path, overwrite=overwrite, shape=resize.shape_of(image))
     pixels = _checked(path, "image", image)
     opacity = None if alpha is None else _checked(path, "alpha", alpha)
     if opacity is not None and opacity.shape != pixels.shape[:2]:
@@ -110,10 +120,7 @@ def save_image(
         raise InputError(f"{path}: image and alpha differ in size, {sizes} px; resize one of them")
     text = json.dumps({"jaxstyle": dict(metadata)}) if metadata else ""
     with replacing(path) as temporary, open(temporary, "x+b") as file:
-        try:
-            _WRITERS[path.suffix.lower()](file, pixels, opacity, text)
-        except ValueError as error:  # A format's limits are exceeded.
-            raise InputError(f"{path}: {error}; use .png or .tif") from error
+        _WRITERS[path.suffix.lower()](file, pixels, opacity, text)
         file.flush()
         os.fsync(file.fileno())  # A full disk may show only here.
     return path
@@ -176,8 +183,6 @@ def _write_png(file: BinaryIO, pixels: np.ndarray, opacity: Any, text: str) -> N
 
 
 def _write_jpeg(file: BinaryIO, pixels: np.ndarray, opacity: Any, text: str) -> None:
-    if max(pixels.shape) > _JPEG_LARGEST:
-        raise ValueError(f"JPEG holds at most {_JPEG_LARGEST} px on each side")
     if opacity is not None:
         pixels = 1 - opacity[..., None] * (1 - pixels)
     image = PillowImage.fromarray(_quantised(pixels, None, np.uint8))
