@@ -1,6 +1,8 @@
 """What a person sees while a command works: messages and progress bars on stderr, tables."""
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -21,10 +23,40 @@ from rich.text import Text
 
 from jaxstyle.stylize import Progress as RunProgress
 
+_LONGEST = 1000
+
 
 def console(*, quiet: bool = False) -> Console:
     """Returns the console for everything but results: stderr, so that stdout can be piped."""
-    return Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+    return Console(
+        stderr=True, quiet=quiet, highlight=False, soft_wrap=True, markup=False, emoji=False
+    )
+
+
+def plain(text: object) -> str:
+    r"""Returns text of others, names of files and what stands in them, as one printable line.
+
+    What a terminal would obey is escaped, and of very long text the middle left out.
+
+    Examples:
+        >>> plain("a\x1b[2Jb\n")
+        'a\\x1b[2Jb\\n'
+    """
+    line = str(text)
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST * 3 // 4]} … {line[-_LONGEST // 4 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def print_error(message: object) -> None:
+    """Prints the one line that says what went wrong."""
+    print(f"jaxstyle: {plain(message)}", file=sys.stderr)
+
+
+def print_path(path: Path) -> None:
+    """Prints where a result is: to a program the very path, to a person what can be printed."""
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    print(plain(path) if terminal else path, flush=True)
 
 
 class _RateColumn(ProgressColumn):
@@ -109,9 +141,10 @@ class DownloadBar:
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> None:
     """Prints a table on stdout; no cell is cut, whatever the width of the terminal."""
     table = Table(*header, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    columns = zip(header, *rows, strict=True)
-    needed = sum(max(len(str(cell)) for cell in column) + 2 for column in columns)
+    cells = [[Text(plain(cell)) for cell in row] for row in rows]
+    for row in cells:
+        table.add_row(*row)
+    columns = zip(map(Text, header), *cells, strict=True)
+    needed = sum(max(cell.cell_len for cell in column) + 2 for column in columns)
     width = max(Console().width, needed)
     Console(width=width, highlight=False).print(table)

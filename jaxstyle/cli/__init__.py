@@ -23,7 +23,7 @@ import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
 import jaxstyle as js
-from jaxstyle import interrupts
+from jaxstyle import interrupts, report
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.presets import Presets
 from jaxstyle.cli.stylize import Stylize
@@ -35,6 +35,7 @@ from jaxstyle.recipe import Recipe
 
 _Command: TypeAlias = Stylize | Texture | Presets | Weights
 _FILE_SETTING = "preset"
+_LARGEST_SETTINGS = 1 << 20
 
 
 def _named(arguments: Sequence[str], option: str) -> str | None:
@@ -57,12 +58,7 @@ def _base(arguments: Sequence[str], otherwise: str) -> tuple[str, Recipe]:
     """
     name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
     if config is not None:
-        try:
-            table = tomllib.loads(_decode(Path(config).read_bytes()))
-        except OSError as error:
-            raise InputError(f"{config}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{config}: no TOML: {error}") from None
+        table = _read_settings(Path(config))
     # An option counts before the file.
     in_file = str(table.pop(_FILE_SETTING, otherwise))
     name = name or in_file
@@ -70,6 +66,28 @@ def _base(arguments: Sequence[str], otherwise: str) -> tuple[str, Recipe]:
         return name, preset(name).updated(table)
     except InputError as error:
         raise InputError(f"{config}: {error}") if config else error from None
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """Reads a TOML file.
+
+    Raises:
+        InputError: It cannot be read, or is none.
+    """
+    try:
+        if path.exists() and not path.is_file():  # A pipe would keep us waiting for ever.
+            raise InputError(f"{path}: is no ordinary file; save the settings in one")
+        if path.stat().st_size > _LARGEST_SETTINGS:
+            raise InputError(f"{path}: is too large to be settings; name a TOML file")
+        return tomllib.loads(_decode(path.read_bytes()))
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except RecursionError:
+        raise InputError(f"{path}: no settings: too deeply nested") from None
+    except ValueError as error:  # Also of numbers with thousands of digits.
+        raise InputError(f"{path}: no TOML: {error}") from None
 
 
 def _decode(text: bytes) -> str:
@@ -172,17 +190,18 @@ def _main(arguments: Sequence[str]) -> int:
             raise
         if isinstance(error, InputError):
             told = str(error) if list(arguments[:1]) == ["weights"] else _with_option(str(error))
-            print(f"jaxstyle: {told}", file=sys.stderr)
+            report.print_error(told)
             return 2
-        if isinstance(error, ResourceError):
-            print(f"jaxstyle: {error}", file=sys.stderr)
-            return 1
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            report.print_error(f"{error.filename}: {error.strerror}")
+            return 2
         told = str(error).strip().partition("\n")[0]
-        if "RESOURCE_EXHAUSTED" in told or isinstance(error, MemoryError):
-            print("jaxstyle: out of memory; try a smaller --size", file=sys.stderr)
+        if isinstance(error, ResourceError):
+            report.print_error(error)
+        elif "RESOURCE_EXHAUSTED" in told or isinstance(error, MemoryError):
+            report.print_error("out of memory; try a smaller --size")
         else:
-            kind = type(error).__name__
-            print(f"jaxstyle: {kind}: {told} (--debug shows where)", file=sys.stderr)
+            report.print_error(f"{type(error).__name__}: {told} (--debug shows where)")
         return 1
 
 

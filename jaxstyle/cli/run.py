@@ -41,7 +41,7 @@ def keep_programs(cache: Path | None) -> None:
         return  # A run without a cache takes longer, and that is all.
     if not private:
         others = "others than you may write there"
-        report.console().print(f"{traced.parent}: {others}; no programs are kept", markup=False)
+        report.console().print(report.plain(f"{traced.parent}: {others}; no programs are kept"))
         return
     keep_traces(traced)
     if getattr(jax.config, "jax_compilation_cache_dir", None) is None:
@@ -94,7 +94,7 @@ def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.Enc
         seed=recipe.seed,
     )
     vgg.truncate(encoder, recipe.make_objective().layers)
-    console.print(f"encoder {recipe.encoder}")
+    console.print(report.plain(f"encoder {recipe.encoder}"))
     return encoder
 
 
@@ -118,8 +118,8 @@ def finish(
         result = _paint(run, shape, console, interruption)
         path, trouble = save_somewhere(lambda path: save(path, result), output)
         if trouble:  # Said even if quiet: it is not where it was asked for.
-            report.console().print(f"jaxstyle: {trouble}; the picture is in {path.resolve()}")
-        print(path, flush=True)
+            report.print_error(f"{trouble}; the picture is in {path.resolve()}")
+        report.print_path(path)
     # The photograph as it was is not what was asked for either.
     unpainted = result.status == "non-finite" and not len(result.terms.style)
     return 1 if trouble or unpainted else interruption.exit_code

@@ -120,7 +120,7 @@ class Stylize:
             self.content_mask, self.style_mask, content=self.content, styles=self.styles
         )
         for line in masks.remarks:  # Said even if quiet: not all that was painted counts.
-            report.console().print(line, markup=False)
+            report.console().print(report.plain(line))
         return resize.resize_masks(masks.content, shape), [
             resize.resize_masks(mask, resize.shape_of(style))
             for mask, style in zip(masks.styles, styles, strict=True)
