@@ -4,8 +4,14 @@ import contextlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
+
+LEFT_BEHIND_S = 24 * 3600
+"""Age in seconds from which on a temporary file is one that a killed process has left."""
+
+_PREFIX, _SUFFIX = ".jaxstyle-", ".tmp"
 
 
 def make_private(folder: Path) -> bool:
@@ -27,11 +33,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yields a path beside the given one, for a file that takes its place if the block succeeds.
 
     If it fails, what was there before stays, and nothing is left beside it. Links are followed, and
-    a file's permissions kept.
+    a file's permissions kept. What processes that were killed have left there goes, too.
     """
     path = Path(os.path.realpath(path))
+    _tidy(path.parent)
     # Named, not opened: tempfile's files would be nobody else's to read.
-    temporary = path.with_name(f".jaxstyle-{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f"{_PREFIX}{secrets.token_hex(8)}{_SUFFIX}")
     try:
         yield temporary
         with contextlib.suppress(FileNotFoundError):
@@ -39,3 +46,10 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _tidy(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+            if time.time() - path.stat().st_mtime > LEFT_BEHIND_S:
+                path.unlink()

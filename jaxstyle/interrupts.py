@@ -18,23 +18,23 @@ def _is_command() -> bool:
     return bool(arguments) and os.path.basename(arguments[0]) in _NAMES
 
 
-# In programs of others the signal is theirs.
-_OURS = (
+IN_COMMAND = (
     _is_command()
     and threading.current_thread() is threading.main_thread()
     and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 )
+"""Whether this process runs the command; in programs of others the signal is theirs."""
 
 
 def end_at_once() -> None:
     """Lets Ctrl-C end the command without Python."""
-    if _OURS:
+    if IN_COMMAND:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def raise_error() -> None:
-    """Lets Ctrl-C raise ``KeyboardInterrupt`` again."""
-    if _OURS:
+    """Lets Ctrl-C raise ``KeyboardInterrupt`` again, for what must tidy up."""
+    if IN_COMMAND:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

@@ -98,7 +98,7 @@ def test_ctrl_c_while_importing(tmp_path, code):
 
 
 def test_ctrl_c_of_other_programs_is_theirs():
-    assert not interrupts._OURS
+    assert not interrupts.IN_COMMAND
 
 
 # --- Saving ---------------------------------------------------------------------------------------

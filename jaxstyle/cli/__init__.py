@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tomllib
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -164,11 +165,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: Without the program's name; those of the process if None.
     """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if interrupts.IN_COMMAND and "--debug" not in arguments:
+        _quieten_libraries()
+    if list(arguments[:1]) != ["weights"]:  # Only they have files to tidy up at any time.
+        return _main(arguments)
     interrupts.raise_error()
     try:
-        return _main(sys.argv[1:] if arguments is None else arguments)
+        return _main(arguments)
     finally:
         interrupts.end_at_once()
+
+
+def _quieten_libraries() -> None:
+    """Drops warnings, which whoever runs the command can do nothing about."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    shown = sys.unraisablehook
+
+    def show(unraisable: Any) -> None:
+        # Raised where Python cannot hand it on, such as between two collections of garbage.
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            shown(unraisable)
+
+    sys.unraisablehook = show
 
 
 def _main(arguments: Sequence[str]) -> int:
