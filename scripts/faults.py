@@ -16,7 +16,7 @@ from pathlib import Path
 
 import tyro
 
-from faulting import moments, parameters, pictures
+from faulting import moments, parameters, pictures, places, servers
 from faulting.outcome import Tally, show
 
 
@@ -38,6 +38,10 @@ class Faults:
     """Runs that other signals are sent to."""
     pairs: int = 6
     """Commands started two at a time."""
+    disks: int = 7
+    """Limits to the size of files."""
+    gigabytes: tuple[int, ...] = (2, 3, 4)
+    """Limits to the memory."""
 
     def measures(self) -> dict[str, Callable[[Path], Tally]]:
         """Returns the kinds of faults, each with what tries it in a folder."""
@@ -47,6 +51,9 @@ class Faults:
             "kills": lambda folder: moments.kill(self.kills, self.seed, folder),
             "signals": lambda folder: moments.interrupt(self.signals, self.seed, folder),
             "pairs": lambda folder: moments.meet(self.pairs, self.seed, folder),
+            "disks": lambda folder: places.write(self.disks, self.seed, folder),
+            "memory": lambda folder: places.starve(self.gigabytes, self.seed, folder),
+            "downloads": servers.fetch,
         }
 
 

@@ -268,15 +268,6 @@ def test_a_fault_of_ours_is_one_line(folder, capsys, monkeypatch):
     )
 
 
-def test_out_of_memory_says_what_to_do(folder, capsys, monkeypatch):
-    def exhausted(*arguments, **options):
-        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
-
-    monkeypatch.setattr(js, "stylize", exhausted)
-    assert stylize("--quiet") == 1
-    assert "smaller --size" in capsys.readouterr().err
-
-
 def test_version(capsys):
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"jaxstyle {js.__version__}\n"

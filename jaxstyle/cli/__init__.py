@@ -25,6 +25,7 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
 import jaxstyle as js
 from jaxstyle import interrupts, report
+from jaxstyle.cli.memory import is_exhausted
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.presets import Presets
 from jaxstyle.cli.stylize import Stylize
@@ -218,8 +219,8 @@ def _main(arguments: Sequence[str]) -> int:
         told = str(error).strip().partition("\n")[0]
         if isinstance(error, ResourceError):
             report.print_error(error)
-        elif "RESOURCE_EXHAUSTED" in told or isinstance(error, MemoryError):
-            report.print_error("out of memory; try a smaller --size")
+        elif is_exhausted(error):  # Before the run, by files that are large.
+            report.print_error("out of memory: free some, or choose smaller files")
         else:
             report.print_error(f"{type(error).__name__}: {told} (--debug shows where)")
         return 1

@@ -14,6 +14,7 @@ from jaxstyle import files, pretrained, report, resize, vgg
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import make_private
 from jaxstyle.cli.interruption import Interruption
+from jaxstyle.cli.memory import Demand, watching
 from jaxstyle.cli.saving import save_somewhere
 from jaxstyle.compilation import keep_traces
 from jaxstyle.errors import InputError, unknown
@@ -102,7 +103,7 @@ def finish(
     run: Callable[[Callable[[js.Progress], bool]], js.Result],
     save: Callable[[Path, js.Result], Path],
     output: Path,
-    shape: tuple[int, int],
+    demand: Demand,
     console: Console,
 ) -> int:
     """Paints, saves, prints where the picture is, and returns the exit code.
@@ -111,11 +112,15 @@ def finish(
         run: Paints; hears of the progress by a callback.
         save: Writes the result to a path.
         output: Where it should go.
-        shape: Height and width of the result.
+        demand: How much memory that takes.
         console: For everything else that is told.
+
+    Raises:
+        ResourceError: There is not enough memory, or nowhere to save the picture.
     """
     with Interruption(console) as interruption:
-        result = _paint(run, shape, console, interruption)
+        with watching(demand):
+            result = _paint(run, demand.shape, console, interruption)
         path, trouble = save_somewhere(lambda path: save(path, result), output)
         if trouble:  # Said even if quiet: it is not where it was asked for.
             report.print_error(f"{trouble}; the picture is in {path.resolve()}")

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 import jaxstyle as js
 from jaxstyle import files, report, resize
 from jaxstyle.cli import run
+from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
@@ -92,7 +93,8 @@ class Stylize:
                 overwrite=self.overwrite and path == self.output,
             )
 
-        return run.finish(stylize, save, self.output, shape, console)
+        demand = demand_of(encoder, self.recipe, shape, [resize.shape_of(s) for s in styles])
+        return run.finish(stylize, save, self.output, demand, console)
 
     def _blend(self) -> list[float] | None:
         if not self.styles:

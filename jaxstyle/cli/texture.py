@@ -8,8 +8,9 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
-from jaxstyle import files, report
+from jaxstyle import files, report, resize
 from jaxstyle.cli import run
+from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
@@ -86,4 +87,5 @@ class Texture:
                 overwrite=self.overwrite and path == self.output,
             )
 
-        return run.finish(texture, save, self.output, shape, console)
+        demand = demand_of(encoder, recipe, shape, [resize.shape_of(s) for s in styles])
+        return run.finish(texture, save, self.output, demand, console)

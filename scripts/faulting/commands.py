@@ -3,9 +3,9 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -39,28 +39,36 @@ def make_pictures(folder: Path) -> None:
         Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).save(folder / name)
 
 
+# In the new process, and not between fork and exec, where threads of JAX's are in the way.
+_LIMITED = (
+    "import os, resource, sys; most = int(sys.argv[2]); "
+    "resource.setrlimit(int(sys.argv[1]), (most, most)); os.execv(sys.argv[3], sys.argv[3:])"
+)
+
+
 def start(
-    words: Sequence[str], folder: Path, before: Callable[[], None] | None = None, **options: Any
+    words: Sequence[str],
+    folder: Path,
+    limit: tuple[int, int] | None = None,
+    cache: Path | None = None,
 ) -> "subprocess.Popen[str]":
     """Starts the command in a folder.
 
     Args:
         words: Its arguments.
-        folder: Where it works, and keeps its cache.
-        before: Called in the new process.
-        options: Of ``Popen``.
+        folder: Where it works.
+        limit: A resource, and how much of it there is.
+        cache: Its cache; in the folder if None.
     """
-    environment = os.environ | {"JAXSTYLE_CACHE": str(folder / "cache"), "JAX_PLATFORMS": "cpu"}
+    environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
+    environment["JAXSTYLE_CACHE"] = str(cache or folder / "cache")
     environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+    command = [sys.executable, "-m", "jaxstyle", *words]
+    if limit is not None:
+        command = [sys.executable, "-c", _LIMITED, *map(str, limit), *command]
+    pipe = subprocess.PIPE
     return subprocess.Popen(
-        [sys.executable, "-m", "jaxstyle", *words],
-        cwd=folder,
-        env=environment | options.pop("env", {}),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=before,
-        **options,
+        command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True
     )
 
 

@@ -42,8 +42,7 @@ def kill(count: int, seed: int, folder: Path) -> Tally:
         (folder / "out.png").write_bytes(good)
         empty = number % 5 == 1  # The cache: it is being written, too.
         cache = folder / f"cache {number}" if empty else folder / "cache"
-        options = {"JAXSTYLE_CACHE": str(cache)}
-        process = start(stylize("out.png", "--overwrite"), folder, env=options)
+        process = start(stylize("out.png", "--overwrite"), folder, cache=cache)
         if number % 3:
             time.sleep(rng.uniform(0, took * (3 if empty else 1)))
         else:
@@ -53,21 +52,23 @@ def kill(count: int, seed: int, folder: Path) -> Tally:
         trouble = picture_trouble(folder / "out.png")
         left = litter(folder)
         written += bool(left)
+        for name in left:
+            (folder / name).unlink()
         if empty:
-            told = finish(start(stylize("again.png", "--overwrite"), folder, env=options))
+            told = finish(start(stylize("again.png", "--overwrite"), folder, cache=cache))
             trouble = trouble or trouble_of(told, folder)
             if told.code or (folder / "again.png").read_bytes() != good:
                 trouble = trouble or "with the cache that is left, another picture comes out"
         tally.add(f"{number} of seed {seed}", trouble)
-    for path in folder.rglob(".jaxstyle-*"):
-        yesterday = time.time() - 2 * LEFT_BEHIND_S
-        os.utime(path, (yesterday, yesterday))
+    left_behind, long_ago = folder / ".jaxstyle-0.tmp", time.time() - 2 * LEFT_BEHIND_S
+    left_behind.touch()
+    os.utime(left_behind, (long_ago, long_ago))
     told = finish(start(stylize("out.png", "--overwrite"), folder))
     same = not told.code and (folder / "out.png").read_bytes() == good
     tally.add("the cache afterwards", "" if same else "another picture comes out")
-    left = [path for path in litter(folder) if "/" not in path]
+    left = litter(folder)
     tally.add("what is left, a day later", f"is still there: {left}" if left else "")
-    tally.remark += f", {written} were killed while writing"
+    tally.remark += f", {written} left a file half written"
     return tally
 
 

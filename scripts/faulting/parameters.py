@@ -64,7 +64,8 @@ def _ours(**options: Any) -> bytes:
         return path.read_bytes()
 
 
-def _kernels() -> dict[str, np.ndarray]:
+def kernels() -> dict[str, np.ndarray]:
+    """Returns the parameters of a tiny network under the names of torchvision."""
     rng, kernels = np.random.default_rng(0), {}
     for number, (width, incoming) in {0: (4, 3), 3: (5, 4)}.items():
         kernels[f"features.{number}.weight"] = rng.normal(size=(width, incoming, 3, 3))
@@ -84,7 +85,7 @@ def _torch() -> dict[str, bytes]:
         import torch  # an extra
     except ImportError:
         return {}
-    state = {name: torch.from_numpy(value) for name, value in _kernels().items()}
+    state = {name: torch.from_numpy(value) for name, value in kernels().items()}
     files = {}
     for name, options in (("zip.pth", {}), ("old.pth", {"_use_new_zipfile_serialization": False})):
         file = io.BytesIO()
@@ -99,7 +100,7 @@ def originals() -> dict[str, bytes]:
         "ours.h5": _ours(),
         "half.h5": _ours(dtype="float16"),
         "keras.h5": _hdf5(_keras),
-        "torch.safetensors": safetensors.numpy.save(_kernels()),
+        "torch.safetensors": safetensors.numpy.save(kernels()),
         **_torch(),
     }
 
