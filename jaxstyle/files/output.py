@@ -100,8 +100,8 @@ def save_image(
         The path.
 
     Raises:
-        InputError: As :func:`check_output`; or the image holds NaN or infinite values, or the
-            opacity has another size.
+        InputError: As :func:`check_output`; or the image holds NaN or infinite values, the opacity
+            has another size, or the format cannot hold metadata so long.
         OSError: Writing failed, for instance on a full disk.
 
     Examples:
@@ -120,7 +120,10 @@ def save_image(
         raise InputError(f"{path}: image and alpha differ in size, {sizes} px; resize one of them")
     text = json.dumps({"jaxstyle": dict(metadata)}) if metadata else ""
     with replacing(path) as temporary, open(temporary, "x+b") as file:
-        _WRITERS[path.suffix.lower()](file, pixels, opacity, text)
+        try:
+            _WRITERS[path.suffix.lower()](file, pixels, opacity, text)
+        except ValueError as error:  # The text is too long for the format.
+            raise InputError(f"{path}: {error}; use .png or .tif") from error
         file.flush()
         os.fsync(file.fileno())  # A full disk may show only here.
     return path

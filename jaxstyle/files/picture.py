@@ -24,7 +24,7 @@ Opacity = Float[np.ndarray, "h w"]
 
 # From a sixteenth of opacity on colours count in full; below, many programs store rounding errors.
 _TRUSTED = 16
-_BAND = 128
+_BAND = 32
 
 
 class Picture(NamedTuple):
@@ -86,7 +86,8 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
             )
     if opacity is None or opacity.min() == 1:
         return Picture(_handed_over(colours), None)
-    trust = np.minimum(opacity * _TRUSTED, 1)
+    trust = opacity * _TRUSTED
+    np.minimum(trust, 1, out=trust)
     colours *= trust[..., None]  # In place, as pictures are large.
     _pull_push(colours, trust)
     del trust
