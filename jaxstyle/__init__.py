@@ -1,5 +1,6 @@
 """Neural style transfer in JAX: a photograph, painted in the manner of a painting."""
 
+from jaxstyle import interrupts as _interrupts  # noqa: F401 # isort: skip - first: the others take seconds
 from jaxstyle import compilation
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError

@@ -70,7 +70,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yields a path beside the given one, for a file that takes its place if the block succeeds.
 
     If it fails, what was there before stays, and nothing is left beside it. Links are followed, and
-    a file's permissions kept.
+    a file's permissions kept. What processes that were killed have left there goes, too.
     """
     path = Path(os.path.realpath(path))
     remove_abandoned(path.parent, _KIND)
@@ -83,3 +83,10 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _tidy(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for path in folder.glob(f"{_PREFIX}*{_SUFFIX}"):
+            if time.time() - path.stat().st_mtime > LEFT_BEHIND_S:
+                path.unlink()

@@ -1,4 +1,4 @@
-"""The one exception that means: what was handed in cannot be used."""
+"""Exceptions told in one line: what was handed in cannot be used, or what it takes is not there."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -16,6 +16,13 @@ class InputError(ValueError):
         >>> raise InputError("photo.jpg: is empty; choose another file")
         Traceback (most recent call last):
         jaxstyle.errors.InputError: photo.jpg: is empty; choose another file
+    """
+
+
+class ResourceError(RuntimeError):
+    """What a run takes is not there, memory or room on a disk; told in one line.
+
+    The command turns it into that line and exit code 1.
     """
 
 

@@ -1,7 +1,6 @@
 """The command, end to end: what it writes, what it says, every bad input it must survive."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +15,6 @@ import command
 import jaxstyle as js
 from command import QUICK, check_refused, stylize
 from jaxstyle import cli, files, pretrained
-from jaxstyle.cli import report
 
 folder = command.folder
 
@@ -102,32 +100,6 @@ def test_alpha_is_put_back(folder, pictures):
 def test_other_formats(folder, out):
     assert stylize(out=out) == 0
     assert js.load_image(out).shape == (33, 40, 3)
-
-
-def test_first_ctrl_c_saves_what_there_is(folder, monkeypatch, capsys):
-    plain = report.RunBar.update
-
-    def interrupted(self, progress):
-        plain(self, progress)
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(report.RunBar, "update", interrupted)
-    before = signal.getsignal(signal.SIGINT)
-    assert stylize("--iterations", "1000") == 130
-    provenance = files.read_provenance("out.png")
-    assert provenance["status"] == "stopped"
-    assert provenance["evaluations"] < 100
-    assert signal.getsignal(signal.SIGINT) is before
-
-
-def test_second_ctrl_c_gives_up(folder, monkeypatch):
-    def twice(self, progress):
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(report.RunBar, "update", twice)
-    assert stylize("--iterations", "1000") == 130
-    assert not (folder / "out.png").exists()
 
 
 def test_overflow_is_told_and_the_picture_saved(folder, capsys):
@@ -295,15 +267,6 @@ def test_a_fault_of_ours_is_one_line(folder, capsys, monkeypatch):
         capsys.readouterr().err
         == "jaxstyle: RuntimeError: a wheel came off (--debug shows where)\n"
     )
-
-
-def test_out_of_memory_says_what_to_do(folder, capsys, monkeypatch):
-    def exhausted(*arguments, **options):
-        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
-
-    monkeypatch.setattr(js, "paint", exhausted)
-    assert stylize("--quiet") == 1
-    assert "smaller --size" in capsys.readouterr().err
 
 
 def test_version(capsys):

@@ -1,8 +1,8 @@
 """The command. Thin: it reads options, calls the library and tells what happened.
 
 Options are generated from dataclasses, a module a subcommand, whose defaults are the library's own.
-Results go to stdout, everything else to stderr. Exit codes: 0 done, 1 a fault of ours, 2 bad input,
-130 Ctrl-C.
+Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 a fault that is none of the
+input's; 2 bad input; 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM.
 """
 
 import codecs
@@ -14,6 +14,7 @@ import os
 import re
 import sys
 import tomllib
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,17 +24,21 @@ import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
 import jaxstyle as js
+from jaxstyle import interrupts
+from jaxstyle.cli import report
+from jaxstyle.cli.memory import is_exhausted
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.presets import Presets
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.weights import Weights
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
 
 _Command: TypeAlias = Stylize | Texture | Presets | Weights
 _FILE_SETTING = "preset"
+_LARGEST_SETTINGS = 1 << 20
 
 
 def _named(arguments: Sequence[str], option: str) -> str | None:
@@ -56,12 +61,7 @@ def _base(arguments: Sequence[str], otherwise: str) -> tuple[str, Recipe]:
     """
     name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
     if config is not None:
-        try:
-            table = tomllib.loads(_decode(Path(config).read_bytes()))
-        except OSError as error:
-            raise InputError(f"{config}: {error.strerror}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise InputError(f"{config}: no TOML: {error}") from None
+        table = _read_settings(Path(config))
     # An option counts before the file.
     in_file = str(table.pop(_FILE_SETTING, otherwise))
     name = name or in_file
@@ -69,6 +69,28 @@ def _base(arguments: Sequence[str], otherwise: str) -> tuple[str, Recipe]:
         return name, preset(name).updated(table)
     except InputError as error:
         raise InputError(f"{config}: {error}") if config else error from None
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """Reads a TOML file.
+
+    Raises:
+        InputError: It cannot be read, or is none.
+    """
+    try:
+        if path.exists() and not path.is_file():  # A pipe would keep us waiting for ever.
+            raise InputError(f"{path}: is no ordinary file; save the settings in one")
+        if path.stat().st_size > _LARGEST_SETTINGS:
+            raise InputError(f"{path}: is too large to be settings; name a TOML file")
+        return tomllib.loads(_decode(path.read_bytes()))
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except RecursionError:
+        raise InputError(f"{path}: no settings: too deeply nested") from None
+    except ValueError as error:  # Also of numbers with thousands of digits.
+        raise InputError(f"{path}: no TOML: {error}") from None
 
 
 def _decode(text: bytes) -> str:
@@ -146,6 +168,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; those of the process if None.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if interrupts.IN_COMMAND and "--debug" not in arguments:
+        _quieten_libraries()
+    if list(arguments[:1]) != ["weights"]:  # Only they have files to tidy up at any time.
+        return _main(arguments)
+    interrupts.raise_error()
+    try:
+        return _main(arguments)
+    finally:
+        interrupts.end_at_once()
+
+
+def _quieten_libraries() -> None:
+    """Drops warnings, which whoever runs the command can do nothing about."""
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    shown = sys.unraisablehook
+
+    def show(unraisable: Any) -> None:
+        # Raised where Python cannot hand it on, such as between two collections of garbage.
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            shown(unraisable)
+
+    sys.unraisablehook = show
+
+
+def _main(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # What the terminal lacks is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
@@ -164,14 +212,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         if isinstance(error, InputError):
             told = str(error) if list(arguments[:1]) == ["weights"] else _with_option(str(error))
-            print(f"jaxstyle: {told}", file=sys.stderr)
+            report.print_error(told)
+            return 2
+        if isinstance(error, OSError) and error.filename and error.strerror:
+            report.print_error(f"{error.filename}: {error.strerror}")
             return 2
         told = str(error).strip().partition("\n")[0]
-        if "RESOURCE_EXHAUSTED" in told or isinstance(error, MemoryError):
-            print("jaxstyle: out of memory; try a smaller --size", file=sys.stderr)
+        if isinstance(error, ResourceError):
+            report.print_error(error)
+        elif is_exhausted(error):  # Before the run, by files that are large.
+            report.print_error("out of memory: free some, or choose smaller files")
         else:
-            kind = type(error).__name__
-            print(f"jaxstyle: {kind}: {told} (--debug shows where)", file=sys.stderr)
+            report.print_error(f"{type(error).__name__}: {told} (--debug shows where)")
         return 1
 
 

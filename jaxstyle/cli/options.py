@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeAlias
 from tyro.conf import FlagCreatePairsOff, UseAppendAction, arg
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from jaxstyle.cli.report import plain
 from jaxstyle.ops.resize import Size, parse_size, size_text
 from jaxstyle.recipes.recipe import LayerWeights
 
@@ -58,6 +59,20 @@ def _size(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         instance_from_str=lambda words: parse_size(words[0]),
         is_instance=lambda value: isinstance(value, int | tuple | str),
         str_from_instance=lambda size: [size_text(size)],
+    )
+
+
+@registry.primitive_rule
+def _text(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
+    if info.type is not str:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs=1,
+        metavar="STR",
+        instance_from_str=lambda words: words[0],
+        is_instance=lambda value: isinstance(value, str),
+        # What the help shows may come from a file.
+        str_from_instance=lambda value: [plain(value)],
     )
 
 

@@ -1,8 +1,9 @@
-"""What a person sees while a command works: progress bars on stderr, and Ctrl-C taken politely."""
+"""What a person sees while a command works: messages and progress bars on stderr, tables."""
 
-import signal
+import sys
 from collections.abc import Sequence
-from types import FrameType, TracebackType
+from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from rich.console import Console
@@ -22,10 +23,40 @@ from rich.text import Text
 
 from jaxstyle.run.stylize import Progress as RunProgress
 
+_LONGEST = 1000
+
 
 def console(*, quiet: bool = False) -> Console:
     """Returns the console for everything but results: stderr, so that stdout can be piped."""
-    return Console(stderr=True, quiet=quiet, highlight=False, soft_wrap=True)
+    return Console(
+        stderr=True, quiet=quiet, highlight=False, soft_wrap=True, markup=False, emoji=False
+    )
+
+
+def plain(text: object) -> str:
+    r"""Returns text of others, names of files and what stands in them, as one printable line.
+
+    What a terminal would obey is escaped, and of very long text the middle left out.
+
+    Examples:
+        >>> plain("a\x1b[2Jb\n")
+        'a\\x1b[2Jb\\n'
+    """
+    line = str(text)
+    if len(line) > _LONGEST:
+        line = f"{line[: _LONGEST * 3 // 4]} … {line[-_LONGEST // 4 :]}"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def print_error(message: object) -> None:
+    """Prints the one line that says what went wrong."""
+    print(f"jaxstyle: {plain(message)}", file=sys.stderr)
+
+
+def print_path(path: Path) -> None:
+    """Prints where a result is: to a program the very path, to a person what can be printed."""
+    terminal = sys.stdout is not None and sys.stdout.isatty()
+    print(plain(path) if terminal else path, flush=True)
 
 
 class _RateColumn(ProgressColumn):
@@ -37,16 +68,9 @@ class _RateColumn(ProgressColumn):
 
 
 class RunBar:
-    """The bar of a run: iteration, loss terms, rate, time left. While it is shown, the first Ctrl-C
-    asks the run to stop at the next chunk, and the second one ends the program.
-
-    Attributes:
-        interrupted: Whether Ctrl-C has been pressed.
-    """
+    """The bar of a run: iteration, loss terms, rate, time left."""
 
     def __init__(self, console: Console) -> None:
-        self.interrupted = False
-        self._console = console
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -63,7 +87,6 @@ class RunBar:
         self._last: tuple[Any, int, float] | None = None
 
     def __enter__(self) -> "RunBar":
-        self._previous = signal.signal(signal.SIGINT, self._interrupt)
         self._bar.start()
         return self
 
@@ -74,13 +97,6 @@ class RunBar:
         trace: TracebackType | None,
     ) -> None:
         self._bar.stop()
-        signal.signal(signal.SIGINT, self._previous)
-
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        if self.interrupted:
-            raise KeyboardInterrupt
-        self.interrupted = True
-        self._console.print("stopping: what there is will be saved (Ctrl-C again to give up)")
 
     def update(self, progress: RunProgress) -> None:
         """Shows where the run is."""
@@ -121,9 +137,10 @@ class DownloadBar:
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> None:
     """Prints a table on stdout; no cell is cut, whatever the width of the terminal."""
     table = Table(*header, box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(str(cell) for cell in row))
-    columns = zip(header, *rows, strict=True)
-    needed = sum(max(len(str(cell)) for cell in column) + 2 for column in columns)
+    cells = [[Text(plain(cell)) for cell in row] for row in rows]
+    for row in cells:
+        table.add_row(*row)
+    columns = zip(map(Text, header), *cells, strict=True)
+    needed = sum(max(cell.cell_len for cell in column) + 2 for column in columns)
     width = max(Console().width, needed)
     Console(width=width, highlight=False).print(table)

@@ -13,6 +13,9 @@ from jaxstyle import compilation, files, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import make_private
 from jaxstyle.cli import report
+from jaxstyle.cli.interruption import Interruption
+from jaxstyle.cli.memory import Demand, watching
+from jaxstyle.cli.saving import save_somewhere
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
@@ -36,7 +39,7 @@ def keep_programs(cache: Path | None) -> None:
         return  # A run without a cache takes longer, and that is all.
     if not private:
         others = "others than you may write there"
-        report.console().print(f"{traced.parent}: {others}; no programs are kept", markup=False)
+        report.console().print(report.plain(f"{traced.parent}: {others}; no programs are kept"))
         return
     compilation.keep_traces(traced)
     compilation.keep_programs(compiled)
@@ -72,22 +75,54 @@ def load_init(recipe: Recipe) -> Image | None:
 def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGGEncoder:
     """Loads the recipe's encoder and says which one it is."""
     encoder = encoder_of(recipe, cache)
-    console.print(f"encoder {recipe.encoder}")
+    console.print(report.plain(f"encoder {recipe.encoder}"))
     return encoder
 
 
-def watch(
+def finish(
+    run: Callable[[Callable[[js.Progress], bool]], js.Result],
+    save: Callable[[Path, js.Result], Path],
+    output: Path,
+    demand: Demand,
+    console: Console,
+) -> int:
+    """Paints, saves, prints where the picture is, and returns the exit code.
+
+    Args:
+        run: Paints; hears of the progress by a callback.
+        save: Writes the result to a path.
+        output: Where it should go.
+        demand: How much memory that takes.
+        console: For everything else that is told.
+
+    Raises:
+        ResourceError: There is not enough memory, or nowhere to save the picture.
+    """
+    with Interruption(console) as interruption:
+        with watching(demand):
+            result = _paint(run, demand.shape, console, interruption)
+        path, trouble = save_somewhere(lambda path: save(path, result), output)
+        if trouble:  # Said even if quiet: it is not where it was asked for.
+            report.print_error(f"{trouble}; the picture is in {path.resolve()}")
+        report.print_path(path)
+    # The photograph as it was is not what was asked for either.
+    unpainted = result.status == "non-finite" and not len(result.terms.style)
+    return 1 if trouble or unpainted else interruption.exit_code
+
+
+def _paint(
     run: Callable[[Callable[[js.Progress], bool]], js.Result],
     shape: tuple[int, int],
     console: Console,
+    interruption: Interruption,
 ) -> js.Result:
-    """Runs under a progress bar; Ctrl-C ends it early, and an overflow is told."""
+    """Runs under a progress bar; a signal ends it early, and an overflow is told."""
     console.print(f"device {jax.devices()[0].device_kind}, size {shape[1]}×{shape[0]}")
     with report.RunBar(console) as bar:
 
         def show(progress: js.Progress) -> bool:
             bar.update(progress)
-            return bar.interrupted
+            return interruption.number is not None
 
         result = run(show)
     steps = len(result.terms.style)
@@ -122,11 +157,3 @@ def provenance(
         "evaluations": result.evaluations,
         "status": result.status,
     }
-
-
-def exit_code(result: js.Result) -> int:
-    """Returns the exit code that tells how a run ended."""
-    if result.status == "stopped":
-        return 130
-    # The photograph as it was is not what was asked for.
-    return int(result.status == "non-finite" and not len(result.terms.style))

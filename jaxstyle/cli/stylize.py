@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 import jaxstyle as js
 from jaxstyle import files
 from jaxstyle.cli import report, run
+from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
@@ -61,9 +62,10 @@ class Stylize:
             run.keep_programs(self.cache)
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
+        files.check_output(self.output, overwrite=self.overwrite, shape=shape)
         styles = [files.load_image(path) for path in self.styles]
-        for style in styles:  # Refused before there is an encoder to wait for.
-            self.recipe.style_shape_of(resize.shape_of(style), shape)
+        # Refused before there is an encoder to wait for.
+        seen = [self.recipe.style_shape_of(resize.shape_of(style), shape) for style in styles]
         masks = self._load_masks()
         init = run.load_init(self.recipe)
         console = report.console(quiet=self.quiet)
@@ -82,18 +84,19 @@ class Stylize:
                 callback=callback,
             )
 
-        result = run.watch(paint, shape, console)
-        alpha = content.alpha
-        path = files.save_image(
-            self.output,
-            result.image,
-            alpha=None if alpha is None else resize.resize(alpha[..., None], shape)[..., 0],
-            metadata=run.portable(self.recipe).to_table(),
-            provenance=run.provenance(encoder, result, self._sources()),
-            overwrite=self.overwrite,
-        )
-        print(path)
-        return run.exit_code(result)
+        def save(path: Path, result: js.Result) -> Path:
+            alpha = content.alpha
+            return files.save_image(
+                path,
+                result.image,
+                alpha=None if alpha is None else resize.resize(alpha[..., None], shape)[..., 0],
+                metadata=run.portable(self.recipe).to_table(),
+                provenance=run.provenance(encoder, result, self._sources()),
+                overwrite=self.overwrite and path == self.output,
+            )
+
+        demand = demand_of(encoder, self.recipe, shape, seen)
+        return run.finish(paint, save, self.output, demand, console)
 
     def _blend(self) -> list[float] | None:
         if not self.styles:
@@ -119,7 +122,7 @@ class Stylize:
             self.content_mask, self.style_mask, content=self.content, styles=self.styles
         )
         for line in masks.remarks:  # Said even if quiet: not all that was painted counts.
-            report.console().print(line, markup=False)
+            report.console().print(report.plain(line))
         return masks
 
     def _sources(self) -> dict[str, object]:

@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 import jaxstyle as js
 from jaxstyle import files
 from jaxstyle.cli import report, run
+from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
@@ -56,6 +57,7 @@ class Texture:
             run.keep_programs(self.cache)
         recipe = self._recipe()
         shape = texture_shape(recipe)
+        files.check_output(self.output, overwrite=self.overwrite, shape=shape)
         styles = [files.load_image(path) for path in self.styles]
         init = run.load_init(recipe)
         console = report.console(quiet=self.quiet)
@@ -64,17 +66,18 @@ class Texture:
         def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
             return js.paint(recipe, None, styles, encoder=encoder, init=init, callback=callback)
 
-        result = run.watch(paint, shape, console)
-        sources = {"styles": [path.name for path in self.styles], "preset": self.preset}
-        path = files.save_image(
-            self.output,
-            result.image,
-            metadata=run.portable(recipe).to_table(),
-            provenance=run.provenance(encoder, result, sources),
-            overwrite=self.overwrite,
-        )
-        print(path)
-        return run.exit_code(result)
+        def save(path: Path, result: js.Result) -> Path:
+            sources = {"styles": [style.name for style in self.styles], "preset": self.preset}
+            return files.save_image(
+                path,
+                result.image,
+                metadata=run.portable(recipe).to_table(),
+                provenance=run.provenance(encoder, result, sources),
+                overwrite=self.overwrite and path == self.output,
+            )
+
+        demand = demand_of(encoder, recipe, shape, [resize.shape_of(s) for s in styles])
+        return run.finish(paint, save, self.output, demand, console)
 
     def _recipe(self) -> Recipe:
         """Returns the recipe as a texture takes it: without a photograph to keep or start from."""

@@ -52,7 +52,9 @@ class Download:
         if not self.names:
             raise InputError("weights download: which one? Name vgg19, for example")
         for name in self.names:
-            print(pretrained.download(name, cache=self.cache, progress=_bar(self.quiet)))
+            report.print_path(
+                pretrained.download(name, cache=self.cache, progress=_bar(self.quiet))
+            )
         return 0
 
 
@@ -81,8 +83,8 @@ class Convert:
             overwrite=self.overwrite,
         )
         told = "if the parameters were trained with another, name it with --preprocessing"
-        report.console().print(f"preprocessing {encoder.preprocessing.name}; {told}", markup=False)
-        print(self.target)
+        report.console().print(f"preprocessing {encoder.preprocessing.name}; {told}")
+        report.print_path(self.target)
         return 0
 
 
@@ -102,16 +104,17 @@ class Verify:
         found = pretrained.verify(self.file, self.cache)
         if self.against:
             _compare(found, self.against)
-        print(f"{found.path}: good")
+        print(report.plain(f"{found.path}: good"))
         if self.against:
-            print(f"  every parameter is that of the original, {self.against}, as {found.dtype}")
+            same = f"every parameter is that of the original, {self.against}, as {found.dtype}"
+            print(report.plain(f"  {same}"))
         for name, shape in found.layers.items():
             print(f"  {name}  {'×'.join(map(str, shape))}")
         facts = {"preprocessing": found.preprocessing, "pooling": found.pooling}
         facts |= {"type": found.dtype}
         facts |= {"sha256 of the file": found.sha256, "sha256 of the parameters": found.fingerprint}
         for name, value in (facts | found.attributes).items():
-            print(f"  {name}: {value}")
+            print(report.plain(f"  {name}: {value}"))
         return 0
 
 

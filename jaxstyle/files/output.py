@@ -16,6 +16,7 @@ from jaxtyping import Array, Float
 from PIL import ExifTags, PngImagePlugin
 from PIL import Image as PillowImage
 
+from jaxstyle import resize
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import replacing
 from jaxstyle.errors import InputError
@@ -25,19 +26,23 @@ from jaxstyle.files.profiles import srgb_profile
 
 _METADATA, _PROVENANCE = "jaxstyle", "provenance"
 _TEXT_CHUNK = "Description"
-_JPEG_LARGEST = 65_500
+_LONGEST = {".jpeg": 65_500, ".jpg": 65_500, ".webp": 16_383}
 
 
-def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
+def check_output(
+    path: str | os.PathLike[str], *, overwrite: bool, shape: tuple[int, int] | None = None
+) -> None:
     """Refuses a path that an image could not be saved to; meant for before the work begins.
 
     Args:
         path: Where the image is to go.
         overwrite: Whether a file may be there already.
+        shape: Height and width of the image, if they are known.
 
     Raises:
         InputError: The suffix is none of ``SUFFIXES``, the folder is missing or cannot be written
-            to, the path is a folder, or the file exists and must not be overwritten.
+            to, the path is a folder, the file exists and must not be overwritten, or its format
+            cannot hold an image so large.
 
     Examples:
         >>> check_output("result.gif", overwrite=False)
@@ -50,6 +55,11 @@ def check_output(path: str | os.PathLike[str], *, overwrite: bool) -> None:
         _check_output(path, Path(os.path.realpath(path)).parent, overwrite)
     except OSError as error:  # A name that is too long, a folder that cannot be looked into.
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+    longest = _LONGEST.get(path.suffix.lower())
+    if shape is not None and longest is not None and max(shape) > longest:
+        raise InputError(
+            f"{path}: such files hold at most {longest} px on each side; use .png or .tif"
+        )
 
 
 def _check_output(path: Path, folder: Path, overwrite: bool) -> None:
@@ -94,7 +104,7 @@ def save_image(
 
     Raises:
         InputError: As :func:`check_output`; or the image holds NaN or infinite values, the opacity
-            has another size, or the format cannot hold an image so large.
+            has another size, or the format cannot hold metadata so long.
         OSError: Writing failed, for instance on a full disk.
 
     Examples:
@@ -105,7 +115,7 @@ def save_image(
         {'seed': 7}
     """
     path = Path(path)
-    check_output(path, overwrite=overwrite)
+    check_output(path, overwrite=overwrite, shape=resize.shape_of(image))
     pixels = _checked(path, "image", image)
     opacity = None if alpha is None else _checked(path, "alpha", alpha)
     if opacity is not None and opacity.shape != pixels.shape[:2]:
@@ -116,7 +126,7 @@ def save_image(
     with replacing(path) as temporary, open(temporary, "x+b") as file:
         try:
             _WRITERS[path.suffix.lower()](file, pixels, opacity, text)
-        except ValueError as error:  # A format's limits are exceeded.
+        except ValueError as error:  # The text is too long for the format.
             raise InputError(f"{path}: {error}; use .png or .tif") from error
         file.flush()
         os.fsync(file.fileno())  # A full disk may show only here.
@@ -189,8 +199,6 @@ def _write_png(file: BinaryIO, pixels: np.ndarray, opacity: Any, text: str) -> N
 
 
 def _write_jpeg(file: BinaryIO, pixels: np.ndarray, opacity: Any, text: str) -> None:
-    if max(pixels.shape) > _JPEG_LARGEST:
-        raise ValueError(f"JPEG holds at most {_JPEG_LARGEST} px on each side")
     if opacity is not None:
         pixels = 1 - opacity[..., None] * (1 - pixels)
     image = PillowImage.fromarray(_quantised(pixels, None, np.uint8))

@@ -24,7 +24,7 @@ Opacity = Float[np.ndarray, "h w"]
 
 # From a sixteenth of opacity on colours count in full; below, many programs store rounding errors.
 _TRUSTED = 16
-_BAND = 128
+_BAND = 32
 
 
 class Picture(NamedTuple):
@@ -86,7 +86,8 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
             )
     if opacity is None or opacity.min() == 1:
         return Picture(_handed_over(colours), None)
-    trust = np.minimum(opacity * _TRUSTED, 1)
+    trust = opacity * _TRUSTED
+    np.minimum(trust, 1, out=trust)
     colours *= trust[..., None]  # In place, as pictures are large.
     _pull_push(colours, trust)
     del trust
@@ -129,7 +130,7 @@ def load_image(path: str | os.PathLike[str], size: int | None = None) -> Image:
 def reading(path: Path) -> Iterator[BinaryIO]:
     """Opens an image file; whatever goes wrong with it becomes an :class:`InputError` of one line.
 
-    What Pillow warns of and tifffile logs is silenced: the user can do nothing about it.
+    What Pillow and tifffile warn of or log is silenced: the user can do nothing about it.
     """
     try:
         if path.is_dir():
@@ -141,7 +142,7 @@ def reading(path: Path) -> Iterator[BinaryIO]:
         raise InputError(f"{path}: no such file; check the name") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
-    with file, _silence(logging.getLogger("tifffile")), warnings.catch_warnings():
+    with file, _silence(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if not os.fstat(file.fileno()).st_size:
             raise InputError(f"{path}: is empty; choose another file")
@@ -165,15 +166,21 @@ def reading(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextlib.contextmanager
-def _silence(logger: logging.Logger) -> Iterator[None]:
+def _silence() -> Iterator[None]:
+    """Drops what Pillow and tifffile log; a filter of a logger sees nothing of those below it."""
+
     def drop(_: logging.LogRecord) -> bool:
         return False
 
-    logger.addFilter(drop)
+    names = [name for name in logging.root.manager.loggerDict if name.startswith("PIL.")]
+    loggers = [logging.getLogger(name) for name in ("tifffile", *names)]
+    for logger in loggers:
+        logger.addFilter(drop)
     try:
         yield
     finally:
-        logger.removeFilter(drop)
+        for logger in loggers:
+            logger.removeFilter(drop)
 
 
 def _pull_push(colours: np.ndarray, weight: Opacity) -> None:

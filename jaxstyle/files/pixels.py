@@ -20,6 +20,7 @@ from jaxstyle.files.samples import (
     Colours,
     Decoded,
     Opacity,
+    aligned,
     check_size,
     quiet_library,
     split,
@@ -33,6 +34,7 @@ FORMATS = (
     *("QOI", "SGI", "TGA", "TIFF", "WEBP"),
 )
 
+_BAND_PIXELS = 1 << 18
 _LOSSY = {"AVIF", "HEIF", "JPEG", "JPEG2000", "WEBP"}
 
 
@@ -163,14 +165,34 @@ def _decode_pillow(file: BinaryIO, managed: bool, image: ImageFile.ImageFile) ->
         opacity = _keyed_opacity(image, samples)
         colours, opacity = split(unit_range(samples, 12 if ";12" in raw else None), opacity)
     else:
-        rgb, opacity = _eight_bits(image)
-        colours = unit_range(np.asarray(rgb))
+        colours, opacity = _in_bands(image)
         if image.mode in ("CMYK", "LAB"):
             profile = None
     return to_srgb(colours, profile), opacity
 
 
-def _eight_bits(image: Image.Image) -> tuple[Image.Image, Opacity]:
+def _in_bands(image: Image.Image) -> tuple[Colours, Opacity]:
+    """Decodes 8 bits by rows: of whole pictures Pillow and NumPy make copy after copy."""
+    width, height = image.size
+    image.load()
+    # Laid out so that what is upright needs no other copy either.
+    orientation = _orientation(image)
+    back = turning({6: 8, 8: 6}.get(orientation, orientation))
+    upright = (width, height) if orientation in (5, 6, 7, 8) else (height, width)
+    colours, opacity = back(aligned((*upright, 3))), None
+    rows = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        band = np.s_[top : top + rows]
+        part = image.crop((0, top, width, min(top + rows, height)))
+        rgb, alpha = _eight_bits(part)
+        np.divide(np.asarray(rgb), 255, dtype=np.float32, out=colours[band])
+        if alpha is not None:
+            opacity = back(aligned(upright)) if opacity is None else opacity
+            np.divide(np.asarray(alpha), 255, dtype=np.float32, out=opacity[band])
+    return colours, opacity
+
+
+def _eight_bits(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
     """Returns an RGB image, in the file's profile or, from inks and Lab, in sRGB; and opacity."""
     if image.mode == "CMYK":
         profile = image.info.get("icc_profile")
@@ -182,7 +204,7 @@ def _eight_bits(image: Image.Image) -> tuple[Image.Image, Opacity]:
         image = image.convert("LA")
     if image.mode in ("LA", "PA", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
-        return image.convert("RGB"), unit_range(np.asarray(image.getchannel("A")))
+        return image.convert("RGB"), image.getchannel("A")
     return image.convert("RGB"), None
 
 

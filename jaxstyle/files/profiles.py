@@ -29,7 +29,7 @@ SRGB_CHROMATICITIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
 _MOST_TAGS = 100  # littlecms reads no more.
 _TABLES = {b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B2"}
 _PARAMETERS = {0: "g", 1: "gab", 2: "gabc", 3: "gabcd", 4: "gabcdef"}
-_BAND = 256
+_BAND_PIXELS = 1 << 16
 
 
 class Shaper(NamedTuple):
@@ -87,7 +87,8 @@ def to_srgb(colours: Colours, profile: bytes | Shaper | None) -> Colours:
     """Turns RGB values that a profile describes into sRGB (relative colorimetric intent).
 
     Args:
-        colours: In [0, 1]; grey images with their value in all three channels.
+        colours: In [0, 1], which may be overwritten; grey images with their value in all three
+            channels.
         profile: An ICC profile, or what one comes to, or None for sRGB.
 
     Returns:
@@ -117,10 +118,10 @@ def _shape(colours: Colours, shaper: Shaper) -> Colours:
     probe = np.stack(np.meshgrid(*[np.linspace(0, 1, 17)] * 3), -1).reshape(1, -1, 3)
     if np.abs(shaper(probe) - probe).max() < 1 / 255:
         return colours
-    converted = np.empty_like(colours)
-    for top in range(0, len(colours), _BAND):  # In bands: the temporaries are float64.
-        converted[top : top + _BAND] = shaper(colours[top : top + _BAND])
-    return converted
+    rows = max(1, _BAND_PIXELS // colours.shape[1])
+    for top in range(0, len(colours), rows):  # In bands: the temporaries are float64.
+        colours[top : top + rows] = shaper(colours[top : top + rows])
+    return colours
 
 
 def through_littlecms(image: Image.Image, profile: bytes) -> Image.Image | None:

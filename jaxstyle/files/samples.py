@@ -40,23 +40,28 @@ def unit_range(samples: np.ndarray, bits: int | None = None) -> np.ndarray:
     Args:
         samples: Of any shape.
         bits: How many bits unsigned samples have; all of their type if None.
+
+    Returns:
+        Another array, unless the samples are float32, which are clipped in place.
     """
     if samples.dtype.kind == "u":
         largest = (1 << (bits or 8 * samples.itemsize)) - 1
-        return np.divide(samples, largest, dtype=np.float32, out=_aligned(samples.shape))
+        return np.divide(samples, largest, dtype=np.float32, out=aligned(samples.shape))
     if samples.dtype.kind != "f":
         raise InputError("holds signed integers; save it with 8 or 16 bits per channel")
-    if not np.isfinite(samples).all():
+    low, high = samples.min(), samples.max()  # NaN is both.
+    if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError("holds NaN or infinite values; save it again without them")
-    low, high = samples.min(), samples.max()
     if low < -0.1 or high > 1.1:  # What resampling overshoots is clipped; another scale is not.
         raise InputError(
             f"holds values from {low:.4g} to {high:.4g}; floating-point images must lie in [0, 1]"
         )
-    return np.clip(samples, 0, 1).astype(np.float32)
+    in_place = samples.dtype == np.float32 and samples.flags.writeable
+    values = samples if in_place else samples.astype(np.float32)
+    return np.clip(values, 0, 1, out=values)
 
 
-def _aligned(shape: tuple[int, ...]) -> np.ndarray:
+def aligned(shape: tuple[int, ...]) -> np.ndarray:
     """Returns an array whose memory XLA takes over as it is, because it begins where it may."""
     size = 4 * math.prod(shape)
     memory = np.empty(size + _ALIGNMENT, np.uint8)

@@ -4,6 +4,7 @@ What tifffile alone cannot decompress Pillow's libtiff can, and imagecodecs all 
 """
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
@@ -12,7 +13,15 @@ import numpy as np
 from jaxstyle.errors import InputError
 from jaxstyle.files.known import raw_photograph
 from jaxstyle.files.profiles import to_srgb
-from jaxstyle.files.samples import MAX_PIXELS, Decoded, check_size, split, turning, unit_range
+from jaxstyle.files.samples import (
+    MAX_PIXELS,
+    Decoded,
+    aligned,
+    check_size,
+    split,
+    turning,
+    unit_range,
+)
 
 ORDERS = (b"II", b"MM")
 WHITE_IS_ZERO, RGB = 0, 2
@@ -116,7 +125,9 @@ def decode_page(page: Any, *, managed: bool) -> Decoded:
 
 def _samples(page: Any) -> np.ndarray:
     try:
-        samples = page.asarray()
+        # As JAX takes it over without a copy.
+        plain = page.dtype == np.float32 and math.prod(page.shape) > 0
+        samples = page.asarray(out=aligned(page.shape) if plain else None)
     except ImportError as error:
         raise NeedsCodec from error
     except (ValueError, NotImplementedError) as error:

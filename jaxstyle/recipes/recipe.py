@@ -34,6 +34,9 @@ _OBJECTIVE, _LOSS_WEIGHTS = Objective(), LossWeights()
 _NORMALISATION = cast(Normalisation, Objective.normalisation)
 _TV = cast(Variation, Objective.tv)
 _SEEDS = 2**32
+# Beyond any use: what is larger would fill the memory, or time, before it is noticed.
+_MOST = {"history": 1000, "style_scale": 64, "scales": 64, "iterations": 10**9}
+_MOST |= dict.fromkeys(("coarse_iterations", "first_iterations", "decay_steps"), 10**9)
 
 
 def _weighted(layers: tuple[str, ...], weights: Mapping[str, Any]) -> LayerWeights:
@@ -133,6 +136,9 @@ class Recipe:
                 _check_weight(f"{name} {layer}", weight)
         if not 0 < self.style_scale < math.inf:
             raise InputError(f"style_scale {self.style_scale}: no size; give a number above 0")
+        for name, most in _MOST.items():
+            if (getattr(self, name) or 0) > most:
+                raise InputError(f"{name} {getattr(self, name)}: too large; give at most {most}")
         for size in resize.sides(self.size):
             if size < resize.MIN_SIDE:
                 raise InputError(f"size {size}: too small; give at least {resize.MIN_SIDE}")
@@ -174,9 +180,11 @@ class Recipe:
         else:
             side = resize.measure(result, self.side)
             shape = resize.fit(style, round(side * self.style_scale), self.side)
-        if min(shape) < resize.MIN_SIDE:
-            least, scale = resize.MIN_SIDE, self.style_scale
+        scale, least, most = self.style_scale, resize.MIN_SIDE, resize.MAX_SIDE
+        if min(shape) < least:
             raise InputError(f"style_scale {scale}: the painting's side would be under {least} px")
+        if max(shape) > most:
+            raise InputError(f"style_scale {scale}: the painting's side would be over {most} px")
         return shape
 
     def make_objective(self) -> Objective:
@@ -270,7 +278,10 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
     if kind == Size:
         return parse_size(str(value))
     if kind is float and number:
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise InputError(f"{name}: a number of too many digits; give a smaller one") from None
     if kind == LayerWeights and isinstance(value, dict):
         return {layer: _typed(name, weight, float) for layer, weight in value.items()}
     options = [option for option in get_args(kind) if option is not type(None)] or [kind]

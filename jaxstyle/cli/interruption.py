@@ -1,0 +1,68 @@
+"""Signals that would end a run, taken as the wish to stop it and to keep the picture so far."""
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+from rich.console import Console
+
+# Windows has no SIGHUP.
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]
+
+
+class Interruption:
+    """While its block runs, Ctrl-C, SIGTERM and SIGHUP only ask for a stop.
+
+    Ctrl-C once more ends the program. The others never do, however often they come: batch systems
+    and closing terminals send several in a row, and have SIGKILL besides.
+
+    Attributes:
+        number: Of the first signal that came; None before.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.number: int | None = None
+        self._console = console
+        self._previous: dict[int, Any] = {}
+        self._terminals = [fd for fd in (1, 2) if os.isatty(fd)]
+
+    def __enter__(self) -> "Interruption":
+        if threading.current_thread() is threading.main_thread():
+            for number in _SIGNALS:
+                if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                    self._previous[number] = signal.signal(number, self._take)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, previous in self._previous.items():
+            signal.signal(number, previous)
+
+    @property
+    def exit_code(self) -> int:
+        """What a program that the signal ended exits with, by the shell's custom; else 0."""
+        return 0 if self.number is None else 128 + self.number
+
+    def _take(self, number: int, frame: FrameType | None) -> None:
+        if self.number is not None:
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt
+            return
+        self.number = number
+        self._leave_closed_terminals()
+        again = " (Ctrl-C again to give up)" if number == signal.SIGINT else ""
+        self._console.print(f"stopping: what there is will be saved{again}")
+
+    def _leave_closed_terminals(self) -> None:
+        """Writes to nowhere instead: what is printed to a closed terminal raises an error."""
+        for descriptor in self._terminals:
+            if not os.isatty(descriptor):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -1,0 +1,1 @@
+"""What ``scripts/faults.py`` tries, a module a kind of fault."""

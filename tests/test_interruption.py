@@ -1,0 +1,174 @@
+"""What ends a command before its time, and pictures that cannot be saved: nothing is lost."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import command
+import jaxstyle as js
+from command import stylize
+from jaxstyle import files, interrupts
+from jaxstyle.cli import report
+
+folder = command.folder
+
+
+def interrupt(monkeypatch, act):
+    """Has every report of progress do something."""
+    plain = report.RunBar.update
+
+    def interrupted(self, progress):
+        plain(self, progress)
+        act()
+
+    monkeypatch.setattr(report.RunBar, "update", interrupted)
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_a_signal_saves_what_there_is(folder, monkeypatch, name, code):
+    number = getattr(signal, name)
+    before = signal.getsignal(number)
+    interrupt(monkeypatch, lambda: signal.raise_signal(number))
+    assert stylize("--iterations", "1000") == code
+    settings = files.read_metadata("out.png")
+    assert settings["status"] == "stopped"
+    assert int(settings["evaluations"]) < 100
+    assert signal.getsignal(number) is before
+
+
+def test_the_second_ctrl_c_gives_up(folder, monkeypatch):
+    interrupt(monkeypatch, lambda: [signal.raise_signal(signal.SIGINT) for _ in range(2)])
+    assert stylize("--iterations", "1000") == 130
+    assert not (folder / "out.png").exists()
+
+
+def test_other_signals_may_come_in_a_row(folder, monkeypatch):
+    several = [signal.SIGTERM, signal.SIGHUP, signal.SIGTERM]
+    interrupt(monkeypatch, lambda: [signal.raise_signal(number) for number in several])
+    assert stylize("--iterations", "1000") == 143
+    assert files.read_metadata("out.png")["status"] == "stopped"
+
+
+def test_nohup_counts(folder, monkeypatch):
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        interrupt(monkeypatch, lambda: signal.raise_signal(signal.SIGHUP))
+        assert stylize() == 0
+    finally:
+        signal.signal(signal.SIGHUP, previous)
+
+
+def test_a_terminal_that_closes(folder):
+    """Nothing can be printed any more, and the picture is saved all the same."""
+    words = [sys.executable, "-m", "jaxstyle", "stylize", "photo.png", "painting.png"]
+    words += ["-o", "out.png", *command.ENCODER, *command.QUICK, "--iterations", "100000"]
+    # A session's first process, opening a terminal, becomes the one that hears of its end.
+    code = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.argv[1], sys.argv[1:])"
+    ours, theirs = pty.openpty()
+    streams = {name: theirs for name in ("stdin", "stdout", "stderr")}
+    with subprocess.Popen(
+        [sys.executable, "-c", code, *words], start_new_session=True, **streams
+    ) as run:
+        os.close(theirs)
+        told = b""
+        while b"size 40" not in told:
+            told += os.read(ours, 1000)
+        os.read(ours, 1000)
+        os.close(ours)
+        assert run.wait(60) == 129
+    assert files.read_metadata("out.png")["status"] == "stopped"
+
+
+@pytest.mark.parametrize("code", ["import jaxstyle.__main__", "from jaxstyle.cli import main"])
+def test_ctrl_c_while_importing(tmp_path, code):
+    """As the console script does it; the signal comes as soon as the first module is imported."""
+    (tmp_path / "jaxstyle").write_text(
+        "import os, signal, sys, threading\n"
+        "def end():\n"
+        "    while 'jaxstyle.errors' not in sys.modules: pass\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        f"threading.Thread(target=end, daemon=True).start()\n{code}\n"
+    )
+    told = subprocess.run([sys.executable, tmp_path / "jaxstyle", "--version"], capture_output=True)
+    assert (told.returncode, told.stderr) == (-signal.SIGINT, b"")
+
+
+def test_ctrl_c_of_other_programs_is_theirs():
+    assert not interrupts.IN_COMMAND
+
+
+# --- Saving ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def places(folder, tmp_path_factory, monkeypatch):
+    """The working folder, the temporary one, and one for the output."""
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(temporary))
+    (folder / "there").mkdir()
+    return folder, temporary, folder / "there"
+
+
+def fail_in(monkeypatch, *folders):
+    """Lets no file appear in some folders, as on full disks."""
+    plain = os.replace
+
+    def replace(source, target):
+        if Path(target).parent in folders:
+            raise OSError(28, "No space left on device")
+        plain(source, target)
+
+    monkeypatch.setattr("os.replace", replace)
+
+
+@pytest.mark.parametrize("full", [1, 2, 3])
+def test_a_picture_is_saved_where_there_is_room(places, monkeypatch, capsys, full):
+    working, temporary, there = places
+    (temporary / "out.png").write_bytes(b"another's")
+    fail_in(monkeypatch, *(there, working, temporary)[:full])
+    code = stylize(out="there/out.png")
+    out, told = capsys.readouterr()
+    assert code == 1
+    trouble = "there/out.png: cannot be written (No space left on device)"
+    assert trouble in told
+    if full == 3:
+        assert told.splitlines()[-1].startswith("jaxstyle: there/out.png: ")
+        assert "lost" in told
+    else:
+        saved = working / "out.png" if full == 1 else temporary / "out-1.png"
+        assert Path(out.strip()).resolve() == saved
+        assert f"the picture is in {saved}" in told
+        assert js.load_image(saved).shape == (33, 40, 3)
+    assert (temporary / "out.png").read_bytes() == b"another's"
+    assert not [*working.rglob("*.tmp"), *temporary.rglob("*.tmp")]
+
+
+@pytest.mark.parametrize("quiet", [[], ["--quiet"]])
+def test_a_folder_that_goes_away_meanwhile(places, monkeypatch, capsys, quiet):
+    working, _, there = places
+    interrupt(monkeypatch, lambda: there.exists() and there.rmdir())
+    assert stylize(*quiet, out="there/out.png") == 1
+    out, told = capsys.readouterr()
+    assert out == "out.png\n"
+    line = told.splitlines()[-1]
+    assert line.startswith("jaxstyle: there/out.png: ")
+    assert line.endswith(f"the picture is in {working / 'out.png'}")
+
+
+def test_a_file_that_appears_meanwhile_stays(folder, monkeypatch, capsys):
+    interrupt(monkeypatch, lambda: Path("out.png").write_bytes(b"another's"))
+    assert stylize() == 1
+    assert capsys.readouterr().out == "out-1.png\n"
+    assert Path("out.png").read_bytes() == b"another's"
+    assert js.load_image("out-1.png").shape == (33, 40, 3)
+
+
+@pytest.mark.parametrize(("suffix", "limit"), [("jpg", 65500), ("webp", 16383)])
+def test_what_a_format_cannot_hold_is_refused_before_the_work(folder, capsys, suffix, limit):
+    code = stylize("--size", f"{limit + 1}x16", out=f"out.{suffix}")
+    command.check_refused(capsys, folder, code, f"out.{suffix}", str(limit))

@@ -1,0 +1,130 @@
+"""Runs that do not fit into the memory are refused before they start, with options that do fit."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+import command
+import jaxstyle as js
+from command import stylize
+from jaxstyle import pretrained
+from jaxstyle.cli import memory
+from jaxstyle.errors import ResourceError
+from jaxstyle.recipes.recipe import Recipe
+
+folder = command.folder
+
+
+@pytest.fixture(scope="module")
+def vgg16():
+    return pretrained.load_encoder("vgg16")
+
+
+def demand_of(encoder, **settings):
+    recipe = Recipe(**settings)
+    shape = recipe.shape_of((300, 400))
+    style = recipe.style_shape_of((500, 400), shape)
+    return memory.demand_of(encoder, recipe, shape, [style])
+
+
+def set_room(monkeypatch, room):
+    monkeypatch.setattr(memory, "_rooms", lambda: iter([(memory._RESIDENT, room, "more")]))
+
+
+@pytest.mark.parametrize("gigabytes", [0.1, 1.0, 2.0, 4.0])
+@pytest.mark.parametrize("settings", [
+    {"size": 3000}, {"size": 3000, "memory": "low"}, {"size": (2000, 3000)}, {"size": 2000},
+    {"size": 2000, "side": "shorter"}, {"size": 2500, "solver": "adam"},
+    {"size": 3000, "history": 100},
+], ids=str)  # fmt: skip
+def test_what_is_advised_fits(vgg16, monkeypatch, settings, gigabytes):
+    set_room(monkeypatch, gigabytes * 1e9)
+    demand = demand_of(vgg16, **settings)
+    with pytest.raises(ResourceError) as caught, memory.watching(demand):
+        raise AssertionError("a run was started")
+    line = str(caught.value)
+    assert "\n" not in line
+    assert f"{demand.shape[1]}×{demand.shape[0]} px" in line
+    low = re.search(r"--memory low", line.partition(";")[2])
+    size = re.search(r"--size (\d+)(?:x(\d+))?", line)
+    if gigabytes == 0.1:
+        assert (low, size) == (None, None)
+        return
+    assert low or size
+    advised = dict(settings)
+    if low:
+        advised["memory"] = "low"
+    if size and "or --size" not in line:
+        advised["size"] = tuple(map(int, size.groups())) if size[2] else int(size[1])
+    with memory.watching(demand_of(vgg16, **advised)):
+        pass
+    if low and "or --size" in line:  # One or the other.
+        advised = settings | {"size": tuple(map(int, size.groups())) if size[2] else int(size[1])}
+        with memory.watching(demand_of(vgg16, **advised)):
+            pass
+
+
+def test_what_takes_more(vgg16):
+    def taken(**settings):
+        demand = demand_of(vgg16, **settings)
+        return demand.bytes_of(memory._RESIDENT, demand.recipe.memory)
+
+    plain = taken(size=1000)
+    assert taken(size=2000) > 2 * plain
+    assert taken(size=1000, memory="low") < 0.7 * plain
+    assert taken(size=1000, history=50) - plain >= 80 * 12 * 750 * 1000
+    assert taken(size=1000, style_scale=3.0) > 2 * plain
+    shallow = {"style_layers": {"conv1_1": 1.0}, "content_layers": {"conv1_2": 1.0}}
+    assert taken(size=1000, **shallow) < 0.8 * plain
+
+
+@pytest.mark.parametrize("error", [
+    RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), MemoryError(),
+    RuntimeError("std::bad_alloc"),
+], ids=str)  # fmt: skip
+def test_memory_that_runs_out_all_the_same(folder, capsys, monkeypatch, error):
+    def exhausted(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(js, "stylize", exhausted)
+    assert stylize("--quiet") == 1
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "out of memory: 40×33 px" in told
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_control_groups(tmp_path, monkeypatch, version):
+    """The first level above leaves 50 bytes, the second 700; files that are cached may go."""
+    names = (
+        ("memory.limit_in_bytes", "memory.usage_in_bytes")
+        if version == 1
+        else ("memory.max", "memory.current")
+    )
+    prefix = "total_" if version == 1 else ""
+    top = tmp_path / "memory" if version == 1 else tmp_path
+    for path, limit, used in ((top / "a/b", 1000, 950), (top / "a", 900, 300)):
+        path.mkdir(parents=True, exist_ok=True)
+        for name, value in zip(names, (limit, used)):
+            (path / name).write_text(f"{value}\n")
+        (path / "memory.stat").write_text(
+            f"{prefix}active_file 60\n{prefix}inactive_file 40\nx 1\n"
+        )
+    (tmp_path / "own").write_text("7:pids:/a\n4:memory:/a/b\n" if version == 1 else "0::/a/b\n")
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
+    assert sorted(memory._cgroups(tmp_path / "own")) == [150, 700]
+    (top / "a/b" / names[0]).write_text("max\n")
+    assert sorted(memory._cgroups(tmp_path / "own")) == [700]
+
+
+def test_a_limit_to_the_addresses(folder):
+    code = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_AS, (5 << 30,) * 2);"
+    code += "os.execv(sys.executable, [sys.executable, '-m', 'jaxstyle', *sys.argv[1:]])"
+    words = ["stylize", "photo.png", "painting.png", "-o", "out.png", "--encoder", "vgg16"]
+    words += ["--size", "3000", "--quiet", "--no-compile-cache"]
+    told = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr.count("\n") == 1
+    assert re.search(r"out of memory: 3000×.*--memory low.*--size \d+", told.stderr)
