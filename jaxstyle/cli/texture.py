@@ -22,6 +22,7 @@ from jaxstyle.cli.options import (
     Quiet,
 )
 from jaxstyle.errors import InputError
+from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import texture_shape
 from jaxstyle.recipes.recipe import Recipe
 

@@ -16,13 +16,13 @@ from jaxtyping import Array, Float
 from PIL import ExifTags, PngImagePlugin
 from PIL import Image as PillowImage
 
-from jaxstyle import resize
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import replacing
 from jaxstyle.errors import InputError
 from jaxstyle.files.picture import reading
 from jaxstyle.files.pixels import FORMATS
 from jaxstyle.files.profiles import srgb_profile
+from jaxstyle.ops import resize
 
 _METADATA, _PROVENANCE = "jaxstyle", "provenance"
 _TEXT_CHUNK = "Description"
