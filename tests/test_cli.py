@@ -118,10 +118,10 @@ BAD_PICTURES = {
     "missing file": (lambda: None, "no such file"),
     "folder": (lambda: Path("bad.png").mkdir(), "folder"),
     "empty file": (lambda: put("bad.png", b""), "empty"),
-    "truncated": (lambda: put("bad.png", Path("photo.png").read_bytes()[:700]), ""),
-    "text": (lambda: put("bad.png", b"Dear all, the photo is attached.\n" * 9), ""),
+    "truncated": (lambda: put("bad.png", Path("photo.png").read_bytes()[:700]), "is damaged"),
+    "text": (lambda: put("bad.png", b"Dear all, the photo is attached.\n" * 9), "no image of a known format"),
     "tiny": (lambda: PillowImage.new("RGB", (200, 15)).save("bad.png"), "16"),
-    "bomb": (lambda: PillowImage.new("1", (20000, 20000)).save("bad.png"), ""),
+    "bomb": (lambda: PillowImage.new("1", (20000, 20000)).save("bad.png"), "megapixels"),
 }
 
 
@@ -204,13 +204,13 @@ def test_options_that_exclude_each_other(folder, capsys, options, needles):
 
 
 def test_missing_arguments(folder, capsys):
-    check_refused(capsys, folder, cli.main(["stylize"]))
+    check_refused(capsys, folder, cli.main(["stylize"]), "CONTENT")
     check_refused(capsys, folder, cli.main(["stylize", "photo.png", "painting.png"]), "--output")
     check_refused(capsys, folder, cli.main(["paint"]), "paint")
 
 
 @pytest.mark.parametrize(("out", "needle"), [
-    ("nowhere/out.png", "nowhere"), ("out.xyz", ".xyz"), ("photo.png", "exists already"), (".", ""),
+    ("nowhere/out.png", "nowhere"), ("out.xyz", ".xyz"), ("photo.png", "exists already"), (".", "is a folder"),
 ])  # fmt: skip
 def test_bad_output(folder, capsys, out, needle):
     before = (folder / "photo.png").read_bytes()
@@ -235,7 +235,7 @@ def test_failed_write_leaves_the_old_file(folder, monkeypatch, capsys):
     monkeypatch.setattr(
         "os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
     )
-    assert stylize("--overwrite") in (1, 2)
+    assert stylize("--overwrite") == 1
     assert (folder / "out.png").read_bytes() == b"old"
     assert "No space left" in capsys.readouterr().err
     assert {p.name for p in folder.iterdir()} <= {

@@ -34,3 +34,19 @@ def test_nothing_speaks_of_what_is_gone():
     texts = {path: path.read_text(encoding="utf-8") for path in TEXTS if path != Path(__file__)}
     assert len(texts) > 100
     assert not [str(path) for path, text in texts.items() if GONE.search(text)]
+
+
+def shortened(text):
+    """The examples of a page as one program, on small pictures and with the small network."""
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL))
+    code = re.sub(r"size=\d+", "size=32", code).replace("load_encoder()", 'load_encoder("random")')
+    return re.sub(r"iterations=\d+", "iterations=2", code).replace('encoder="vgg16"', "seed=1")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/extending.md"])
+def test_examples_run(page, tmp_path, monkeypatch):
+    code = shortened((ROOT / page).read_text(encoding="utf-8"))
+    assert code.count("js.") > 10
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    exec(compile(code, page, "exec"), {"__name__": page})
