@@ -119,7 +119,10 @@ BAD_PICTURES = {
     "folder": (lambda: Path("bad.png").mkdir(), "folder"),
     "empty file": (lambda: put("bad.png", b""), "empty"),
     "truncated": (lambda: put("bad.png", Path("photo.png").read_bytes()[:700]), "is damaged"),
-    "text": (lambda: put("bad.png", b"Dear all, the photo is attached.\n" * 9), "no image of a known format"),
+    "text": (
+        lambda: put("bad.png", b"Dear all, the photo is attached.\n" * 9),
+        "no image of a known format",
+    ),
     "tiny": (lambda: PillowImage.new("RGB", (200, 15)).save("bad.png"), "16"),
     "bomb": (lambda: PillowImage.new("1", (20000, 20000)).save("bad.png"), "megapixels"),
 }

@@ -3,8 +3,13 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
+from PIL import Image as PillowImage
+from PIL import ImageCms
 
 import command
 import jaxstyle as js
@@ -128,3 +133,43 @@ def test_a_limit_to_the_addresses(folder):
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr.count("\n") == 1
     assert re.search(r"out of memory: 3000×.*--memory low.*--size \d+", told.stderr)
+
+
+READING = """
+import sys
+from pathlib import Path
+from pathlib import Path
+import jax
+from jaxstyle import files
+jax.block_until_ready(files.load_image(sys.argv[1]))
+for path in sys.argv[1:]:
+    def memory(name):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
+    before = memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # The peak starts anew.
+    image = files.load_image(path)
+    print((memory("VmHWM") - before) / (image.size / 3))
+    del image
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells the peak")
+def test_reading_takes_few_bytes_a_pixel(tmp_path):
+    """The image itself is 12 of them."""
+    values = np.zeros((2000, 2000, 3), np.uint8)
+    values[::2] = 99
+    image, exif = PillowImage.fromarray(values), PillowImage.Exif()
+    profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    start = int.from_bytes(profile[profile.index(b"rTRC") + 4 :][:4])
+    profile[start : start + 14] = b"curv" + bytes(4) + (1).to_bytes(4) + b"\1\x80"  # Gamma 1.5.
+    exif[274] = 6
+    image.save(tmp_path / "turned.jpg", exif=exif)
+    image.save(tmp_path / "profile.jpg", icc_profile=bytes(profile))
+    image.convert("CMYK").save(tmp_path / "inks.jpg")
+    image.quantize(4).save(tmp_path / "palette.png")
+    tifffile.imwrite(tmp_path / "float.tif", values / np.float32(255), photometric="rgb")
+    paths = sorted(map(str, tmp_path.iterdir()))
+    told = subprocess.check_output([sys.executable, "-c", READING, *paths], text=True)
+    taken = dict(zip(paths, map(float, told.split()), strict=True))
+    assert max(taken.values()) <= 20, taken

@@ -101,7 +101,7 @@ class Demand(NamedTuple):
             return f"try --memory low, which takes {taken:.1f} GB{smaller}"
         fits = self.largest(lines, "low", room)
         if fits is None:
-            return "free some, or run it where there is more"
+            return "no --size fits; free some, or raise the limit"
         return f"try {'--memory low and ' * low}{self._option(fits)}"
 
     def _option(self, shape: tuple[int, int]) -> str:

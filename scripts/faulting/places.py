@@ -14,6 +14,7 @@ from .commands import stylize as quick
 from .outcome import Tally
 
 _GIGABYTE = 1 << 30
+_STARVED_S = 900  # What fits is painted, on slow machines, too.
 
 
 @contextlib.contextmanager
@@ -104,7 +105,7 @@ def starve(gigabytes: tuple[int, ...], seed: int, folder: Path) -> Tally:
             words += ["--quiet", "--size", size, "--memory", memory, "--iterations", "1"]
             words += ["--coarse-iterations", "1"]
             limit = (resource.RLIMIT_AS, most * _GIGABYTE)
-            told = finish(start(words, folder, limit), 300)
+            told = finish(start(words, folder, limit), _STARVED_S)
             trouble = trouble_of(told, folder)
             if not trouble and not told.out and "--size" not in told.error:
                 trouble = f"the line does not help: {told.error}"
