@@ -26,6 +26,7 @@ from jaxstyle.run.optimise import Optimised, optimise
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.schedule import Schedule
 from jaxstyle.run.stylize import Progress, Result, stylize
+from jaxstyle.run.sweep import Swept, sweep
 from jaxstyle.run.texture import texture
 from jaxstyle.solvers import Solver, adam, from_optax, gradient_descent, lbfgs
 
@@ -56,6 +57,7 @@ __all__ = [
     "Statistic",
     "Stats",
     "StyleTargets",
+    "Swept",
     "Targets",
     "VGGEncoder",
     "Wasserstein",
@@ -80,5 +82,6 @@ __all__ = [
     "statistics",
     "style_targets",
     "stylize",
+    "sweep",
     "texture",
 ]

@@ -213,7 +213,8 @@ def test_missing_arguments(folder, capsys):
 
 
 @pytest.mark.parametrize(("out", "needle"), [
-    ("nowhere/out.png", "nowhere"), ("out.xyz", ".xyz"), ("photo.png", "exists already"), (".", "is a folder"),
+    ("nowhere/out.png", "nowhere"), ("out.xyz", ".xyz"), ("photo.png", "exists already"),
+    (".", "is a folder"),
 ])  # fmt: skip
 def test_bad_output(folder, capsys, out, needle):
     before = (folder / "photo.png").read_bytes()

@@ -44,9 +44,9 @@ FLOORS = """
     run
     run.schedule run.sources run.start run.parameterisation
     run.ahead run.loop
-    run.chunks run.optimise
+    run.chunks run.optimise run.lanes
     run.stylize
-    run.texture
+    run.texture run.sweep
     pretrained
     recipes
     recipes.recipe

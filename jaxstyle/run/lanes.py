@@ -1,0 +1,178 @@
+"""Lanes of one compiled program, each with a picture on its way, filled anew as they are done."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxstyle.compilation import jit
+from jaxstyle.encoder import Encoder
+from jaxstyle.losses.loss import LossTerms
+from jaxstyle.run.loop import Average, Chunk, Data, Program, begin, iterate
+from jaxstyle.solvers import SolverState
+
+# Iterations between two looks at who is done.
+_CHUNK = 10
+
+
+@jit(static_argnames=("program",))
+def _start(images: Array, encoder: Encoder, program: Program) -> tuple[SolverState, Average]:
+    decay = jnp.float32(0.0)
+    return jax.vmap(lambda image: begin(image, None, decay, encoder, program))(images)
+
+
+@jit(static_argnames=("program",), donate_argnames=("state", "average"))
+def _enter(
+    state: SolverState,
+    average: Average,
+    fresh: Array,
+    images: Array,
+    encoder: Encoder,
+    program: Program,
+) -> tuple[SolverState, Average]:
+    """Puts new settings into the lanes that are free."""
+
+    def choose(new: Array, old: Array) -> Array:
+        return jnp.where(fresh.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
+
+    return jax.tree.map(choose, _start(images, encoder, program), (state, average))
+
+
+@jit(static_argnames=("program",), donate_argnames=("state", "average"))
+def _advance(
+    state: SolverState, average: Average, steps: Array, data: Data, program: Program
+) -> Chunk:
+    axes = Data(targets=0, loss_weights=0, encoder=None, extra=None)  # pyright: ignore[reportArgumentType]
+
+    def lane(state: SolverState, average: Average, steps: Array, data: Data) -> Chunk:
+        return iterate(state, average, steps, jnp.float32(0.0), data, program, rows=_CHUNK)
+
+    return jax.vmap(lane, (0, 0, 0, axes))(state, average, steps, data)
+
+
+class Done(NamedTuple):
+    """What a lane has come to.
+
+    Attributes:
+        image: ``f32[h, w, 3]``, not clipped.
+        terms: The weighted loss terms after the last iteration.
+        step: Solver iterations done.
+        evaluations: Evaluations of loss and gradient.
+        finite: Whether loss and gradient stayed finite.
+    """
+
+    image: Array
+    terms: np.ndarray
+    step: int
+    evaluations: int
+    finite: bool
+
+
+class Lanes:
+    """The lanes of one scale, as the host sees them: who is in which, and how far."""
+
+    def __init__(self, lanes: int, data: Data, program: Program, iterations: int) -> None:
+        """Makes lanes that nobody is in.
+
+        Args:
+            lanes: How many.
+            data: What the losses are computed from; targets and loss weights with an axis in front,
+                of the settings or of length 1.
+            program: What is compiled.
+            iterations: Of each setting.
+        """
+        self._data = data
+        self._program, self._iterations = program, iterations
+        self._setting = np.full(lanes, -1)
+        self._done = np.zeros(lanes, np.int32)
+        self._terms = np.zeros((lanes, len(LossTerms._fields)), np.float32)
+        self._state: tuple[SolverState, Average] | None = None
+        self._chunk: Chunk | None = None
+        self._seated: Any = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether any lane is."""
+        return bool((self._setting >= 0).any())
+
+    @property
+    def progress(self) -> float:
+        """What the lanes that are on their way have done, in settings."""
+        return float(self._done[self._setting >= 0].sum() / max(self._iterations, 1))
+
+    def fill(self, waiting: list[Any], images: Array) -> None:
+        """Gives free lanes to settings that wait."""
+        free = [lane for lane in range(len(self._setting)) if self._setting[lane] < 0]
+        fresh = np.zeros(len(self._setting), bool)
+        for lane in free[: len(waiting)]:
+            self._setting[lane], self._done[lane], fresh[lane] = waiting.pop(0), 0, True
+            self._terms[lane] = 0
+        if not fresh.any():
+            return
+        seats = np.maximum(self._setting, 0)
+        data = self._data
+        targets = data.targets._replace(
+            content=_take(data.targets.content, seats), style=_take(data.targets.style, seats)
+        )
+        weights = _take(data.loss_weights, seats)
+        self._seated = data._replace(targets=_spread(targets), loss_weights=_spread(weights))
+        chosen = _spread(images[seats])
+        if self._state is None:
+            self._state = _start(chosen, data.encoder, self._program)
+        else:
+            state, average = self._state
+            fresh = _spread(jnp.asarray(fresh))
+            self._state = _enter(state, average, fresh, chosen, data.encoder, self._program)
+
+    def advance(self) -> list[tuple[int, Done]]:
+        """Runs some iterations, and returns the settings that are done, which leave their lanes."""
+        left = np.where(self._setting >= 0, self._iterations - self._done, 0)
+        steps = jnp.asarray(np.minimum(left, _CHUNK), jnp.int32)
+        assert self._state is not None  # lanes are filled before they run
+        state, average = self._state
+        chunk = _advance(state, average, _spread(steps), self._seated, self._program)
+        self._state, self._chunk = (chunk.state, chunk.average), chunk
+        step, terms = np.asarray(chunk.step), np.asarray(chunk.terms)
+        finite, stuck = np.asarray(chunk.state.finite), np.asarray(chunk.state.stuck)
+        self._done += step
+        moved = step > 0
+        self._terms[moved] = terms[np.flatnonzero(moved), step[moved] - 1]
+        over = (self._setting >= 0) & ((self._done >= self._iterations) | ~finite | stuck)
+        lanes = map(int, np.flatnonzero(over))
+        done = [(int(self._setting[lane]), self._at(lane)) for lane in lanes]
+        self._setting[over] = -1
+        return done
+
+    def _at(self, lane: int) -> Done:
+        chunk = self._chunk
+        assert chunk is not None
+        return Done(
+            chunk.image[lane],
+            self._terms[lane].copy(),
+            int(self._done[lane]),
+            int(chunk.state.evaluations[lane]),
+            bool(chunk.state.finite[lane]),
+        )
+
+    def unfinished(self) -> dict[int, Array]:
+        """Returns the present images of the settings that are on their way."""
+        lanes = map(int, np.flatnonzero(self._setting >= 0))
+        return {int(self._setting[lane]): self._at(lane).image for lane in lanes}
+
+
+def _take(tree: Any, seats: np.ndarray) -> Any:
+    """Returns the rows of a tree for each lane; of what all share there is one."""
+    return jax.tree.map(lambda x: x[seats % x.shape[0]], tree)
+
+
+def _spread(tree: Any) -> Any:
+    """Puts lanes on all devices, if they can be shared out evenly."""
+    devices = jax.devices()
+    lanes = jax.tree.leaves(tree)[0].shape[0]
+    if len(devices) < 2 or lanes % len(devices):
+        return tree
+    mesh = jax.sharding.Mesh(np.array(devices), ("lanes",))
+    sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("lanes"))
+    return jax.device_put(tree, sharding)

@@ -1,0 +1,134 @@
+"""Many settings at once are what each would be by itself."""
+
+import os
+import subprocess
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import jaxstyle as js
+
+OBJECTIVE = js.Objective(content_layers=("conv2_2",), style_layers=("image", "conv1_1", "conv3_1"))
+SCHEDULE = js.Schedule(iterations=12, scales=2, coarse_iterations=5, coarsest=16)
+OPTIONS = {"objective": OBJECTIVE, "schedule": SCHEDULE}
+
+
+def check(swept, singles, loss_weights=None):
+    """The picture and the loss of each setting, and the evaluations that it took."""
+    assert len(swept.image) == len(singles)
+    for i, single in enumerate(singles):
+        np.testing.assert_allclose(swept.image[i], single.image, atol=5e-3)
+        loss = sum(term[i] for term in swept.terms)
+        np.testing.assert_allclose(loss, sum(term[-1] for term in single.terms), rtol=1e-3)
+        assert swept.iterations[i] == len(single.terms.style)
+    assert swept.finite.all()
+
+
+@pytest.mark.parametrize("lanes", [None, 2])
+def test_loss_weights(encoder, pictures, lanes):
+    """Fewer lanes than settings, of which some search longer than others, and two scales."""
+    weights = js.LossWeights(style=jnp.array([0.1, 1.0, 10.0, 100.0, 3000.0]), tv=0.1)
+    seen = []
+    swept = js.sweep(
+        *pictures, encoder, loss_weights=weights, lanes=lanes, callback=seen.append, **OPTIONS
+    )
+    singles = [
+        js.stylize(*pictures, encoder, loss_weights=weights.replace(style=w), **OPTIONS)
+        for w in weights.style
+    ]
+    check(swept, singles)
+    fractions = [p.fraction for p in seen]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == pytest.approx(1)
+
+
+def test_seeds_blends_styles_and_contents(encoder, pictures):
+    content, style = pictures
+    other = 1 - 0.5 * style
+    once = {"objective": OBJECTIVE, "schedule": js.Schedule(iterations=6, scales=1)}
+    seeds = js.sweep(*pictures, encoder, seeds=[3, 4], init="noise", **once)
+    check(seeds, [js.stylize(*pictures, encoder, seed=s, init="noise", **once) for s in (3, 4)])
+    shares = [[1.0, 3.0], [2.0, 0.5]]
+    blends = js.sweep(content, [style, other], encoder, blend=shares, **once)
+    check(blends, [js.stylize(content, [style, other], encoder, blend=b, **once) for b in shares])
+    styles = js.sweep(content, jnp.stack([style, other]), encoder, **once)
+    check(styles, [js.stylize(content, s, encoder, **once) for s in (style, other)])
+    contents = jnp.stack([content, content[:, ::-1]])
+    both = js.sweep(contents, jnp.stack([style, other]), encoder, **once)
+    check(both, [js.stylize(c, s, encoder, **once) for c, s in zip(contents, (style, other))])
+
+
+def test_more_settings_are_no_more_programs(encoder, pictures, monkeypatch):
+    traces, plain = [], js.compare
+    monkeypatch.setattr("jaxstyle.losses.loss.compare", lambda *a: traces.append(1) or plain(*a))
+    content, style = (p[:-2, :-2] for p in pictures)
+    once = {"objective": OBJECTIVE, "schedule": js.Schedule(iterations=2, scales=1), "lanes": 2}
+    for count in (2, 7):
+        weights = js.LossWeights(style=jnp.geomspace(1, 9, count))
+        js.sweep(content, style, encoder, loss_weights=weights, **once)
+        first = traces.copy() if count == 2 else first
+    assert first
+    assert len(traces) == len(first)
+
+
+def test_a_setting_that_overflows_is_told_and_the_others_go_on(encoder, pictures):
+    once = {"objective": OBJECTIVE, "schedule": js.Schedule(iterations=4, scales=1)}
+    weights = js.LossWeights(style=jnp.array([3.3e38, 10.0]))
+    swept = js.sweep(*pictures, encoder, loss_weights=weights, **once)
+    assert swept.finite.tolist() == [False, True]
+    np.testing.assert_allclose(swept.image[0], pictures[0], atol=1e-6)
+    single = js.stylize(*pictures, encoder, loss_weights=weights.replace(style=10.0), **once)
+    np.testing.assert_allclose(swept.image[1], single.image, atol=5e-3)
+
+
+def test_it_stops_with_what_there_is(encoder, pictures):
+    weights = js.LossWeights(style=jnp.array([1.0, 10.0, 100.0]))
+    swept = js.sweep(
+        *pictures, encoder, loss_weights=weights, lanes=2, callback=lambda p: True, **OPTIONS
+    )
+    assert swept.image.shape == (3, 36, 44, 3)
+    assert np.isfinite(swept.image).all()
+    assert swept.iterations.tolist()[2] == 0
+
+
+def test_numbers_of_settings_must_agree(encoder, pictures):
+    weights = js.LossWeights(style=jnp.ones(3))
+    with pytest.raises(js.InputError, match=r"loss_weights \[3\], seeds \[2\]"):
+        js.sweep(*pictures, encoder, loss_weights=weights, seeds=[1, 2], **OPTIONS)
+    with pytest.raises(js.InputError, match="lanes 0"):
+        js.sweep(*pictures, encoder, loss_weights=weights, lanes=0, **OPTIONS)
+
+
+DEVICES = """
+import jax, jax.numpy as jnp, jaxstyle as js
+from jaxstyle.run import lanes
+
+assert len(jax.devices()) == 4
+encoder = js.load_encoder("random")
+content, style = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
+objective = js.Objective(content_layers=("conv2_1",), style_layers=("conv1_1",))
+options = dict(objective=objective, schedule=js.Schedule(iterations=4, scales=1))
+weights = js.LossWeights(style=jnp.geomspace(1.0, 100.0, 6))
+used = []
+plain = lanes._advance
+lanes._advance = lambda state, *rest: used.append(len(state.image.devices())) or plain(state, *rest)
+spread = js.sweep(content, style, encoder, loss_weights=weights, lanes=4, **options)
+assert set(used) == {4}, used
+whole = js.sweep(content, style, encoder, loss_weights=weights, lanes=3, **options)
+assert used[-1] == 1
+print(float(jnp.abs(spread.image - whole.image).max()))
+"""
+
+
+def test_lanes_are_spread_over_devices():
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+    told = subprocess.run(
+        [sys.executable, "-c", DEVICES],
+        env=os.environ | {"XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stderr
+    assert float(told.stdout) < 1e-4
