@@ -22,6 +22,7 @@ from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipes.paint import paint
 from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.sweeps import paint_all
 from jaxstyle.run.optimise import Optimised, optimise
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.schedule import Schedule
@@ -77,6 +78,7 @@ __all__ = [
     "masks_at",
     "optimise",
     "paint",
+    "paint_all",
     "preset",
     "save_image",
     "statistics",

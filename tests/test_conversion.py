@@ -398,7 +398,7 @@ def test_caffes_parameters_under_torchvisions_names(tmp_path, capsys, rng, chang
     assert cli.main(words) == 0
     assert f"preprocessing {preprocessing}" in capsys.readouterr().err
     encoder = read_encoder(tmp_path / "ours.h5")
-    assert encoder.preprocessing == preprocessing
+    assert encoder.preprocessing.name == preprocessing
     expected = first if change == "red first" else params["conv1_1"]["kernel"]
     np.testing.assert_array_equal(encoder.params["conv1_1"]["kernel"], expected)
 

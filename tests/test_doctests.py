@@ -19,7 +19,6 @@ WITHOUT_EXAMPLE = {
     "loss_terms",
     "make_targets",
     "compare",
-    "content_targets",
     "style_targets",
 }
 

@@ -51,6 +51,7 @@ FLOORS = """
     recipes
     recipes.recipe
     recipes.paint recipes.presets
+    recipes.sweeps
     files
     __init__
     cli

@@ -93,7 +93,7 @@ def test_memory_that_runs_out_all_the_same(folder, capsys, monkeypatch, error):
     def exhausted(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(js, "stylize", exhausted)
+    monkeypatch.setattr(js, "paint", exhausted)
     assert stylize("--quiet") == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1

@@ -30,13 +30,14 @@ from jaxstyle.cli.memory import is_exhausted
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.presets import Presets
 from jaxstyle.cli.stylize import Stylize
+from jaxstyle.cli.sweep import Axis, Sweep, split_axes
 from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.weights import Weights
 from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
 
-_Command: TypeAlias = Stylize | Texture | Presets | Weights
+_Command: TypeAlias = Stylize | Sweep | Texture | Presets | Weights
 _FILE_SETTING = "preset"
 _LARGEST_SETTINGS = 1 << 20
 
@@ -99,13 +100,15 @@ def _decode(text: bytes) -> str:
     return text.decode("utf-16" if wide else "utf-8-sig")
 
 
-def _commands(arguments: Sequence[str]) -> Any:
+def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
     """Returns the subcommands, their defaults those of the preset and file that are named."""
     name, recipe = _base(arguments, "texture" if arguments[:1] == ["texture"] else "default")
     stylize = partial(Stylize, recipe=recipe, preset=name)
     texture = partial(Texture, recipe=recipe, preset=name)
+    sweep = partial(Sweep, recipe=recipe, preset=name, axes=axes)
     return (
         Annotated[Stylize, subcommand("stylize", constructor=stylize)]
+        | Annotated[Sweep, subcommand("sweep", constructor=sweep)]
         | Annotated[Texture, subcommand("texture", constructor=texture)]
         | Annotated[Presets, subcommand("presets")]
         | Annotated[Weights, subcommand("weights")]
@@ -118,7 +121,10 @@ def _is_ruler(row: str) -> bool:
 
 def _parse(arguments: Sequence[str]) -> _Command:
     """Parses the arguments; a mistake in them is one line instead of tyro's box."""
-    commands = _commands(arguments)
+    axes: tuple[Axis, ...] = ()
+    if list(arguments[:1]) == ["sweep"]:
+        arguments, axes = split_axes(arguments)
+    commands = _commands(arguments, axes)
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
@@ -157,7 +163,7 @@ def _with_near_options(told: str) -> str:
 
 
 def _help(arguments: Sequence[str]) -> str:
-    subcommands = {"stylize", "texture", "presets", "weights"} & set(arguments[:1])
+    subcommands = {"stylize", "sweep", "texture", "presets", "weights"} & set(arguments[:1])
     return " ".join(["jaxstyle", *subcommands, "--help"])
 
 

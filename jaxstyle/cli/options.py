@@ -43,7 +43,7 @@ def _layers(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     return PrimitiveConstructorSpec(
         nargs=1,
         metavar="LAYER[=WEIGHT],…",
-        instance_from_str=lambda words: _parse_layers(words[0]),
+        instance_from_str=lambda words: parse_layers(words[0]),
         is_instance=lambda value: isinstance(value, Mapping),
         str_from_instance=lambda layers: [",".join(f"{k}={w:g}" for k, w in layers.items())],
     )
@@ -76,7 +76,7 @@ def _text(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
     )
 
 
-def _parse_layers(text: str) -> LayerWeights:
+def parse_layers(text: str) -> LayerWeights:
     """Reads ``image=20,conv1_1``; tyro tells whoever wrote something else."""
     parts = [part.partition("=") for part in text.split(",") if part.strip()]
     names = [name.strip() for name, *_ in parts]

@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.progress import (
@@ -67,8 +67,8 @@ class _RateColumn(ProgressColumn):
         return Text("" if not rate else f"{rate:.2f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it")
 
 
-class RunBar:
-    """The bar of a run: iteration, loss terms, rate, time left."""
+class Bar:
+    """The bar of whatever takes long: how far it is, and the time left."""
 
     def __init__(self, console: Console) -> None:
         self._bar = Progress(
@@ -84,9 +84,8 @@ class RunBar:
             disable=console.quiet,
         )
         self._task = self._bar.add_task("compiling", total=1.0, terms="", rate=None)
-        self._last: tuple[Any, int, float] | None = None
 
-    def __enter__(self) -> "RunBar":
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 
@@ -98,6 +97,18 @@ class RunBar:
     ) -> None:
         self._bar.stop()
 
+    def show(self, fraction: float, description: str = "painting", **fields: Any) -> None:
+        """Shows that a part of the work, in [0, 1], is done."""
+        self._bar.update(self._task, completed=fraction, description=description, **fields)
+
+
+class RunBar(Bar):
+    """The bar of a run: iteration, loss terms, rate, time left."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._last: tuple[Any, int, float] | None = None
+
     def update(self, progress: RunProgress) -> None:
         """Shows where the run is."""
         step, shape, now = progress.step, progress.shape, self._bar.get_time()
@@ -105,12 +116,13 @@ class RunBar:
         if self._last is not None and self._last[0] == shape:
             rate = (step - self._last[1]) / (now - self._last[2])
         self._last = (shape, step, now)
-        terms = progress.terms._asdict().items()
-        self._bar.update(
-            self._task,
-            completed=progress.fraction,
-            description=f"{step}/{progress.steps} at {shape[1]}×{shape[0]}",
-            terms="  ".join(f"{name} {float(value):.3g}" for name, value in terms),
+        terms = {name: float(value) for name, value in progress.terms._asdict().items()}
+        if not terms["extra"]:
+            del terms["extra"]
+        self.show(
+            progress.fraction,
+            f"{step}/{progress.steps} at {shape[1]}×{shape[0]}",
+            terms="  ".join(f"{name} {value:.3g}" for name, value in terms.items()),
             rate=rate,
         )
 

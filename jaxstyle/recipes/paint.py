@@ -82,16 +82,15 @@ def paint(
         for picture in pictures:
             check_image(name, picture)
     encoder = encoder_of(recipe) if encoder is None else encoder
-    start = _named(recipe.init) if init is None else init
+    start = named_init(recipe.init) if init is None else init
     options = recipe.make_options() | {"blend": blend, "extra": extra, "callback": callback}
     if content is None:
         shape = texture_shape(recipe)
         # The painting keeps its own proportions: its strokes are what counts.
         side = recipe.replace(size=max(shape), side="longer")
-        fitted = [_fit_style(style, side, shape) for style in styles]
-        return texture(fitted, shape, encoder, init=start, **options)
+        return texture(fit_styles(styles, side, shape), shape, encoder, init=start, **options)
     shape = recipe.shape_of(resize.shape_of(content))
-    fitted = [_fit_style(style, recipe, shape) for style in styles]
+    fitted = fit_styles(styles, recipe, shape)
     if style_masks is not None:
         sized = zip(style_masks, fitted, strict=True)
         style_masks = [resize.resize_masks(m, resize.shape_of(s)) for m, s in sized]
@@ -118,11 +117,17 @@ def texture_shape(recipe: Recipe) -> tuple[int, int]:
     return recipe.shape_of((1, 1))
 
 
-def _fit_style(style: Image, recipe: Recipe, shape: tuple[int, int]) -> Image:
-    return resize.resize(style, recipe.style_shape_of(resize.shape_of(style), shape))
+def fit_styles(styles: Sequence[Image], recipe: Recipe, shape: tuple[int, int]) -> list[Image]:
+    """Returns styles at the size that the recipe gives them beside a result of ``shape``."""
+    return [resize.resize(s, recipe.style_shape_of(resize.shape_of(s), shape)) for s in styles]
 
 
-def _named(init: str) -> Init:
+def named_init(init: str) -> Init:
+    """Returns a start that goes by its name.
+
+    Raises:
+        InputError: There is none of that name.
+    """
     if init not in get_args(Init):
         raise unknown("init", init, get_args(Init), "; a picture is handed in as an image")
     return cast(Init, init)

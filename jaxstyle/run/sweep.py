@@ -35,6 +35,7 @@ class Swept(NamedTuple):
         iterations: Solver iterations done, ``i32[n]``.
         evaluations: Evaluations of loss and gradient, ``i32[n]``.
         finite: Whether loss and gradient stayed finite, ``bool[n]``.
+        stopped: Whether the callback ended it before.
     """
 
     image: Float[Array, "n _ _ 3"]
@@ -42,6 +43,7 @@ class Swept(NamedTuple):
     iterations: np.ndarray
     evaluations: np.ndarray
     finite: np.ndarray
+    stopped: bool
 
 
 class SweepProgress(NamedTuple):
@@ -175,6 +177,7 @@ def sweep(
         iterations=totals[0],
         evaluations=totals[1],
         finite=finite,
+        stopped=stopped,
     )
 
 

@@ -1,0 +1,219 @@
+"""``jaxstyle sweep``: one or two options in several values each, and a sheet of all of them."""
+
+import csv
+import dataclasses
+import io
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from tyro.conf import Positional, Suppress, arg
+
+import jaxstyle as js
+from jaxstyle import files
+from jaxstyle.atomic import replacing
+from jaxstyle.cli import report, run
+from jaxstyle.cli.contact_sheet import make_sheet
+from jaxstyle.cli.interruption import Interruption
+from jaxstyle.cli.options import (
+    Cache,
+    CompileCache,
+    Config,
+    Debug,
+    Overwrite,
+    PresetName,
+    Quiet,
+    parse_layers,
+)
+from jaxstyle.errors import InputError
+from jaxstyle.ops import resize
+from jaxstyle.recipes.recipe import Recipe
+
+_LAYERS = ("content_layers", "style_layers")
+_MOST = 2
+
+
+class Axis(NamedTuple):
+    """An option in several values.
+
+    Attributes:
+        name: Field of the recipe.
+        words: What was typed for each.
+        values: What they mean.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    values: tuple[Any, ...]
+
+
+def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
+    """Returns the arguments with one value for each option, and the options that have several.
+
+    Values are parted by commas; layers, which have commas in them, by semicolons.
+
+    Raises:
+        InputError: More than two options have several values.
+    """
+    fields = {f"--{f.name.replace('_', '-')}": f.name for f in dataclasses.fields(Recipe)}
+    single, axes, words = [], [], iter(arguments)
+    for word in words:
+        option, equals, value = word.partition("=")
+        name = fields.get(option)
+        if name is None:
+            single.append(word)
+            continue
+        value = value if equals else next(words, None)
+        parts = [] if value is None else value.split(";" if name in _LAYERS else ",")
+        if len(parts) > 1:
+            parts = [part.strip() for part in parts if part.strip()]
+            axes.append(Axis(name, tuple(parts), tuple(_meant(name, part) for part in parts)))
+            value = parts[0]
+        single += [option] if value is None else [option, value]
+    if len(axes) > _MOST:
+        names = ", ".join(f"--{axis.name.replace('_', '-')}" for axis in axes)
+        raise InputError(f"{names}: too many options in several values; vary one or two")
+    return single, tuple(axes)
+
+
+def _meant(name: str, word: str) -> Any:
+    """Returns what a word means as a setting: as in TOML, where it is a number or a truth."""
+    if name in _LAYERS:
+        return dict(parse_layers(word))
+    try:
+        return json.loads(word)
+    except ValueError:
+        return word
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """Paint a photograph with one or two options in several values, as in --style-weight 1,3,10."""
+
+    content: Annotated[Positional[Path], arg(metavar="CONTENT")]
+    """The photograph."""
+    styles: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="STYLE [STYLE …]", help_behavior_hint="")
+    ]
+    """The painting; several are mixed."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """The sheet to write (.png, .jpg, .webp), or a folder for it, every picture and a table."""
+    recipe: Recipe
+    axes: Suppress[tuple[Axis, ...]] = ()
+    lanes: int | None = None
+    """How many pictures at once; all that share a program if left out."""
+    preset: PresetName = "default"
+    config: Config = None
+    cache: Cache = None
+    compile_cache: CompileCache = True
+    overwrite: Overwrite = False
+    quiet: Quiet = False
+    debug: Debug = False
+
+    def run(self) -> int:
+        """Runs the command and returns its exit code."""
+        if not self.styles:
+            raise InputError("no painting: name one after the photograph")
+        if not self.axes:
+            raise InputError("nothing varies: give an option several values, --style-weight 1,3,10")
+        recipes = [self.recipe.updated(change) for change in self._changes()]
+        folder = None if self.output.suffix else self.output
+        sheet = self.output if folder is None else folder / "sheet.png"
+        names = [self._name(change) for change in self._changes()]
+        if folder is not None:
+            folder.mkdir(exist_ok=True)
+        for path in (sheet, *(folder / name for name in names if folder is not None)):
+            files.check_output(path, overwrite=self.overwrite)
+        run.check_devices()
+        if self.compile_cache:
+            run.keep_programs(self.cache)
+        content = files.load_image(self.content)
+        styles = [files.load_image(path) for path in self.styles]
+        for recipe in recipes:  # refused before there is anything to wait for
+            recipe.shape_of(resize.shape_of(content))
+        console = report.console(quiet=self.quiet)
+        encoders = {r.encoder for r in recipes}
+        encoder = run.load_encoder(recipes[0], self.cache, console) if len(encoders) == 1 else None
+        told = " × ".join(f"{len(axis.values)} {axis.name}" for axis in self.axes)
+        console.print(report.plain(f"{len(recipes)} pictures: {told}"))
+        with Interruption(console) as interruption, report.Bar(console) as bar:
+
+            def show(fraction: float) -> bool:
+                bar.show(fraction)
+                return interruption.number is not None
+
+            results = js.paint_all(
+                recipes, content, styles, encoder=encoder, lanes=self.lanes, callback=show
+            )
+        table = list(self._table(results))
+        if folder is not None:
+            for name, recipe, result in zip(names, recipes, results, strict=False):
+                files.save_image(
+                    folder / name,
+                    result.image,
+                    metadata=run.portable(recipe).to_table(),
+                    provenance=self._sources() | {"status": result.status},
+                    overwrite=self.overwrite,
+                )
+            _write_table(folder / "table.csv", table)
+        title = f"{self.content.name} by {', '.join(path.name for path in self.styles)}"
+        labels = [[self._label(axis, word) for word in axis.words] for axis in self.axes]
+        captions = [_caption(row) for row in table[1:]]
+        picture = make_sheet([r.image for r in results], captions, title, labels)
+        path = files.save_image(
+            sheet,
+            picture,
+            metadata=run.portable(self.recipe).to_table(),
+            provenance=self._sources(),
+            overwrite=self.overwrite,
+        )
+        if not self.quiet:
+            report.print_table(table[1:], table[0])
+        report.print_path(path)
+        return interruption.exit_code
+
+    def _changes(self) -> Iterator[dict[str, Any]]:
+        for values in itertools.product(*(axis.values for axis in self.axes)):
+            yield {axis.name: v for axis, v in zip(self.axes, values, strict=True)}
+
+    def _name(self, change: dict[str, Any]) -> str:
+        words = [
+            f"{axis.name}={axis.words[axis.values.index(change[axis.name])]}" for axis in self.axes
+        ]
+        return "_".join(words).replace("/", "-").replace(" ", "") + ".png"
+
+    @staticmethod
+    def _label(axis: Axis, word: str) -> str:
+        return f"{axis.name.replace('_', ' ')} {word}"
+
+    def _sources(self) -> dict[str, Any]:
+        return {
+            "content": self.content.name,
+            "styles": [path.name for path in self.styles],
+            "preset": self.preset,
+            "version": js.__version__,
+            "varied": {axis.name: list(axis.words) for axis in self.axes},
+        }
+
+    def _table(self, results: Sequence[js.Result]) -> Iterator[tuple[str, ...]]:
+        names = tuple(axis.name for axis in self.axes)
+        yield (*names, "content", "style", "tv", "loss", "evaluations", "status")
+        words = itertools.product(*(axis.words for axis in self.axes))
+        for settings, result in zip(words, results, strict=False):
+            content, style, tv, _ = terms = [float(t[-1]) if len(t) else 0.0 for t in result.terms]
+            numbers = (f"{x:.4g}" for x in (content, style, tv, sum(terms)))
+            yield (*settings, *numbers, str(result.evaluations), result.status)
+
+
+def _caption(row: Sequence[str]) -> str:
+    content, style, tv = row[-6:-3]
+    return f"content {content}  style {style}  tv {tv}"
+
+
+def _write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    with replacing(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")

@@ -1,0 +1,140 @@
+"""Several recipes on the same pictures: those that differ in numbers alone share a program."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxstyle.arrays import Image
+from jaxstyle.encoder import Encoder
+from jaxstyle.losses.objective import LossWeights
+from jaxstyle.ops import resize
+from jaxstyle.recipes.paint import encoder_of, fit_styles, named_init, paint
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.stylize import Progress, Result
+from jaxstyle.run.sweep import SweepProgress, Swept, sweep
+
+# What changes numbers, not the program.
+_NUMBERS = {"style_weight": 0.0, "content_weight": 0.0, "tv_weight": 0.0, "seed": 0}
+
+Told = Callable[[float], bool | None]
+"""Hears which part of all the work is done, in [0, 1]; returns True to stop."""
+
+
+def paint_all(
+    recipes: Sequence[Recipe],
+    content: Image,
+    styles: Image | Sequence[Image],
+    *,
+    encoder: Encoder | None = None,
+    init: Image | None = None,
+    blend: Sequence[float] | None = None,
+    lanes: int | None = None,
+    callback: Told | None = None,
+) -> list[Result]:
+    """Paints a photograph by several recipes; of what differs in numbers alone, lanes at once.
+
+    Args:
+        recipes: How each is painted.
+        content: The photograph, ``f32[h, w, 3]``, sRGB in [0, 1].
+        styles: The painting, or several.
+        encoder: Network and pretrained parameters of all; what each names if None.
+        init: The image to start from; what each recipe says if None.
+        blend: How much each of several styles counts; all alike if None.
+        lanes: How many at once, ≥ 1; all that share a program if None.
+        callback: Hears of the progress; returns True to stop, with what is done.
+
+    Returns:
+        A result for each recipe; of a sweep its terms are those of the last iteration. After a stop
+        there are fewer.
+
+    Raises:
+        InputError: As for :func:`jaxstyle.paint`.
+
+    Examples:
+        >>> import jax, jaxstyle as js
+        >>> photograph, painting = jax.random.uniform(jax.random.key(0), (2, 48, 64, 3))
+        >>> recipe = js.Recipe(encoder="random", size=32, iterations=2)
+        >>> recipes = [recipe.replace(style_weight=w) for w in (1.0, 9.0)]
+        >>> [result.image.shape for result in paint_all(recipes, photograph, painting)]
+        [(24, 32, 3), (24, 32, 3)]
+    """
+    styles = list(styles) if isinstance(styles, Sequence) else [styles]
+    results: dict[int, Result] = {}
+    for group in _groups(recipes):
+        first, many = recipes[group[0]], [recipes[i] for i in group]
+        own = encoder_of(first) if encoder is None else encoder
+        part, before = len(group) / len(recipes), len(results) / len(recipes)
+        options: dict[str, Any] = {"encoder": own, "init": init, "blend": blend}
+        told = _scaled(callback, before, part)
+        if len(group) == 1:
+            found = [paint(first, content, styles, callback=told, **options)]
+        else:
+            found = _sweep(many, content, styles, lanes=lanes, callback=told, **options)
+        results |= dict(zip(group, found, strict=True))
+        if any(result.status == "stopped" for result in found):
+            break
+    return [results[i] for i in sorted(results)]
+
+
+def _groups(recipes: Sequence[Recipe]) -> list[list[int]]:
+    """Returns which recipes share a program."""
+    groups: dict[Any, list[int]] = defaultdict(list)
+    for i, recipe in enumerate(recipes):
+        # What a sweep does not know of is painted one by one.
+        alone = recipe.average > 0 or recipe.colour != "style" or recipe.encoder == "random"
+        key = recipe.replace(**_NUMBERS).to_table()
+        groups[repr((key, i if alone else None))].append(i)
+    return list(groups.values())
+
+
+def _scaled(callback: Told | None, before: float, part: float) -> Any:
+    def told(progress: Progress | SweepProgress) -> bool | None:
+        return callback(before + part * progress.fraction) if callback else None
+
+    return told
+
+
+def _sweep(
+    recipes: Sequence[Recipe],
+    content: Image,
+    styles: Sequence[Image],
+    *,
+    encoder: Encoder,
+    init: Image | None,
+    blend: Sequence[float] | None,
+    lanes: int | None,
+    callback: Any,
+) -> list[Result]:
+    first = recipes[0]
+    shape = first.shape_of(resize.shape_of(content))
+    options: dict[str, Any] = first.make_options()
+    del options["seed"]
+    options["loss_weights"] = LossWeights.stack([r.make_loss_weights() for r in recipes])
+    swept = sweep(
+        resize.resize(content, shape),
+        fit_styles(styles, first, shape),
+        encoder,
+        **options,
+        seeds=[recipe.seed for recipe in recipes],
+        init=named_init(first.init) if init is None else init,
+        blend=None if blend is None else np.asarray(blend, np.float32) / max(blend),
+        lanes=lanes,
+        callback=callback,
+    )
+    return [_result(swept, i, first) for i in range(len(recipes))]
+
+
+def _result(swept: Swept, i: int, recipe: Recipe) -> Result:
+    planned = recipe.make_schedule().scales_of(resize.shape_of(swept.image[i]))
+    done = int(swept.iterations[i])
+    short = done < sum(scale.iterations for scale in planned)
+    finished = "stopped" if swept.stopped and short else "converged" if short else "finished"
+    return Result(
+        image=swept.image[i],
+        terms=jax.tree.map(lambda term: term[i : i + 1], swept.terms),
+        evaluations=int(swept.evaluations[i]),
+        status=finished if swept.finite[i] else "non-finite",
+    )
