@@ -226,6 +226,13 @@ def test_a_small_tiff_file_that_asks_for_much(write, tags, problem):
     check_refused(path, problem)
 
 
+def test_a_strip_that_is_longer_than_the_file(write, rng):
+    strip = rng.integers(0, 65536, (16, 16, 3), np.uint16).tobytes()
+    check_refused(
+        write("a.tif", tiff(strip, (16, 16, 3), 16, (279, [1 << 31]))), "is damaged, or cut off"
+    )
+
+
 def test_libtiff_is_not_heard(write, rng, capfd):
     data = bytearray(tiff(bytes(900), (17, 17, 3), 8, (259, [32773])))
     check_refused(write("a.tif", bytes(data)), "damaged")

@@ -49,7 +49,7 @@ class _Line(NamedTuple):
 
 _RESIDENT = {"high": _Line(0.25e9, 6, 1.7, 3), "low": _Line(0.25e9, 1, 0.61, 3)}
 # What is allocated and never written to counts, too.
-_ADDRESSES = {"high": _Line(0.25e9, 3, 4.05, 3), "low": _Line(0.25e9, 3, 0.61, 3)}
+_ADDRESSES = {"high": _Line(0.25e9, 3, 4.05, 3), "low": _Line(0.25e9, 3, 1.0, 3)}
 
 
 class Demand(NamedTuple):

@@ -104,6 +104,9 @@ def decode_page(page: Any, *, managed: bool) -> Decoded:
         NeedsCodec: tifffile cannot, for want of imagecodecs.
         InputError: The page is of an uncommon kind.
     """
+    # Whole strips are read at once, however long they are said to be.
+    if max(page.databytecounts, default=0) > page.parent.filehandle.size:
+        raise InputError("is damaged, or cut off; save it again")
     photometric = int(page.photometric)
     if photometric > RGB:
         raise InputError("is TIFF of an uncommon kind; save it as RGB with 8 or 16 bits")

@@ -6,6 +6,7 @@ import os
 import resource
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -34,6 +35,7 @@ def judge(act: Act, path: Path) -> str:
 
 def _serve(connection: Connection, act: Act) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    warnings.simplefilter("ignore")  # as the command does
     with tempfile.TemporaryFile() as printed:
         os.dup2(printed.fileno(), _STDERR)
         while True:
