@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -67,6 +67,9 @@ class _RateColumn(ProgressColumn):
         return Text("" if not rate else f"{rate:.2f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it")
 
 
+B = TypeVar("B", bound="Bar")
+
+
 class Bar:
     """The bar of whatever takes long: how far it is, and the time left."""
 
@@ -85,7 +88,7 @@ class Bar:
         )
         self._task = self._bar.add_task("compiling", total=1.0, terms="", rate=None)
 
-    def __enter__(self) -> Self:
+    def __enter__(self: B) -> B:
         self._bar.start()
         return self
 
