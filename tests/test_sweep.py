@@ -1,5 +1,6 @@
 """Many settings at once are what each would be by itself."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -8,7 +9,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import command
 import jaxstyle as js
+from jaxstyle import cli, files
+
+folder = command.folder
 
 OBJECTIVE = js.Objective(content_layers=("conv2_2",), style_layers=("image", "conv1_1", "conv3_1"))
 SCHEDULE = js.Schedule(iterations=12, scales=2, coarse_iterations=5, coarsest=16)
@@ -132,3 +137,46 @@ def test_lanes_are_spread_over_devices():
     )
     assert told.returncode == 0, told.stderr
     assert float(told.stdout) < 1e-4
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_command_paints_a_grid(capsys):
+    words = [*command.ENCODER, *command.QUICK, "--no-compile-cache", "--iterations", "3"]
+    sweep = ["sweep", "photo.png", "painting.png", "-o", "all", *words]
+    sweep += ["--style-weight", "1,30", "--content-layers", "conv2_2;conv1_2,conv2_1"]
+    assert cli.main(sweep) == 0
+    told = capsys.readouterr()
+    assert told.out.splitlines()[-1] == os.path.join("all", "sheet.png")
+    with open("all/table.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["style_weight"] for row in rows] == ["1", "1", "30", "30"]
+    assert {row["status"] for row in rows} == {"finished"}
+    pictures = sorted(path for path in os.listdir("all") if path not in ("sheet.png", "table.csv"))
+    assert len(pictures) == 4
+    for name in pictures:
+        recipe = js.Recipe().updated(files.read_metadata(f"all/{name}"))
+        assert f"style_weight={recipe.style_weight:g}" in name
+        alone = [*words, "--style-weight", str(recipe.style_weight), "--content-layers"]
+        alone.append(",".join(recipe.content_layers))
+        one = ["stylize", "photo.png", "painting.png", "-o", "one.png", "--overwrite"]
+        assert cli.main([*one, *alone]) == 0
+        np.testing.assert_allclose(
+            js.load_image("one.png"), js.load_image(f"all/{name}"), atol=2.01 / 255
+        )
+    sheet = js.load_image("all/sheet.png")
+    h, w, _ = js.load_image("one.png").shape
+    assert sheet.shape[0] > 2 * h
+    assert sheet.shape[1] > 2 * w
+
+
+@pytest.mark.parametrize(("options", "needles"), [
+    ([], ["nothing varies", "--style-weight 1,3,10"]),
+    (["--seed", "1,2", "--tv-weight", "0,1", "--style-weight", "1,2"], ["--seed", "one or two"]),
+    (["--style-weight", "1,much"], ["--style-weight", "much"]),
+    (["--iterations", "1,-2"], ["iterations", "-2"]),
+    (["--seed=1,2", "--lanes", "0"], ["lanes 0"]),
+])  # fmt: skip
+def test_sweeps_that_are_none(folder, capsys, options, needles):
+    words = ["sweep", "photo.png", "painting.png", "-o", "out.png", *command.ENCODER]
+    code = cli.main([*words, *command.QUICK, *options])
+    command.check_refused(capsys, folder, code, *needles)

@@ -118,6 +118,8 @@ class Sweep:
             raise InputError("no painting: name one after the photograph")
         if not self.axes:
             raise InputError("nothing varies: give an option several values, --style-weight 1,3,10")
+        if self.lanes is not None and self.lanes < 1:
+            raise InputError(f"--lanes {self.lanes}: too few; give at least 1")
         recipes = [self.recipe.updated(change) for change in self._changes()]
         folder = None if self.output.suffix else self.output
         sheet = self.output if folder is None else folder / "sheet.png"
