@@ -89,9 +89,9 @@ PRESETS = {
         ("gatys", 500, {}),
         ("neural-style", 1000, {}),
         ("surma", 200, {}),
-        ("udacity", 2000, {}),
-        ("keras", 1500, {}),
-        ("crowson", 200, {"coarse_iterations": 200, "first_iterations": 400}),
+        ("udacity", 1000, {}),
+        ("keras", 1000, {}),
+        ("crowson", 100, {"coarse_iterations": 100, "first_iterations": 200}),
     )
 }
 

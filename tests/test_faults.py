@@ -17,7 +17,7 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "faults.py"
         ["--only", "kills", "signals", "pairs", "--kills", "6", "--signals", "6", "--pairs", "2"],
         ["--only", "disks", "--disks", "3"],
         ["--only", "memory", "--gigabytes", "2"],
-        # Damaged parameters and downloads follow when all that was found there is mended.
+        ["--only", "parameters", "downloads", "--parameters", "60"],
     ],
     ids=lambda options: options[1],
 )
