@@ -73,7 +73,8 @@ def paint(
     Examples:
         >>> import jax, jaxstyle as js
         >>> photograph, painting = jax.random.uniform(jax.random.key(0), (2, 48, 64, 3))
-        >>> recipe = js.Recipe(encoder="random", size=32, iterations=2)
+        >>> layers = {"content_layers": {"conv2_1": 1.0}, "style_layers": {"conv1_1": 1.0}}
+        >>> recipe = js.Recipe(encoder="random", size=32, iterations=2, **layers)
         >>> js.paint(recipe, photograph, painting).image.shape
         (24, 32, 3)
     """

@@ -56,7 +56,8 @@ def paint_all(
     Examples:
         >>> import jax, jaxstyle as js
         >>> photograph, painting = jax.random.uniform(jax.random.key(0), (2, 48, 64, 3))
-        >>> recipe = js.Recipe(encoder="random", size=32, iterations=2)
+        >>> layers = {"content_layers": {"conv2_1": 1.0}, "style_layers": {"conv1_1": 1.0}}
+        >>> recipe = js.Recipe(encoder="random", size=32, iterations=2, **layers)
         >>> recipes = [recipe.replace(style_weight=w) for w in (1.0, 9.0)]
         >>> [result.image.shape for result in paint_all(recipes, photograph, painting)]
         [(24, 32, 3), (24, 32, 3)]
