@@ -74,7 +74,7 @@ def _check_output(path: Path, folder: Path, overwrite: bool) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise InputError(f"{path}: no permission to write into {folder}; choose another folder")
     if os.path.lexists(path) and not overwrite:  # Also as a link that leads nowhere yet.
-        raise InputError(f"{path}: exists already; choose another name, or --overwrite it")
+        raise InputError(f"{path}: exists already; choose another name, or set overwrite")
 
 
 def save_image(

@@ -214,7 +214,7 @@ class Recipe:
         if self.solver == "lbfgs":
             if self.clamp:
                 raise InputError(
-                    "clamp: lbfgs cannot; choose adam and --variable image, or --variable sigmoid"
+                    "clamp: lbfgs cannot; choose adam and the variable image, or the variable sigmoid"
                 )
             return solvers.lbfgs(history=self.history)
         if self.solver == "adam":
@@ -293,4 +293,4 @@ def _typed(name: str, value: Any, kind: Any) -> Any:
         return value
     if kind != LayerWeights and any(type(value) is option for option in options):
         return value
-    raise InputError(f"{name} {value!r}: not of the kind that it should be; see jaxstyle --help")
+    raise InputError(f"{name} {value!r}: not of the kind that it should be; see jaxstyle.Recipe")
