@@ -3,10 +3,14 @@
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 from importlib.metadata import version
 
 import jaxtyping
+
+# In the background a shell has Ctrl-C ignored, and what is started from there inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What runs for milliseconds only need not be fast; without these, compiling takes two thirds of
 # the tests' time.

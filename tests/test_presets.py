@@ -24,7 +24,7 @@ torch = pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not i
 import originals  # noqa: E402
 
 NAMES = tuple(originals.ORIGINALS)
-SIZE, STEPS = 64, 20
+SIZE, STEPS = 64, 10
 
 
 def picture(rng, h, w):
