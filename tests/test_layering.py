@@ -17,8 +17,7 @@ PACKAGE = Path(jaxstyle.__file__).parent
 FLOORS = """
     errors atomic configuration interrupts
     arrays
-    compilation.options compilation.outlines compilation.programs
-    compilation.traces
+    compilation.options compilation.programs
     compilation.jitted
     compilation
     ops

@@ -12,7 +12,7 @@ import command
 import jaxstyle as js
 from command import check_refused
 from jaxstyle import cli
-from jaxstyle.atomic import name_temporary, replacing
+from jaxstyle.atomic import make_private, name_temporary, replacing
 
 folder = command.folder
 
@@ -105,19 +105,20 @@ def test_layers_with_spaces(folder):
     assert stylize("--style-layers", "image=3, conv1_1", "--quiet") == 0
 
 
-def test_programs_of_a_folder_that_others_may_write_to_are_not_run(folder, tmp_path):
+def test_programs_of_a_folder_that_others_may_write_to_are_not_run(folder, tmp_path, monkeypatch):
     """Nor kept there; in one's own they are, and nobody else can look into it."""
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     words = ["stylize", "photo.png", "painting.png", *command.ENCODER[:2], *command.QUICK]
     mine, shared = tmp_path / "mine", tmp_path / "shared"
-    (shared / "traced").mkdir(parents=True)
-    (shared / "traced").chmod(0o777)
+    (shared / "compiled").mkdir(parents=True)
+    (shared / "compiled").chmod(0o777)
     for number, cache in enumerate((mine, shared)):
         told = run(*words, "-o", f"{number}.png", "--cache", str(cache), "--quiet")
         assert told.returncode == 0, told.stderr
         assert (b"others than you may write" in told.stderr) == (cache == shared)
-    assert list((mine / "traced").iterdir())
-    assert (mine / "traced").stat().st_mode & 0o777 == 0o700
-    assert not list((shared / "traced").iterdir())
+    assert list((mine / "compiled").iterdir())
+    assert (mine / "compiled").stat().st_mode & 0o777 == 0o700
+    assert not list((shared / "compiled").iterdir())
 
 
 # Each function has its name, and with it its file.
@@ -160,3 +161,12 @@ def test_compiled_programs_that_cannot_be_read_or_written(tmp_path):
     assert told.returncode == 0, told.stderr
     assert len(told.stderr.splitlines()) == 1
     assert told.stderr.strip().endswith(b"UserWarning: of others")
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o777, 0o770])
+def test_only_a_folder_of_ones_own_is_private(tmp_path, mode):
+    folder = tmp_path / "cache"
+    assert make_private(folder)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    folder.chmod(mode)
+    assert make_private(folder) == (mode in (0o700, 0o755))

@@ -20,7 +20,7 @@ Cache: TypeAlias = Annotated[
     ),
 ]
 CompileCache: TypeAlias = Annotated[
-    Flag, arg(help="Keep no traced and compiled programs in the cache folder.")
+    Flag, arg(help="Keep no compiled programs in the cache folder.")
 ]
 Config: TypeAlias = Annotated[
     Path | None, arg(help="A TOML file of settings, as `jaxstyle presets show` prints them.")

@@ -31,17 +31,16 @@ _SMALLER = {
 
 
 def keep_programs(cache: Path | None) -> None:
-    """Keeps traces and compiled programs in the cache folder, if nobody else may write there."""
-    traced, compiled = (pretrained.cache_folder(cache) / name for name in ("traced", "compiled"))
+    """Keeps compiled programs in the cache folder, if nobody else may write there."""
+    compiled = pretrained.cache_folder(cache) / "compiled"
     try:
-        private = make_private(traced) and make_private(compiled)
+        private = make_private(compiled)
     except OSError:
         return  # A run without a cache takes longer, and that is all.
     if not private:
         others = "others than you may write there"
-        report.console().print(report.plain(f"{traced.parent}: {others}; no programs are kept"))
+        report.console().print(report.plain(f"{compiled.parent}: {others}; no programs are kept"))
         return
-    compilation.keep_traces(traced)
     compilation.keep_programs(compiled)
 
 

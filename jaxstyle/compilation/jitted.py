@@ -1,4 +1,4 @@
-"""``jax.jit`` for programs of ours: compiled with options of ours, from kept traces."""
+"""``jax.jit`` for programs of ours: compiled with options of ours."""
 
 import dataclasses
 import functools
@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from jaxstyle.compilation.options import compiler_options
-from jaxstyle.compilation.traces import kept
 from jaxstyle.configuration import configured
 
 P = ParamSpec("P")
@@ -47,8 +46,7 @@ class Jitted(Generic[P, R]):
     @functools.cached_property
     def whole(self) -> Any:
         """As a program by itself."""
-        function = kept(self.function, self.static_argnames)
-        return self._jit(function, compiler_options=compiler_options())
+        return self._jit(self.function, compiler_options=compiler_options())
 
     def _choose(self, *arguments: Any) -> Any:
         # JAX takes options for whole programs only; within one, even a new constant is a tracer.
@@ -69,8 +67,7 @@ def jit(
 ) -> Callable[[Callable[P, R]], Jitted[P, R]]:
     """Returns a ``jax.jit`` for functions, with our compiler options for a CPU's whole program.
 
-    What ``XLA_FLAGS`` names is left to it. Where :func:`keep_traces` has been told of a folder, a
-    function that stands in a module is traced into it for its whole programs.
+    What ``XLA_FLAGS`` names is left to it.
 
     Args:
         static_argnames: Arguments that change the program: hashable, with a ``repr`` that tells

@@ -214,7 +214,7 @@ class Recipe:
         if self.solver == "lbfgs":
             if self.clamp:
                 raise InputError(
-                    "clamp: lbfgs cannot; choose adam and the variable image, or the variable sigmoid"
+                    "clamp: lbfgs cannot; choose adam and variable image, or variable sigmoid"
                 )
             return solvers.lbfgs(history=self.history)
         if self.solver == "adam":

@@ -75,7 +75,6 @@ def init(image: Image, aux: Any, history: int) -> SolverState:
     loss = jnp.full((), jnp.inf, image.dtype)
     # Without a gradient the first search goes nowhere and evaluates the image as it is.
     search = begin(loss, jnp.zeros_like(image), aux, jnp.zeros_like(image))
-    # jaxopt's own type would have to be imported to take over a state that a kept trace returns.
     memory = tuple(_jaxopt(history).init_state(image))
     yes, no, zero = jnp.bool_(True), jnp.bool_(False), jnp.int32(0)
     return SolverState(image, loss, aux, yes, no, zero, zero, (memory, tuple(search)))
