@@ -175,6 +175,8 @@ def test_the_command_paints_a_grid(capsys):
     (["--style-weight", "1,much"], ["--style-weight", "much"]),
     (["--iterations", "1,-2"], ["iterations", "-2"]),
     (["--seed=1,2", "--lanes", "0"], ["lanes 0"]),
+    (["--content-layers", "conv1_1=much;conv2_1"], ["--content-layers", "much"]),
+    (["--seed", ","], ["--seed"]),
 ])  # fmt: skip
 def test_sweeps_that_are_none(folder, capsys, options, needles):
     words = ["sweep", "photo.png", "painting.png", "-o", "out.png", *command.ENCODER]

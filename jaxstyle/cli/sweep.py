@@ -40,13 +40,16 @@ class Axis(NamedTuple):
 
     Attributes:
         name: Field of the recipe.
-        words: What was typed for each.
-        values: What they mean.
+        words: What was typed for each value.
     """
 
     name: str
     words: tuple[str, ...]
-    values: tuple[Any, ...]
+
+    @property
+    def option(self) -> str:
+        """As it is typed."""
+        return f"--{self.name.replace('_', '-')}"
 
 
 def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
@@ -68,12 +71,14 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
         value = value if equals else next(words, None)
         parts = [] if value is None else value.split(";" if name in _LAYERS else ",")
         if len(parts) > 1:
-            parts = [part.strip() for part in parts if part.strip()]
-            axes.append(Axis(name, tuple(parts), tuple(_meant(name, part) for part in parts)))
-            value = parts[0]
+            axis = Axis(name, tuple(part.strip() for part in parts if part.strip()))
+            if not axis.words:
+                raise InputError(f"{option} {value}: no values; give several, as in 1,3,10")
+            axes.append(axis)
+            value = axis.words[0]
         single += [option] if value is None else [option, value]
     if len(axes) > _MOST:
-        names = ", ".join(f"--{axis.name.replace('_', '-')}" for axis in axes)
+        names = ", ".join(axis.option for axis in axes)
         raise InputError(f"{names}: too many options in several values; vary one or two")
     return single, tuple(axes)
 
@@ -81,7 +86,10 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
 def _meant(name: str, word: str) -> Any:
     """Returns what a word means as a setting: as in TOML, where it is a number or a truth."""
     if name in _LAYERS:
-        return dict(parse_layers(word))
+        try:
+            return dict(parse_layers(word))
+        except ValueError as error:
+            raise InputError(f"{name} {word!r}: {error}; give LAYER[=WEIGHT],…") from None
     try:
         return json.loads(word)
     except ValueError:
@@ -121,16 +129,14 @@ class Sweep:
         if self.lanes is not None and self.lanes < 1:
             raise InputError(f"--lanes {self.lanes}: too few; give at least 1")
         recipes = [self.recipe.updated(change) for change in self._changes()]
+        names = [self._name(words) for words in self._words()]
         folder = None if self.output.suffix else self.output
         sheet = self.output if folder is None else folder / "sheet.png"
-        names = [self._name(change) for change in self._changes()]
         if folder is not None:
             folder.mkdir(exist_ok=True)
         for path in (sheet, *(folder / name for name in names if folder is not None)):
             files.check_output(path, overwrite=self.overwrite)
-        run.check_devices()
-        if self.compile_cache:
-            run.keep_programs(self.cache)
+        run.begin(self.cache, keep=self.compile_cache)
         content = files.load_image(self.content)
         styles = [files.load_image(path) for path in self.styles]
         for recipe in recipes:  # refused before there is anything to wait for
@@ -138,7 +144,7 @@ class Sweep:
         console = report.console(quiet=self.quiet)
         encoders = {r.encoder for r in recipes}
         encoder = run.load_encoder(recipes[0], self.cache, console) if len(encoders) == 1 else None
-        told = " × ".join(f"{len(axis.values)} {axis.name}" for axis in self.axes)
+        told = " × ".join(f"{len(axis.words)} {axis.name}" for axis in self.axes)
         console.print(report.plain(f"{len(recipes)} pictures: {told}"))
         with Interruption(console) as interruption, report.Bar(console) as bar:
 
@@ -176,15 +182,18 @@ class Sweep:
         report.print_path(path)
         return interruption.exit_code
 
-    def _changes(self) -> Iterator[dict[str, Any]]:
-        for values in itertools.product(*(axis.values for axis in self.axes)):
-            yield {axis.name: v for axis, v in zip(self.axes, values, strict=True)}
+    def _words(self) -> Iterator[tuple[str, ...]]:
+        """Yields what was typed for each picture, a word an axis."""
+        return itertools.product(*(axis.words for axis in self.axes))
 
-    def _name(self, change: dict[str, Any]) -> str:
-        words = [
-            f"{axis.name}={axis.words[axis.values.index(change[axis.name])]}" for axis in self.axes
-        ]
-        return "_".join(words).replace("/", "-").replace(" ", "") + ".png"
+    def _changes(self) -> Iterator[dict[str, Any]]:
+        for words in self._words():
+            pairs = zip(self.axes, words, strict=True)
+            yield {axis.name: _meant(axis.name, word) for axis, word in pairs}
+
+    def _name(self, words: Sequence[str]) -> str:
+        told = (f"{axis.name}={word}" for axis, word in zip(self.axes, words, strict=True))
+        return "_".join(told).replace("/", "-").replace(" ", "") + ".png"
 
     @staticmethod
     def _label(axis: Axis, word: str) -> str:
@@ -202,8 +211,7 @@ class Sweep:
     def _table(self, results: Sequence[js.Result]) -> Iterator[tuple[str, ...]]:
         names = tuple(axis.name for axis in self.axes)
         yield (*names, "content", "style", "tv", "loss", "evaluations", "status")
-        words = itertools.product(*(axis.words for axis in self.axes))
-        for settings, result in zip(words, results, strict=False):
+        for settings, result in zip(self._words(), results, strict=False):
             content, style, tv, _ = terms = [float(t[-1]) if len(t) else 0.0 for t in result.terms]
             numbers = (f"{x:.4g}" for x in (content, style, tv, sum(terms)))
             yield (*settings, *numbers, str(result.evaluations), result.status)
