@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -11,12 +11,25 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def configured(function: Callable[P, R]) -> Callable[P, R]:
-    """Returns the function, computed under JAX's defaults in what is strictness, not meaning.
+@contextlib.contextmanager
+def defaults() -> Iterator[None]:
+    """JAX's defaults in what is strictness, not meaning.
 
     Whoever has ``jax_numpy_rank_promotion="raise"``, ``jax_numpy_dtype_promotion="strict"``,
     ``jax_debug_infs`` or ``jax_transfer_guard="disallow"`` looks for faults of their own; here a
     bias is added to a feature map, and what has not been tried yet is infinitely far.
+    """
+    with (
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+        jax.debug_infs(False),
+        jax.transfer_guard("allow"),
+    ):
+        yield
+
+
+def configured(function: Callable[P, R]) -> Callable[P, R]:
+    """Returns the function, computed under :func:`defaults`.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -28,12 +41,7 @@ def configured(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with (
-            jax.numpy_rank_promotion("allow"),
-            jax.numpy_dtype_promotion("standard"),
-            jax.debug_infs(False),
-            jax.transfer_guard("allow"),
-        ):
+        with defaults():
             return function(*args, **kwargs)
 
     return call

@@ -2,15 +2,21 @@
 
 import dataclasses
 import tomllib
+from typing import get_args, get_type_hints
 
 import pytest
 import tomli_w
 
 import jaxstyle as js
 from jaxstyle.errors import InputError
+from jaxstyle.losses.normalisation import NORMALISATIONS
+from jaxstyle.losses.statistics import STATISTICS
 from jaxstyle.ops.resize import parse_size, size_text
+from jaxstyle.ops.variation import VARIATIONS
+from jaxstyle.recipes import recipe as settings
 from jaxstyle.recipes.presets import PRESETS
-from jaxstyle.recipes.recipe import STATISTICS, Recipe
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.parameterisation import PARAMETERISATIONS
 
 FIELDS = [field.name for field in dataclasses.fields(Recipe)]
 
@@ -255,3 +261,12 @@ def test_sides_too_short_are_told():
         InputError, match=r"style_scale 0\.1: the painting's side would be under 16"
     ):
         Recipe(size=64, style_scale=0.1).style_shape_of((100, 100), (64, 64))
+
+
+@pytest.mark.parametrize(("names", "table"), [
+    (settings.Normalisation, NORMALISATIONS), (settings.Variation, VARIATIONS),
+    (settings.Variable, PARAMETERISATIONS),
+    (get_type_hints(Recipe)["statistic"], STATISTICS),
+])  # fmt: skip
+def test_every_name_of_a_table_is_a_choice(names, table):
+    assert get_args(names) == tuple(table)

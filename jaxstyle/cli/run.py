@@ -30,6 +30,17 @@ _SMALLER = {
 }
 
 
+def begin(cache: Path | None, *, keep: bool) -> None:
+    """Does what comes before any painting: is the device here, and are programs to be kept.
+
+    Raises:
+        InputError: JAX_PLATFORMS names nothing that is here.
+    """
+    check_devices()
+    if keep:
+        keep_programs(cache)
+
+
 def keep_programs(cache: Path | None) -> None:
     """Keeps compiled programs in the cache folder, if nobody else may write there."""
     compiled = pretrained.cache_folder(cache) / "compiled"

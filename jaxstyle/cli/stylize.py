@@ -57,9 +57,7 @@ class Stylize:
         """Runs the command and returns its exit code."""
         blend = self._blend()
         files.check_output(self.output, overwrite=self.overwrite)
-        run.check_devices()
-        if self.compile_cache:
-            run.keep_programs(self.cache)
+        run.begin(self.cache, keep=self.compile_cache)
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
         files.check_output(self.output, overwrite=self.overwrite, shape=shape)

@@ -53,9 +53,7 @@ class Texture:
         if not self.styles:
             raise InputError("no painting: name one")
         files.check_output(self.output, overwrite=self.overwrite)
-        run.check_devices()
-        if self.compile_cache:
-            run.keep_programs(self.cache)
+        run.begin(self.cache, keep=self.compile_cache)
         recipe = self._recipe()
         shape = texture_shape(recipe)
         files.check_output(self.output, overwrite=self.overwrite, shape=shape)

@@ -7,10 +7,10 @@ from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
-from jax.core import Tracer
 
+from jaxstyle.arrays import is_traced
 from jaxstyle.compilation.options import compiler_options
-from jaxstyle.configuration import configured
+from jaxstyle.configuration import defaults
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -30,9 +30,9 @@ class Jitted(Generic[P, R]):
     static_argnames: tuple[str, ...]
     donate_argnames: tuple[str, ...]
 
-    def _jit(self, function: Callable[P, R], **options: Any) -> Any:
+    def _jit(self, **options: Any) -> Any:
         return jax.jit(
-            function,
+            self.function,
             static_argnames=self.static_argnames,
             donate_argnames=self.donate_argnames,
             **options,
@@ -41,25 +41,26 @@ class Jitted(Generic[P, R]):
     @functools.cached_property
     def part(self) -> Any:
         """As a part of other programs."""
-        return self._jit(self.function)
+        return self._jit()
 
     @functools.cached_property
     def whole(self) -> Any:
         """As a program by itself."""
-        return self._jit(self.function, compiler_options=compiler_options())
+        return self._jit(compiler_options=compiler_options())
 
     def _choose(self, *arguments: Any) -> Any:
         # JAX takes options for whole programs only; within one, even a new constant is a tracer.
-        leaves = jax.tree.leaves((arguments, jnp.zeros(())))
-        return self.part if any(isinstance(leaf, Tracer) for leaf in leaves) else self.whole
+        return self.part if is_traced(arguments, jnp.zeros(())) else self.whole
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Calls the function, compiled for arguments of these shapes."""
-        return configured(self._choose(args, kwargs))(*args, **kwargs)
+        with defaults():
+            return self._choose(args, kwargs)(*args, **kwargs)
 
     def lower(self, *args: P.args, **kwargs: P.kwargs) -> jax.stages.Lowered:
         """Returns what is compiled for such arguments."""
-        return configured(self._choose(args, kwargs).lower)(*args, **kwargs)
+        with defaults():
+            return self._choose(args, kwargs).lower(*args, **kwargs)
 
 
 def jit(
@@ -70,8 +71,7 @@ def jit(
     What ``XLA_FLAGS`` names is left to it.
 
     Args:
-        static_argnames: Arguments that change the program: hashable, with a ``repr`` that tells
-            them apart.
+        static_argnames: Arguments that change the program, hashable.
         donate_argnames: Arguments whose memory the program may use.
 
     Returns:

@@ -112,7 +112,6 @@ def loss_terms(
     return terms if extra is None else terms._replace(extra=jnp.asarray(extra(image)))
 
 
-@configured
 def loss(
     image: Image,
     targets: Targets,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from jaxstyle.configuration import configured, of_this_thread
+from jaxstyle.configuration import defaults, of_this_thread
 
 T = TypeVar("T")
 
@@ -14,8 +14,8 @@ def ahead(items: Iterator[T]) -> Iterator[T]:
     here = of_this_thread()
 
     def following() -> tuple[T] | None:
-        with here():
-            return configured(next)(((item,) for item in items), None)
+        with here(), defaults():
+            return next(((item,) for item in items), None)
 
     pool = ThreadPoolExecutor(max_workers=1)
     try:

@@ -158,8 +158,9 @@ class Lanes:
 
     def unfinished(self) -> dict[int, Array]:
         """Returns the present images of the settings that are on their way."""
+        assert self._chunk is not None  # nothing is on its way before it has been advanced
         lanes = map(int, np.flatnonzero(self._setting >= 0))
-        return {int(self._setting[lane]): self._at(lane).image for lane in lanes}
+        return {int(self._setting[lane]): self._chunk.image[lane] for lane in lanes}
 
 
 def _take(tree: Any, seats: np.ndarray) -> Any:

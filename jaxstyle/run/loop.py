@@ -12,13 +12,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.arrays import Image, Scalar
-from jaxstyle.encoder import Encoder
+from jaxstyle.encoder import Encoder, prepared
 from jaxstyle.errors import InputError, choose
 from jaxstyle.losses.loss import Extra, LossTerms, loss_terms
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import Targets
 from jaxstyle.run.parameterisation import PARAMETERISATIONS, Parameterisation
-from jaxstyle.solvers import Solver, SolverState
+from jaxstyle.solvers import Solver, SolverState, lbfgs
 
 
 class Data(NamedTuple):
@@ -54,6 +54,11 @@ class Program(NamedTuple):
     def parameterisation(self) -> Parameterisation:
         """The variable that goes by its name."""
         return choose("variable", self.variable, PARAMETERISATIONS)
+
+    def prepare(self, encoder: Encoder) -> Encoder:
+        """Returns the encoder as a run takes it, memory allowing with what pays once a run."""
+        objective = self.objective
+        return prepared(encoder, objective.layers, ample=objective.memory == "high")
 
 
 class Average(NamedTuple):
@@ -103,6 +108,19 @@ def as_partial(extra: Extra | None) -> Any:
     """Returns a function as a pytree: what a ``Partial`` holds is traced, the function static."""
     partly = isinstance(extra, jax.tree_util.Partial)
     return extra if extra is None or partly else jax.tree_util.Partial(extra)
+
+
+def make_program(
+    objective: Objective | None, solver: Solver | None, variable: str | Parameterisation
+) -> Program:
+    """Returns what a verb compiles, from what it was given.
+
+    Raises:
+        InputError: Options exclude each other.
+    """
+    program = Program(objective or Objective(), solver or lbfgs(), variable)
+    check_combination(*program)
+    return program
 
 
 def check_combination(

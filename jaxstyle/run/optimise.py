@@ -11,9 +11,9 @@ from jaxstyle.encoder import Encoder
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import Targets
-from jaxstyle.run.loop import Data, Program, as_partial, begin, check_combination, iterate
+from jaxstyle.run.loop import Data, as_partial, begin, iterate, make_program
 from jaxstyle.run.parameterisation import Parameterisation
-from jaxstyle.solvers import Solver, lbfgs
+from jaxstyle.solvers import Solver
 
 
 class Optimised(NamedTuple):
@@ -87,8 +87,7 @@ def optimise(
         (3, 32, 32, 3)
     """
     check_image("image", image)
-    program = Program(objective, solver or lbfgs(), variable)
-    check_combination(*program)
+    program = make_program(objective, solver, variable)
     data = Data(targets, loss_weights, encoder, as_partial(extra))
     image = widen(jnp.asarray(image))
     decay = jnp.asarray(average, image.dtype)

@@ -85,12 +85,12 @@ class Schedule:
         return [scale for scale in [*planned, Scale(shape, self.iterations)] if scale.iterations]
 
 
-def fraction_done(scales: list[Scale], step: int) -> float:
+def fraction_done(scales: list[Scale], step: int | float) -> float:
     """Returns the part of the work that is done after some iterations: pixels × iterations.
 
     Args:
         scales: Of the run.
-        step: Solver iterations done, over all scales.
+        step: Solver iterations done, over all scales; a mean of several runs need not be whole.
 
     Examples:
         >>> fraction_done([Scale((10, 10), 4), Scale((20, 20), 4)], 4)

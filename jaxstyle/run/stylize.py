@@ -14,7 +14,7 @@ import numpy as np
 
 from jaxstyle.arrays import Image, Masks, is_traced
 from jaxstyle.configuration import configured
-from jaxstyle.encoder import Encoder, prepared
+from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
@@ -23,12 +23,12 @@ from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour, recolour, restore
 from jaxstyle.run.ahead import ahead
 from jaxstyle.run.chunks import Compiled, chunks, compile_programs
-from jaxstyle.run.loop import Chunk, Data, Program, as_partial, check_combination
+from jaxstyle.run.loop import Chunk, Data, Program, as_partial, make_program
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.schedule import Scale, Schedule, fraction_done
 from jaxstyle.run.sources import Sources, make_sources
 from jaxstyle.run.start import Init, initial_image
-from jaxstyle.solvers import Solver, SolverState, lbfgs
+from jaxstyle.solvers import Solver, SolverState
 
 Status = Literal["finished", "converged", "stopped", "non-finite"]
 
@@ -149,16 +149,12 @@ def stylize(
     seen, styles = recolour(colour, sources.content, sources.styles)
     sources = sources._replace(content=seen, styles=list(styles))
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
-    objective, solver = objective or Objective(), solver or lbfgs()
-    check_combination(objective, solver, variable)
-    program = Program(objective, solver, variable)
+    program = make_program(objective, solver, variable)
     data = Data(
         targets=None,  # pyright: ignore[reportArgumentType] # of each scale
         # One type whatever is handed in, or another way of writing a number would recompile.
         loss_weights=jax.tree.map(jnp.float32, loss_weights or LossWeights()),
-        encoder=prepared(
-            encoder, program.objective.layers, ample=program.objective.memory == "high"
-        ),
+        encoder=program.prepare(encoder),
         extra=as_partial(extra),
     )
     scales = schedule.scales_of(shape)

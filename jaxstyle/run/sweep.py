@@ -11,19 +11,19 @@ from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image, check_image
 from jaxstyle.configuration import configured
-from jaxstyle.encoder import Encoder, prepared
+from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import Targets, content_targets, style_targets
 from jaxstyle.ops import resize
 from jaxstyle.run.lanes import Lanes
-from jaxstyle.run.loop import Data, Program, as_partial, check_combination
+from jaxstyle.run.loop import Data, as_partial, make_program
 from jaxstyle.run.parameterisation import Parameterisation
-from jaxstyle.run.schedule import Scale, Schedule
+from jaxstyle.run.schedule import Scale, Schedule, fraction_done
 from jaxstyle.run.sources import scale_style
 from jaxstyle.run.start import Init, initial_image
-from jaxstyle.solvers import Solver, lbfgs
+from jaxstyle.solvers import Solver
 
 
 class Swept(NamedTuple):
@@ -126,13 +126,7 @@ def sweep(
         ...          **options).image.shape
         (3, 32, 32, 3)
     """
-    objective, solver, schedule = (
-        objective or Objective(),
-        solver or lbfgs(),
-        schedule or Schedule(),
-    )
-    check_combination(objective, solver, variable)
-    program = Program(objective, solver, variable)
+    program, schedule = make_program(objective, solver, variable), schedule or Schedule()
     weights = jax.tree.map(jnp.asarray, loss_weights or LossWeights())
     sources = _make_sources(content, style, blend)
     count = _count(sources, weights, seeds)
@@ -140,17 +134,16 @@ def sweep(
     if lanes < 1:
         raise InputError(f"lanes {lanes}: too few; give at least 1")
     weights = jax.tree.map(lambda w: jnp.broadcast_to(w, (count,)).astype(jnp.float32), weights)
-    encoder = prepared(encoder, objective.layers, ample=objective.memory == "high")
+    encoder, extra = program.prepare(encoder), as_partial(extra)
     shape = sources.content.shape[-3], sources.content.shape[-2]
     scales = schedule.scales_of(shape)
-    work = sum(s.iterations * s.shape[0] * s.shape[1] for s in scales) * count
     images = _starts(sources, init, scales[0].shape if scales else shape, seeds, count)
     terms = np.zeros((count, len(LossTerms._fields)), np.float32)
-    totals, spent, stopped = np.zeros((2, count), np.int32), 0.0, False
+    totals, steps, stopped = np.zeros((2, count), np.int32), 0, False
     finite = np.ones(count, bool)
     for scale in scales:
-        targets = _targets(sources, scale, encoder, objective, shape)
-        data = Data(targets, weights, encoder, as_partial(extra))
+        targets = _targets(sources, scale, encoder, program.objective, shape)
+        data = Data(targets, weights, encoder, extra)
         run = Lanes(lanes, data, program, scale.iterations)
         images = jax.vmap(partial(resize.resize, shape=scale.shape))(images)
         waiting, painted = list(np.flatnonzero(finite)), {}
@@ -162,12 +155,12 @@ def sweep(
                 totals[:, setting] += int(chunk.step), int(chunk.evaluations)
                 finite[setting] = bool(chunk.finite)
             if callback:
-                each = scale.iterations * scale.shape[0] * scale.shape[1]
-                told = (spent + each * (len(painted) + run.progress)) / work
-                stopped = bool(callback(SweepProgress(len(painted), count, told, scale.shape)))
+                mean = scale.iterations * (len(painted) + run.progress) / count
+                fraction = fraction_done(scales, steps + mean)
+                stopped = bool(callback(SweepProgress(len(painted), count, fraction, scale.shape)))
         for setting, image in (painted | (run.unfinished() if stopped else {})).items():
             images = images.at[setting].set(image)
-        spent += scale.iterations * scale.shape[0] * scale.shape[1] * count
+        steps += scale.iterations
         if stopped:
             break
     images = jax.vmap(partial(resize.resize, shape=shape))(images)

@@ -98,20 +98,14 @@ def update(fun: Function, state: SolverState, data: tuple[Any, ...], history: in
     line_search.found, line_search.step = found, step
     _, new = _jaxopt(history, line_search).update(state.image, old)
     new = _remembered(new, old, image - state.image, forget=failed, first=first)
-    new = new._replace(
+    # What jaxopt counts and measures for itself stays as it was.
+    new = old._replace(
         iter_num=jnp.where(over, new.iter_num, old.iter_num),
         grad=jnp.where(over, new.grad, old.grad),
         gamma=jnp.where(over, new.gamma, old.gamma),
         rho_history=jnp.where(over, new.rho_history, old.rho_history),
-        # What jaxopt counts and measures for itself stays as it was.
-        value=old.value,
-        stepsize=old.stepsize,
-        error=old.error,
-        aux=old.aux,
-        failed_linesearch=old.failed_linesearch,
-        num_fun_eval=old.num_fun_eval,
-        num_grad_eval=old.num_grad_eval,
-        num_linesearch_iter=old.num_linesearch_iter,
+        s_history=new.s_history,
+        y_history=new.y_history,
     )
     direction = jax.lax.cond(over, _direction, lambda memory: search.direction, new)
     after = begin(low.value, grad, aux, direction)

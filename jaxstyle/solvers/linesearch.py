@@ -93,7 +93,7 @@ def steepest_step(grad: Image) -> Scalar:
     return jnp.where(rms > 0, _FIRST_STEP / rms, 1.0)
 
 
-def begin(value: Scalar, grad: Image, aux: Any, direction: Image, step: float = 1.0) -> Search:
+def begin(value: Scalar, grad: Image, aux: Any, direction: Image) -> Search:
     """Returns the search from a point along a direction, with nothing tried yet.
 
     Args:
@@ -101,7 +101,6 @@ def begin(value: Scalar, grad: Image, aux: Any, direction: Image, step: float = 
         grad: Its gradient there, ``f32[h, w, 3]``.
         aux: What the objective returned beside the loss there.
         direction: To search along; where it does not descend, the negative gradient is taken.
-        step: To try first, in (0, 16].
     """
     slope = jnp.vdot(grad, direction)
     descends = jnp.isfinite(slope) & (slope < 0)
@@ -109,7 +108,7 @@ def begin(value: Scalar, grad: Image, aux: Any, direction: Image, step: float = 
     slope, zero = jnp.vdot(grad, direction), jnp.zeros_like(value)
     return Search(
         direction=direction,
-        step=jnp.full_like(value, step),
+        step=jnp.ones_like(value),
         slope=slope,
         value=value,
         low=Point(zero, value, slope),

@@ -1,7 +1,7 @@
 """Files made wrong: cut off, bits turned, numbers made extreme, parts moved."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 _HEADER = 512
 _EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
@@ -58,3 +58,11 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
         if changed:
             changed = rng.choice(_MUTATIONS)(changed, rng)
     return bytes(changed)
+
+
+def mutated(good: Mapping[str, bytes], count: int, seed: int) -> Iterator[tuple[str, str, bytes]]:
+    """Yields what a case is called, a file's name and its bytes, each of a file in turn."""
+    for number in range(count):
+        rng = random.Random(f"{seed} {number}")
+        name = list(good)[number % len(good)]
+        yield f"case {number} of seed {seed}", f"{number}-{name}", mutate(good[name], rng)

@@ -18,7 +18,7 @@ import jaxstyle as js
 from jaxstyle import pretrained
 from jaxstyle.encoder.vgg import VGG
 
-from .mutations import mutate
+from .mutations import mutated
 from .outcome import Tally
 from .workers import try_all
 
@@ -214,10 +214,7 @@ def cases(count: int, seed: int) -> Iterator[tuple[str, str, bytes]]:
     good = originals()
     for name, data in (good | malicious()).items():
         yield name, name, data
-    for number in range(count):
-        rng = random.Random(f"{seed} {number}")
-        name = list(good)[number % len(good)]
-        yield f"case {number} of seed {seed}", f"{number}-{name}", mutate(good[name], rng)
+    yield from mutated(good, count, seed)
 
 
 def measure(count: int, seed: int, folder: Path) -> Tally:

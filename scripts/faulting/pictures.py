@@ -1,7 +1,6 @@
 """Pictures of every format that is read, made wrong."""
 
 import io
-import random
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,7 @@ from jaxstyle import files
 from jaxstyle.files.picture import reading
 from jaxstyle.files.pixels import read_header
 
-from .mutations import mutate
+from .mutations import mutated
 from .outcome import Tally
 from .workers import try_all
 
@@ -117,10 +116,7 @@ def cases(count: int, seed: int) -> Iterator[tuple[str, str, bytes]]:
     """Yields the originals, and files that differ from them."""
     good = originals()
     yield from ((f"original {name}", name, data) for name, data in good.items())
-    for number in range(count):
-        rng = random.Random(f"{seed} {number}")
-        name = list(good)[number % len(good)]
-        yield f"case {number} of seed {seed}", f"{number}-{name}", mutate(good[name], rng)
+    yield from mutated(good, count, seed)
 
 
 def measure(count: int, seed: int, folder: Path) -> Tally:
