@@ -52,12 +52,13 @@ FLOORS = """
     recipes.paint recipes.presets
     recipes.sweeps
     files
+    batch
     __init__
     cli
     __main__
 """
 # Rooms of the shell, whose modules this file leaves to their own order.
-SHELL = {"files", "pretrained", "cli", "__main__"}
+SHELL = {"files", "pretrained", "batch", "cli", "__main__"}
 HEAVY = {"h5py", "PIL", "requests", "rich", "safetensors", "tifffile", "tyro", "torch"}
 SOLVER_LIBRARIES = {"jaxopt", "optax"}
 

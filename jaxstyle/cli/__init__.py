@@ -26,6 +26,7 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 import jaxstyle as js
 from jaxstyle import interrupts
 from jaxstyle.cli import report
+from jaxstyle.cli.batch import Batch
 from jaxstyle.cli.memory import is_exhausted
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.presets import Presets
@@ -37,7 +38,7 @@ from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
 
-_Command: TypeAlias = Stylize | Sweep | Texture | Presets | Weights
+_Command: TypeAlias = Stylize | Batch | Sweep | Texture | Presets | Weights
 _FILE_SETTING = "preset"
 _LARGEST_SETTINGS = 1 << 20
 
@@ -104,10 +105,12 @@ def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
     """Returns the subcommands, their defaults those of the preset and file that are named."""
     name, recipe = _base(arguments, "texture" if arguments[:1] == ["texture"] else "default")
     stylize = partial(Stylize, recipe=recipe, preset=name)
+    batch = partial(Batch, recipe=recipe, preset=name)
     texture = partial(Texture, recipe=recipe, preset=name)
     sweep = partial(Sweep, recipe=recipe, preset=name, axes=axes)
     return (
         Annotated[Stylize, subcommand("stylize", constructor=stylize)]
+        | Annotated[Batch, subcommand("batch", constructor=batch)]
         | Annotated[Sweep, subcommand("sweep", constructor=sweep)]
         | Annotated[Texture, subcommand("texture", constructor=texture)]
         | Annotated[Presets, subcommand("presets")]
@@ -163,7 +166,9 @@ def _with_near_options(told: str) -> str:
 
 
 def _help(arguments: Sequence[str]) -> str:
-    subcommands = {"stylize", "sweep", "texture", "presets", "weights"} & set(arguments[:1])
+    subcommands = {"stylize", "batch", "sweep", "texture", "presets", "weights"} & set(
+        arguments[:1]
+    )
     return " ".join(["jaxstyle", *subcommands, "--help"])
 
 

@@ -1,0 +1,180 @@
+"""``jaxstyle batch``: folders and lists of jobs, painted into one folder that survives anything."""
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+import jaxstyle as js
+from jaxstyle import files
+from jaxstyle.batch.jobs import LISTS, Job, find_pictures, in_order, make_jobs, read_jobs, shard_of
+from jaxstyle.batch.manifest import Manifest, count_entries
+from jaxstyle.batch.work import Loaded, Tools, run_jobs
+from jaxstyle.cli import report, run
+from jaxstyle.cli.interruption import Interruption
+from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, PresetName, Quiet
+from jaxstyle.errors import InputError
+from jaxstyle.ops import resize
+from jaxstyle.recipes.recipe import Recipe
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Paint every photograph in the manner of every painting, or a list of jobs.
+
+    What is in the folder already is painted again only where settings or pictures have changed, so
+    the same command goes on after whatever ended it. Several of them may work on one folder.
+    """
+
+    inputs: Annotated[
+        Positional[tuple[Path, ...]], arg(metavar="CONTENT|JOBS …", help_behavior_hint="")
+    ]
+    """Photographs: files, folders or patterns; or one list of jobs: .csv, .toml or .jsonl."""
+    output: Annotated[Path, arg(aliases=["-o"])]
+    """The folder to paint into."""
+    recipe: Recipe
+    styles: Annotated[tuple[Path, ...], arg(help_behavior_hint="")] = ()
+    """Paintings: files, folders or patterns."""
+    pairs: Flag = False
+    """The first photograph with the first painting, the second with the second, and so on."""
+    name: str = "{content}_{style}.png"
+    """Pattern of the pictures' names, which may have settings in it, as in {style_weight}."""
+    shard: str | None = None
+    """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes has numbered this one."""
+    dry_run: Flag = False
+    """List the jobs, and paint nothing."""
+    status: Flag = False
+    """Tell what has become of the folder's jobs, and paint nothing."""
+    preset: PresetName = "default"
+    config: Config = None
+    cache: Cache = None
+    compile_cache: CompileCache = True
+    quiet: Quiet = False
+    debug: Debug = False
+
+    def run(self) -> int:
+        """Runs the command and returns its exit code."""
+        if self.status:
+            return self._tell_status()
+        jobs, name = in_order(self._jobs()), "manifest.jsonl"
+        if self.shard is not None:
+            index, count = _parse_shard(self.shard)
+            jobs, name = shard_of(jobs, index, count), f"manifest-{index}-of-{count}.jsonl"
+        if self.dry_run:
+            return self._list(jobs)
+        self.output.mkdir(parents=True, exist_ok=True)
+        manifest = Manifest(self.output, name)
+        run.begin(self.cache, keep=self.compile_cache)
+        console = report.console(quiet=self.quiet)
+        todo = sum(not manifest.is_done(job) for job in jobs)
+        console.print(report.plain(f"{todo} of {len(jobs)} pictures to paint"))
+        with Interruption(console) as interruption, report.Bar(console) as bar:
+
+            def show(fraction: float) -> bool:
+                bar.show(fraction)
+                return interruption.number is not None
+
+            def tell(job: Job, reason: str | None) -> None:
+                if reason is not None:  # Said even if quiet.
+                    report.print_error(f"{job.output}: {reason}")
+                else:
+                    report.print_path(self.output / job.output)
+
+            tools = Tools(self.cache, self._save, tell, show)
+            failed = run_jobs(jobs, self.output, manifest, tools)
+        if failed:
+            console.print(report.plain(f"{failed} failed; run it again once they are mended"))
+        return interruption.exit_code or int(failed > 0)
+
+    def _jobs(self) -> list[Job]:
+        lists = [path for path in self.inputs if path.suffix.lower() in LISTS]
+        if not self.inputs:
+            raise InputError("no photographs: name files, folders, or a list of jobs")
+        if not lists:
+            if not self.styles:
+                raise InputError("no paintings: name them after --styles")
+            contents, styles = find_pictures(self.inputs), find_pictures(self.styles)
+            return make_jobs(contents, styles, self.recipe, self.name, pairs=self.pairs)
+        if len(self.inputs) > 1 or self.styles or self.pairs:
+            raise InputError(f"{lists[0]}: a list has all jobs; name nothing else beside it")
+        return read_jobs(lists[0], self.recipe, self.name)
+
+    def _list(self, jobs: Sequence[Job]) -> int:
+        manifest = Manifest(self.output)
+        rows = [
+            (
+                job.output,
+                job.content,
+                " ".join(map(str, job.styles)),
+                "done" if manifest.is_done(job) else "to paint",
+            )
+            for job in jobs
+        ]
+        report.print_table(rows, ("output", "content", "styles", "status"))
+        spent = [e["seconds"] for e in manifest.entries.values() if e["status"] == "done"]
+        todo = sum(row[-1] == "to paint" for row in rows)
+        if spent and not self.quiet:
+            left = todo * sum(spent) / len(spent)
+            console = report.console()
+            console.print(f"{todo} to paint, {left / 60:.0f} min by the mean of {len(spent)} done")
+        return 0
+
+    def _tell_status(self) -> int:
+        if not self.output.is_dir():
+            raise InputError(f"{self.output}: no such folder")
+        entries = Manifest(self.output).entries
+        bad = [(o, e.get("reason", "")) for o, e in entries.items() if e["status"] == "failed"]
+        if bad:
+            report.print_table(sorted(bad), ("failed", "reason"))
+        report.print_table([tuple(count_entries(entries).values())], ("done", "failed"))
+        return int(bool(bad))
+
+    def _save(self, path: Path, loaded: Loaded, result: js.Result) -> None:
+        job, alpha, shape = loaded.job, loaded.content.alpha, resize.shape_of(result.image)
+        sources = {
+            "content": job.content.name,
+            "styles": [style.name for style in job.styles],
+            "preset": self.preset,
+        }
+        files.save_image(
+            path,
+            result.image,
+            alpha=None if alpha is None else resize.resize(alpha[..., None], shape)[..., 0],
+            metadata=run.portable(job.recipe).to_table(),
+            provenance=run.provenance(loaded.encoder, result, sources),
+            overwrite=True,  # The manifest says that it is another picture.
+        )
+
+
+def _parse_shard(text: str) -> tuple[int, int]:
+    """Returns which share this is, from 0, and how many there are.
+
+    Raises:
+        InputError: It is no share, or the environment numbers none.
+    """
+    seen = text
+    if text == "auto":
+        seen = _shard_of_environment(os.environ)
+        if seen is None:
+            raise InputError(
+                "--shard auto: neither SLURM_ARRAY_TASK_ID with SLURM_ARRAY_TASK_COUNT nor "
+                "JOB_COMPLETION_INDEX with JOB_COMPLETIONS is set; give I/N"
+            )
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", seen)
+    if match is None or not int(match[1]) < int(match[2]):
+        raise InputError(f"--shard {seen}: no share; give I/N with I from 0 to N - 1")
+    return int(match[1]), int(match[2])
+
+
+def _shard_of_environment(environment: "os._Environ[str]") -> str | None:
+    if {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"} <= environment.keys():
+        first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0"))
+        index = int(environment["SLURM_ARRAY_TASK_ID"]) - first
+        return f"{index}/{environment['SLURM_ARRAY_TASK_COUNT']}"
+    if {"JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"} <= environment.keys():
+        return f"{environment['JOB_COMPLETION_INDEX']}/{environment['JOB_COMPLETIONS']}"
+    return None
