@@ -44,7 +44,7 @@ class Batch:
     name: str = "{content}_{style}.png"
     """Pattern of the pictures' names, which may have settings in it, as in {style_weight}."""
     shard: str | None = None
-    """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes has numbered this one."""
+    """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes numbers this process."""
     dry_run: Flag = False
     """List the jobs, and paint nothing."""
     status: Flag = False
