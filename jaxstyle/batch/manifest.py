@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,9 +83,3 @@ class Manifest:
 def _byte(descriptor: int, position: int) -> bytes:
     os.lseek(descriptor, position, os.SEEK_SET)
     return os.read(descriptor, 1)
-
-
-def count_entries(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
-    """Returns how many jobs there are of each status."""
-    found = [entry["status"] for entry in entries.values()]
-    return {status: found.count(status) for status in ("done", "failed")}

@@ -48,7 +48,7 @@ class Loaded(NamedTuple):
 
 
 def run_jobs(jobs: Sequence[Job], folder: Path, manifest: Manifest, tools: Tools) -> int:
-    """Paints what is missing or has changed, and returns how many failed.
+    """Paints jobs but those that another process has or has done, and returns how many failed.
 
     Args:
         jobs: In the order in which they are painted.
@@ -56,10 +56,9 @@ def run_jobs(jobs: Sequence[Job], folder: Path, manifest: Manifest, tools: Tools
         manifest: The record of that folder.
         tools: What reads, writes and tells.
     """
-    todo = [job for job in jobs if not manifest.is_done(job)]
     failed = 0
     # The next job's pictures are decoded while this one's is painted.
-    for i, (job, loaded) in enumerate(ahead(_load_all(todo, tools.cache))):
+    for i, (job, loaded) in enumerate(ahead(_load_all(jobs, tools.cache))):
         with manifest.claim(job) as mine:
             manifest.refresh()
             if not mine or manifest.is_done(job):
@@ -68,7 +67,7 @@ def run_jobs(jobs: Sequence[Job], folder: Path, manifest: Manifest, tools: Tools
 
             def show(progress: Any, i: int = i, last: list[float] = last) -> bool | None:
                 last[0] = progress.fraction
-                return tools.told((i + progress.fraction) / len(todo))
+                return tools.told((i + progress.fraction) / len(jobs))
 
             try:
                 if isinstance(loaded, Exception):
@@ -96,7 +95,7 @@ def run_jobs(jobs: Sequence[Job], folder: Path, manifest: Manifest, tools: Tools
                 terms = {k: float(v[-1]) for k, v in result.terms._asdict().items() if len(v)}
                 manifest.add(job, "done", seconds=seconds, terms=terms)
                 tools.report(job, None)
-        if tools.told((i + 1) / len(todo)):
+        if tools.told((i + 1) / len(jobs)):
             break
     return failed
 

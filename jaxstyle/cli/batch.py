@@ -12,13 +12,12 @@ from tyro.conf import Positional, arg
 import jaxstyle as js
 from jaxstyle import files
 from jaxstyle.batch.jobs import LISTS, Job, find_pictures, in_order, make_jobs, read_jobs, shard_of
-from jaxstyle.batch.manifest import Manifest, count_entries
+from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.work import Loaded, Tools, run_jobs
 from jaxstyle.cli import report, run
 from jaxstyle.cli.interruption import Interruption
 from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, PresetName, Quiet
 from jaxstyle.errors import InputError
-from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
 
 
@@ -70,8 +69,8 @@ class Batch:
         manifest = Manifest(self.output, name)
         run.begin(self.cache, keep=self.compile_cache)
         console = report.console(quiet=self.quiet)
-        todo = sum(not manifest.is_done(job) for job in jobs)
-        console.print(report.plain(f"{todo} of {len(jobs)} pictures to paint"))
+        todo = [job for job in jobs if not manifest.is_done(job)]
+        console.print(report.plain(f"{len(todo)} of {len(jobs)} pictures to paint"))
         with Interruption(console) as interruption, report.Bar(console) as bar:
 
             def show(fraction: float) -> bool:
@@ -85,7 +84,7 @@ class Batch:
                     report.print_path(self.output / job.output)
 
             tools = Tools(self.cache, self._save, tell, show)
-            failed = run_jobs(jobs, self.output, manifest, tools)
+            failed = run_jobs(todo, self.output, manifest, tools)
         if failed:
             console.print(report.plain(f"{failed} failed; run it again once they are mended"))
         return interruption.exit_code or int(failed > 0)
@@ -130,11 +129,11 @@ class Batch:
         bad = [(o, e.get("reason", "")) for o, e in entries.items() if e["status"] == "failed"]
         if bad:
             report.print_table(sorted(bad), ("failed", "reason"))
-        report.print_table([tuple(count_entries(entries).values())], ("done", "failed"))
+        report.print_table([(len(entries) - len(bad), len(bad))], ("done", "failed"))
         return int(bool(bad))
 
     def _save(self, path: Path, loaded: Loaded, result: js.Result) -> None:
-        job, alpha, shape = loaded.job, loaded.content.alpha, resize.shape_of(result.image)
+        job = loaded.job
         sources = {
             "content": job.content.name,
             "styles": [style.name for style in job.styles],
@@ -143,7 +142,7 @@ class Batch:
         files.save_image(
             path,
             result.image,
-            alpha=None if alpha is None else resize.resize(alpha[..., None], shape)[..., 0],
+            alpha=run.alpha_of(loaded.content, result),
             metadata=run.portable(job.recipe).to_table(),
             provenance=run.provenance(loaded.encoder, result, sources),
             overwrite=True,  # The manifest says that it is another picture.

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import jax
+from jax import Array
 from rich.console import Console
 
 import jaxstyle as js
@@ -17,6 +18,7 @@ from jaxstyle.cli.interruption import Interruption
 from jaxstyle.cli.memory import Demand, watching
 from jaxstyle.cli.saving import save_somewhere
 from jaxstyle.errors import InputError, unknown
+from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.start import Init
@@ -149,6 +151,13 @@ def _paint(
 
 def _named(result: js.Result) -> str:
     return " and ".join(result.overflowed) + (" term" * (result.overflowed != ("gradient",)))
+
+
+def alpha_of(content: files.Picture, result: js.Result) -> Array | None:
+    """Returns the photograph's opacity at the size of the result; None if it has none."""
+    if content.alpha is None:
+        return None
+    return resize.resize(content.alpha[..., None], resize.shape_of(result.image))[..., 0]
 
 
 def portable(recipe: Recipe) -> Recipe:

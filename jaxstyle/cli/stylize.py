@@ -83,11 +83,10 @@ class Stylize:
             )
 
         def save(path: Path, result: js.Result) -> Path:
-            alpha = content.alpha
             return files.save_image(
                 path,
                 result.image,
-                alpha=None if alpha is None else resize.resize(alpha[..., None], shape)[..., 0],
+                alpha=run.alpha_of(content, result),
                 metadata=run.portable(self.recipe).to_table(),
                 provenance=run.provenance(encoder, result, self._sources()),
                 overwrite=self.overwrite and path == self.output,
