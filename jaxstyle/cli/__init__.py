@@ -5,20 +5,19 @@ Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 a fault t
 input's; 2 bad input; 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM.
 """
 
-import codecs
 import contextlib
 import difflib
+import functools
 import io
 import itertools
+import operator
 import os
 import re
 import sys
-import tomllib
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import tyro
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
@@ -30,91 +29,44 @@ from jaxstyle.cli.batch import Batch
 from jaxstyle.cli.memory import is_exhausted
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.presets import Presets
+from jaxstyle.cli.settings import base
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.sweep import Axis, Sweep, split_axes
 from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.weights import Weights
 from jaxstyle.errors import InputError, ResourceError
-from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
 
-_Command: TypeAlias = Stylize | Batch | Sweep | Texture | Presets | Weights
-_FILE_SETTING = "preset"
-_LARGEST_SETTINGS = 1 << 20
+
+@runtime_checkable
+class _Command(Protocol):
+    """What a command line is parsed into."""
+
+    def run(self) -> int: ...
 
 
-def _named(arguments: Sequence[str], option: str) -> str | None:
-    """Returns the last value of an option, before the arguments are parsed as a whole."""
-    value = None
-    for word, following in itertools.zip_longest(arguments, arguments[1:]):
-        if word == option:
-            value = following
-        elif word.startswith(option + "="):
-            value = word.partition("=")[2]
-    return value
-
-
-def _base(arguments: Sequence[str], otherwise: str) -> tuple[str, Recipe]:
-    """Returns the recipe that the options change, and its name: a preset, changed by a file.
-
-    Args:
-        arguments: Of the command line.
-        otherwise: The preset if none is named.
-    """
-    name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
-    if config is not None:
-        table = _read_settings(Path(config))
-    # An option counts before the file.
-    in_file = str(table.pop(_FILE_SETTING, otherwise))
-    name = name or in_file
-    try:
-        return name, preset(name).updated(table)
-    except InputError as error:
-        raise InputError(f"{config}: {error}") if config else error from None
-
-
-def _read_settings(path: Path) -> dict[str, Any]:
-    """Reads a TOML file.
-
-    Raises:
-        InputError: It cannot be read, or is none.
-    """
-    try:
-        if path.exists() and not path.is_file():  # A pipe would keep us waiting for ever.
-            raise InputError(f"{path}: is no ordinary file; save the settings in one")
-        if path.stat().st_size > _LARGEST_SETTINGS:
-            raise InputError(f"{path}: is too large to be settings; name a TOML file")
-        return tomllib.loads(_decode(path.read_bytes()))
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
-    except RecursionError:
-        raise InputError(f"{path}: no settings: too deeply nested") from None
-    except ValueError as error:  # Also of numbers with thousands of digits.
-        raise InputError(f"{path}: no TOML: {error}") from None
-
-
-def _decode(text: bytes) -> str:
-    """Decodes UTF-8, or UTF-16 as PowerShell writes it, with or without a byte order mark."""
-    wide = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    return text.decode("utf-16" if wide else "utf-8-sig")
+# Those that take a recipe, whose settings are options of theirs.
+_PAINTING = {"stylize": Stylize, "batch": Batch, "sweep": Sweep, "texture": Texture}
+_OTHER = {"presets": Presets, "weights": Weights}
 
 
 def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
     """Returns the subcommands, their defaults those of the preset and file that are named."""
-    name, recipe = _base(arguments, "texture" if arguments[:1] == ["texture"] else "default")
-    stylize = partial(Stylize, recipe=recipe, preset=name)
-    batch = partial(Batch, recipe=recipe, preset=name)
-    texture = partial(Texture, recipe=recipe, preset=name)
-    sweep = partial(Sweep, recipe=recipe, preset=name, axes=axes)
-    return (
-        Annotated[Stylize, subcommand("stylize", constructor=stylize)]
-        | Annotated[Batch, subcommand("batch", constructor=batch)]
-        | Annotated[Sweep, subcommand("sweep", constructor=sweep)]
-        | Annotated[Texture, subcommand("texture", constructor=texture)]
-        | Annotated[Presets, subcommand("presets")]
-        | Annotated[Weights, subcommand("weights")]
+    name, recipe = base(arguments, "texture" if arguments[:1] == ["texture"] else "default")
+    own = {"sweep": {"axes": axes}}
+    return functools.reduce(
+        operator.or_,
+        [
+            Annotated[
+                command,
+                subcommand(
+                    word,
+                    constructor=partial(command, recipe=recipe, preset=name, **own.get(word, {})),
+                ),
+            ]
+            for word, command in _PAINTING.items()
+        ]
+        + [Annotated[command, subcommand(word)] for word, command in _OTHER.items()],
     )
 
 
@@ -166,9 +118,7 @@ def _with_near_options(told: str) -> str:
 
 
 def _help(arguments: Sequence[str]) -> str:
-    subcommands = {"stylize", "batch", "sweep", "texture", "presets", "weights"} & set(
-        arguments[:1]
-    )
+    subcommands = (_PAINTING | _OTHER).keys() & set(arguments[:1])
     return " ".join(["jaxstyle", *subcommands, "--help"])
 
 

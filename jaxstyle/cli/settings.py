@@ -1,0 +1,73 @@
+"""The recipe that a command line starts from: a preset, changed by a file of settings."""
+
+import codecs
+import itertools
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jaxstyle.errors import InputError
+from jaxstyle.recipes.presets import preset
+from jaxstyle.recipes.recipe import Recipe
+
+_FILE_SETTING = "preset"
+_LARGEST_SETTINGS = 1 << 20
+
+
+def _named(arguments: Sequence[str], option: str) -> str | None:
+    """Returns the last value of an option, before the arguments are parsed as a whole."""
+    value = None
+    for word, following in itertools.zip_longest(arguments, arguments[1:]):
+        if word == option:
+            value = following
+        elif word.startswith(option + "="):
+            value = word.partition("=")[2]
+    return value
+
+
+def base(arguments: Sequence[str], otherwise: str) -> tuple[str, Recipe]:
+    """Returns the recipe that the options change, and its name: a preset, changed by a file.
+
+    Args:
+        arguments: Of the command line.
+        otherwise: The preset if none is named.
+    """
+    name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
+    if config is not None:
+        table = _read_settings(Path(config))
+    # An option counts before the file.
+    in_file = str(table.pop(_FILE_SETTING, otherwise))
+    name = name or in_file
+    try:
+        return name, preset(name).updated(table)
+    except InputError as error:
+        raise InputError(f"{config}: {error}") if config else error from None
+
+
+def _read_settings(path: Path) -> dict[str, Any]:
+    """Reads a TOML file.
+
+    Raises:
+        InputError: It cannot be read, or is none.
+    """
+    try:
+        if path.exists() and not path.is_file():  # A pipe would keep us waiting for ever.
+            raise InputError(f"{path}: is no ordinary file; save the settings in one")
+        if path.stat().st_size > _LARGEST_SETTINGS:
+            raise InputError(f"{path}: is too large to be settings; name a TOML file")
+        return tomllib.loads(_decode(path.read_bytes()))
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    except RecursionError:
+        raise InputError(f"{path}: no settings: too deeply nested") from None
+    except ValueError as error:  # Also of numbers with thousands of digits.
+        raise InputError(f"{path}: no TOML: {error}") from None
+
+
+def _decode(text: bytes) -> str:
+    """Decodes UTF-8, or UTF-16 as PowerShell writes it, with or without a byte order mark."""
+    wide = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    return text.decode("utf-16" if wide else "utf-8-sig")
