@@ -41,7 +41,7 @@ FLOORS = """
     solvers.lbfgs solvers.first_order
     solvers
     run
-    run.schedule run.sources run.start run.parameterisation
+    run.schedule run.sources run.start run.parameterisation run.progress
     run.ahead run.loop
     run.chunks run.optimise run.lanes
     run.stylize

@@ -13,8 +13,9 @@ from jaxstyle.losses.loss import Extra
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.progress import Callback, Result
 from jaxstyle.run.start import Init
-from jaxstyle.run.stylize import Callback, Result, stylize
+from jaxstyle.run.stylize import stylize
 from jaxstyle.run.texture import texture
 
 
@@ -52,6 +53,7 @@ def paint(
     style_masks: Sequence[Masks] | None = None,
     extra: Extra | None = None,
     callback: Callback | None = None,
+    callback_every: Sequence[int] = (),
 ) -> Result:
     """Paints by a recipe: pictures in, of any size, and the picture out.
 
@@ -66,6 +68,7 @@ def paint(
         style_masks: For each style as many.
         extra: A term of one's own, a pure function of the image; none if None.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        callback_every: As for :func:`jaxstyle.stylize`.
 
     Raises:
         InputError: As for :func:`jaxstyle.stylize`; or the encoder is not here.
@@ -84,7 +87,12 @@ def paint(
             check_image(name, picture)
     encoder = encoder_of(recipe) if encoder is None else encoder
     start = named_init(recipe.init) if init is None else init
-    options = recipe.make_options() | {"blend": blend, "extra": extra, "callback": callback}
+    options = recipe.make_options() | {
+        "blend": blend,
+        "extra": extra,
+        "callback": callback,
+        "callback_every": callback_every,
+    }
     if content is None:
         shape = texture_shape(recipe)
         # The painting keeps its own proportions: its strokes are what counts.

@@ -6,7 +6,7 @@ of the progress and may stop.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,56 +25,11 @@ from jaxstyle.run.ahead import ahead
 from jaxstyle.run.chunks import Compiled, chunks, compile_programs
 from jaxstyle.run.loop import Chunk, Data, Program, as_partial, make_program
 from jaxstyle.run.parameterisation import Parameterisation
+from jaxstyle.run.progress import Callback, Progress, Result, Status
 from jaxstyle.run.schedule import Scale, Schedule, fraction_done
 from jaxstyle.run.sources import Sources, make_sources
 from jaxstyle.run.start import Init, initial_image
 from jaxstyle.solvers import Solver, SolverState
-
-Status = Literal["finished", "converged", "stopped", "non-finite"]
-
-
-class Progress(NamedTuple):
-    """What a callback hears after every chunk.
-
-    Attributes:
-        step: Solver iterations done, over all scales.
-        steps: Solver iterations planned, over all scales.
-        fraction: Part of the work that is done, in [0, 1]: pixels × iterations.
-        shape: Height and width of the present scale.
-        terms: The weighted loss terms at the present image.
-        image: The present image, not clipped.
-    """
-
-    step: int
-    steps: int
-    fraction: float
-    shape: tuple[int, int]
-    terms: LossTerms
-    image: Image
-
-
-Callback = Callable[[Progress], bool | None]
-"""Hears of the progress; returns True to stop the run."""
-
-
-class Result(NamedTuple):
-    """What :func:`stylize` returns.
-
-    Attributes:
-        image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        terms: The weighted loss terms after every solver iteration, each ``f32[steps]``.
-        evaluations: Evaluations of loss and gradient.
-        status: ``finished``; ``converged`` before, when no step lowered the loss any further;
-            ``stopped`` by the callback; or ``non-finite``, when the loss or its gradient overflowed
-            and ``image`` is the last good one.
-        overflowed: Where that happened: the names of terms, or ``gradient``; else nothing.
-    """
-
-    image: Image
-    terms: LossTerms
-    evaluations: int
-    status: Status
-    overflowed: tuple[str, ...] = ()
 
 
 @configured
@@ -96,6 +51,7 @@ def stylize(
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    callback_every: Sequence[int] = (),
 ) -> Result:
     """Paints a content image in the manner of a style image.
 
@@ -124,6 +80,8 @@ def stylize(
         extra: A term of one's own, a pure function of the image at any scale; none if None.
         seed: Seed of the noise.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        callback_every: Numbers of iterations, over all scales; a chunk ends at each multiple of any
+            of them. The result is the same with and without.
 
     Returns:
         The image, the loss terms per iteration, the number of evaluations, and how it ended.
@@ -148,6 +106,9 @@ def stylize(
     sources = make_sources(content, styles, blend, content_masks, style_masks)
     seen, styles = recolour(colour, sources.content, sources.styles)
     sources = sources._replace(content=seen, styles=list(styles))
+    for number in callback_every:
+        if number < 1:
+            raise InputError(f"callback_every {number}: no number of iterations; give 1 or more")
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
     program = make_program(objective, solver, variable)
     data = Data(
@@ -160,13 +121,18 @@ def stylize(
     scales = schedule.scales_of(shape)
     first = scales[0].shape if scales else shape
     image = initial_image(init, sources.content, sources.styles[0], first, seed)
-    run = _Run(jnp.array(image, jnp.float32), scales)
-    for chunk in run.chunks(sources, data, program, schedule.average):
-        if chunk.state.finite and callback and callback(run.progress(chunk)):
+
+    def finished(image: Image) -> Image:
+        own_size = resize.resize(content, resize.shape_of(image))
+        return restore(colour, jnp.clip(image, 0.0, 1.0), own_size)
+
+    run = _Run(jnp.array(image, jnp.float32), scales, finished)
+    for chunk in run.chunks(sources, data, program, schedule.average, callback_every):
+        # Also of what was done before the loss overflowed.
+        if callback and int(chunk.step) and callback(run.progress(chunk)) and chunk.state.finite:
             run.stopped = True
             break
-    image = jnp.clip(resize.resize(run.image, shape), 0.0, 1.0)
-    return run.result(restore(colour, image, content))
+    return run.result(finished(resize.resize(run.image, shape)))
 
 
 class _Run:
@@ -177,24 +143,40 @@ class _Run:
         stopped: Whether the callback has asked for it.
     """
 
-    def __init__(self, image: Image, scales: list[Scale]) -> None:
+    def __init__(
+        self, image: Image, scales: list[Scale], finished: Callable[[Image], Image]
+    ) -> None:
         self.image = image
         self.stopped = False
+        self._finished = finished
+        self._scale = 0
         self._scales = scales
         self._terms = [np.zeros((0, len(LossTerms._fields)), np.float32)]
         self._evaluations = 0
         self._chunk: Chunk | None = None
 
     def chunks(
-        self, sources: Sources, data: Data, program: Program, decay: float
+        self,
+        sources: Sources,
+        data: Data,
+        program: Program,
+        decay: float,
+        every: Sequence[int],
     ) -> Iterator[Chunk]:
         """Yields the chunks of all scales, each enlarging what the one before has come to."""
         for scale, targets, compiled in ahead(_prepare(sources, self._scales, data, program)):
-            before, spent = self._chunk, self._evaluations
+            before, spent, self._scale = self._chunk, self._evaluations, self._scale + 1
             carried = before and program.solver.carry(before.state, scale.shape)
             image, data = resize.resize(self.image, scale.shape), data._replace(targets=targets)
             for chunk in chunks(
-                image, scale.iterations, data, compiled, decay=decay, carried=carried
+                image,
+                scale.iterations,
+                data,
+                compiled,
+                decay=decay,
+                carried=carried,
+                before=self._steps,
+                every=every,
             ):
                 self.image, self._chunk = chunk.image, chunk
                 self._terms.append(np.asarray(chunk.terms)[: int(chunk.step)])
@@ -205,13 +187,24 @@ class _Run:
 
     def progress(self, chunk: Chunk) -> Progress:
         """Returns what a callback hears."""
-        step = sum(map(len, self._terms))
-        # The state's own copy of the terms goes into the next chunk and is gone by then.
-        terms = LossTerms(*np.asarray(chunk.terms)[int(chunk.step) - 1])
-        fraction = fraction_done(self._scales, step)
-        steps = sum(scale.iterations for scale in self._scales)
-        shape = resize.shape_of(chunk.image)
-        return Progress(step, steps, fraction, shape, terms, chunk.image)
+        recent, image = self._terms[-1], chunk.image
+        return Progress(
+            step=self._steps,
+            steps=sum(scale.iterations for scale in self._scales),
+            fraction=fraction_done(self._scales, self._steps),
+            shape=resize.shape_of(image),
+            # The state's own copy of the terms goes into the next chunk and is gone by then.
+            terms=LossTerms(*recent[-1]),
+            image=image,
+            scale=self._scale,
+            scales=len(self._scales),
+            recent=LossTerms(*recent.T),
+            picture=lambda: self._finished(image),
+        )
+
+    @property
+    def _steps(self) -> int:
+        return sum(map(len, self._terms))
 
     def result(self, image: Image) -> Result:
         """Returns how it ended, with the image as it is handed out."""

@@ -11,9 +11,10 @@ from jaxstyle.encoder import Encoder
 from jaxstyle.losses.loss import Extra
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.run.parameterisation import Parameterisation
+from jaxstyle.run.progress import Callback, Result
 from jaxstyle.run.schedule import Schedule
 from jaxstyle.run.start import Init
-from jaxstyle.run.stylize import Callback, Result, stylize
+from jaxstyle.run.stylize import stylize
 from jaxstyle.solvers import Solver
 
 SCHEDULE = Schedule(scales=4, coarsest=48)
@@ -36,6 +37,7 @@ def texture(
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    callback_every: Sequence[int] = (),
 ) -> Result:
     """Makes a texture in the manner of a style image.
 
@@ -57,6 +59,7 @@ def texture(
         extra: As for ``stylize``.
         seed: Seed of the noise.
         callback: As for ``stylize``.
+        callback_every: As for ``stylize``.
 
     Raises:
         InputError: As for ``stylize``.
@@ -84,4 +87,5 @@ def texture(
         extra=extra,
         seed=seed,
         callback=callback,
+        callback_every=callback_every,
     )
