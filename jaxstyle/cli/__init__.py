@@ -28,11 +28,13 @@ from jaxstyle.cli import report
 from jaxstyle.cli.batch import Batch
 from jaxstyle.cli.memory import is_exhausted
 from jaxstyle.cli.options import registry
+from jaxstyle.cli.plot import Plot
 from jaxstyle.cli.presets import Presets
 from jaxstyle.cli.settings import base
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.sweep import Axis, Sweep, split_axes
 from jaxstyle.cli.texture import Texture
+from jaxstyle.cli.watch import fill_watch
 from jaxstyle.cli.weights import Weights
 from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.recipes.recipe import Recipe
@@ -47,7 +49,7 @@ class _Command(Protocol):
 
 # Those that take a recipe, whose settings are options of theirs.
 _PAINTING = {"stylize": Stylize, "batch": Batch, "sweep": Sweep, "texture": Texture}
-_OTHER = {"presets": Presets, "weights": Weights}
+_OTHER = {"plot": Plot, "presets": Presets, "weights": Weights}
 
 
 def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
@@ -79,6 +81,8 @@ def _parse(arguments: Sequence[str]) -> _Command:
     axes: tuple[Axis, ...] = ()
     if list(arguments[:1]) == ["sweep"]:
         arguments, axes = split_axes(arguments)
+    if {*arguments[:1]} & {"stylize", "texture"}:
+        arguments = fill_watch(arguments)
     commands = _commands(arguments, axes)
     box = io.StringIO()
     try:

@@ -142,7 +142,7 @@ class Batch:
         files.save_image(
             path,
             result.image,
-            alpha=run.alpha_of(loaded.content, result),
+            alpha=run.alpha_of(loaded.content, result.image),
             metadata=run.portable(job.recipe).to_table(),
             provenance=run.provenance(loaded.encoder, result, sources),
             overwrite=True,  # The manifest says that it is another picture.

@@ -17,6 +17,7 @@ from jaxstyle.cli import report
 from jaxstyle.cli.interruption import Interruption
 from jaxstyle.cli.memory import Demand, watching
 from jaxstyle.cli.saving import save_somewhere
+from jaxstyle.cli.watch.watcher import Watchers
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of
@@ -97,6 +98,7 @@ def finish(
     output: Path,
     demand: Demand,
     console: Console,
+    watchers: Watchers,
 ) -> int:
     """Paints, saves, prints where the picture is, and returns the exit code.
 
@@ -106,20 +108,21 @@ def finish(
         output: Where it should go.
         demand: How much memory that takes.
         console: For everything else that is told.
+        watchers: Who else hears of the progress.
 
     Raises:
         ResourceError: There is not enough memory, or nowhere to save the picture.
     """
     with Interruption(console) as interruption:
         with watching(demand):
-            result = _paint(run, demand.shape, console, interruption)
+            result = _paint(run, demand.shape, console, interruption, watchers)
         path, trouble = save_somewhere(lambda path: save(path, result), output)
         if trouble:  # Said even if quiet: it is not where it was asked for.
             report.print_error(f"{trouble}; the picture is in {path.resolve()}")
         report.print_path(path)
     # The photograph as it was is not what was asked for either.
     unpainted = result.status == "non-finite" and not len(result.terms.style)
-    return 1 if trouble or unpainted else interruption.exit_code
+    return 1 if trouble or unpainted or watchers.failed else interruption.exit_code
 
 
 def _paint(
@@ -127,16 +130,20 @@ def _paint(
     shape: tuple[int, int],
     console: Console,
     interruption: Interruption,
+    watchers: Watchers,
 ) -> js.Result:
     """Runs under a progress bar; a signal ends it early, and an overflow is told."""
     console.print(f"device {jax.devices()[0].device_kind}, size {shape[1]}×{shape[0]}")
-    with report.RunBar(console) as bar:
+    with watchers:
+        with report.RunBar(console) as bar:
 
-        def show(progress: js.Progress) -> bool:
-            bar.update(progress)
-            return interruption.number is not None
+            def show(progress: js.Progress) -> bool:
+                bar.update(progress)
+                watchers.see(progress)
+                return interruption.number is not None
 
-        result = run(show)
+            result = run(show)
+        watchers.end(result)
     steps = len(result.terms.style)
     if result.status == "converged":
         console.print(f"converged after {steps} iterations: no step lowers the loss any further")
@@ -153,11 +160,11 @@ def _named(result: js.Result) -> str:
     return " and ".join(result.overflowed) + (" term" * (result.overflowed != ("gradient",)))
 
 
-def alpha_of(content: files.Picture, result: js.Result) -> Array | None:
-    """Returns the photograph's opacity at the size of the result; None if it has none."""
+def alpha_of(content: files.Picture, image: Image) -> Array | None:
+    """Returns the photograph's opacity at the size of an image; None if it has none."""
     if content.alpha is None:
         return None
-    return resize.resize(content.alpha[..., None], resize.shape_of(result.image))[..., 0]
+    return resize.resize(content.alpha[..., None], resize.shape_of(image))[..., 0]
 
 
 def portable(recipe: Recipe) -> Recipe:

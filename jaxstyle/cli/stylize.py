@@ -21,6 +21,7 @@ from jaxstyle.cli.options import (
     PresetName,
     Quiet,
 )
+from jaxstyle.cli.watch import Watching
 from jaxstyle.errors import InputError
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
@@ -50,6 +51,7 @@ class Stylize:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    watching: Watching = dataclasses.field(default_factory=Watching)
     quiet: Quiet = False
     debug: Debug = False
 
@@ -67,6 +69,14 @@ class Stylize:
         masks = self._load_masks()
         init = run.load_init(self.recipe)
         console = report.console(quiet=self.quiet)
+        watchers, every = self.watching.make(
+            self.output,
+            self.recipe,
+            shape,
+            console,
+            overwrite=self.overwrite,
+            alpha=lambda image: run.alpha_of(content, image),
+        )
         encoder = run.load_encoder(self.recipe, self.cache, console)
 
         def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
@@ -80,20 +90,21 @@ class Stylize:
                 content_masks=masks and masks.content,
                 style_masks=masks and masks.styles,
                 callback=callback,
+                callback_every=every,
             )
 
         def save(path: Path, result: js.Result) -> Path:
             return files.save_image(
                 path,
                 result.image,
-                alpha=run.alpha_of(content, result),
+                alpha=run.alpha_of(content, result.image),
                 metadata=run.portable(self.recipe).to_table(),
                 provenance=run.provenance(encoder, result, self._sources()),
                 overwrite=self.overwrite and path == self.output,
             )
 
         demand = demand_of(encoder, self.recipe, shape, seen)
-        return run.finish(paint, save, self.output, demand, console)
+        return run.finish(paint, save, self.output, demand, console, watchers)
 
     def _blend(self) -> list[float] | None:
         if not self.styles:

@@ -21,6 +21,7 @@ from jaxstyle.cli.options import (
     PresetName,
     Quiet,
 )
+from jaxstyle.cli.watch import Watching
 from jaxstyle.errors import InputError
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import texture_shape
@@ -45,6 +46,7 @@ class Texture:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    watching: Watching = dataclasses.field(default_factory=Watching)
     quiet: Quiet = False
     debug: Debug = False
 
@@ -60,10 +62,21 @@ class Texture:
         styles = [files.load_image(path) for path in self.styles]
         init = run.load_init(recipe)
         console = report.console(quiet=self.quiet)
+        watchers, every = self.watching.make(
+            self.output, recipe, shape, console, overwrite=self.overwrite
+        )
         encoder = run.load_encoder(recipe, self.cache, console)
 
         def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
-            return js.paint(recipe, None, styles, encoder=encoder, init=init, callback=callback)
+            return js.paint(
+                recipe,
+                None,
+                styles,
+                encoder=encoder,
+                init=init,
+                callback=callback,
+                callback_every=every,
+            )
 
         def save(path: Path, result: js.Result) -> Path:
             sources = {"styles": [style.name for style in self.styles], "preset": self.preset}
@@ -76,7 +89,7 @@ class Texture:
             )
 
         demand = demand_of(encoder, recipe, shape, [resize.shape_of(s) for s in styles])
-        return run.finish(paint, save, self.output, demand, console)
+        return run.finish(paint, save, self.output, demand, console, watchers)
 
     def _recipe(self) -> Recipe:
         """Returns the recipe as a texture takes it: without a photograph to keep or start from."""

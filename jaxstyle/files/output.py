@@ -7,7 +7,7 @@ in a file depends on the time, so the same result gives the same bytes.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,7 +30,11 @@ _LONGEST = {".jpeg": 65_500, ".jpg": 65_500, ".webp": 16_383}
 
 
 def check_output(
-    path: str | os.PathLike[str], *, overwrite: bool, shape: tuple[int, int] | None = None
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool,
+    shape: tuple[int, int] | None = None,
+    suffixes: Sequence[str] | None = None,
 ) -> None:
     """Refuses a path that an image could not be saved to; meant for before the work begins.
 
@@ -38,9 +42,10 @@ def check_output(
         path: Where the image is to go.
         overwrite: Whether a file may be there already.
         shape: Height and width of the image, if they are known.
+        suffixes: What files of another kind may end in; ``SUFFIXES`` if None.
 
     Raises:
-        InputError: The suffix is none of ``SUFFIXES``, the folder is missing or cannot be written
+        InputError: The suffix is none of them, the folder is missing or cannot be written
             to, the path is a folder, the file exists and must not be overwritten, or its format
             cannot hold an image so large.
 
@@ -52,7 +57,7 @@ def check_output(
     """
     path = Path(path)
     try:
-        _check_output(path, Path(os.path.realpath(path)).parent, overwrite)
+        _check_output(path, Path(os.path.realpath(path)).parent, overwrite, suffixes or SUFFIXES)
     except OSError as error:  # A name that is too long, a folder that cannot be looked into.
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     longest = _LONGEST.get(path.suffix.lower())
@@ -62,11 +67,11 @@ def check_output(
         )
 
 
-def _check_output(path: Path, folder: Path, overwrite: bool) -> None:
+def _check_output(path: Path, folder: Path, overwrite: bool, suffixes: Sequence[str]) -> None:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: unknown suffix; use {', '.join(SUFFIXES)}")
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: unknown suffix; use {', '.join(suffixes)}")
     if not folder.exists():
         raise InputError(f"{path}: its folder does not exist; create {folder} first")
     if not folder.is_dir():

@@ -187,7 +187,8 @@ class _Run:
 
     def progress(self, chunk: Chunk) -> Progress:
         """Returns what a callback hears."""
-        recent, image = self._terms[-1], chunk.image
+        image = chunk.image
+        recent: Any = self._terms[-1]
         return Progress(
             step=self._steps,
             steps=sum(scale.iterations for scale in self._scales),
