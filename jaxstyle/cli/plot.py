@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -168,6 +169,8 @@ def _draw_panel(ax: Any, runs: Sequence[Run], name: str, over: str) -> None:
             ax.plot(x[first], values[first], "o", ms=3.5, color=look["color"])
     if all(np.any(_values(run, name) > 0) for run in runs):
         ax.set_yscale("log")
+        ax.yaxis.set_major_formatter("{x:g}")
+        ax.yaxis.set_minor_formatter(_between_powers)
     ax.margins(x=0.01)
     _mark_scales(ax, runs[0], over, named=shared or len(runs) == 1)
 
@@ -192,6 +195,12 @@ def _mark_scales(ax: Any, run: Run, over: str, *, named: bool) -> None:
             fontsize=8,
             color="#666666",
         )
+
+
+def _between_powers(value: float, _: int) -> str:
+    """Returns a label for twice and five times a power of ten, no other."""
+    digit = value / 10 ** math.floor(math.log10(value))
+    return f"{value:g}" if round(digit, 3) in (2, 5) else ""
 
 
 def _values(run: Run, name: str) -> np.ndarray:
