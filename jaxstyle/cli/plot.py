@@ -28,7 +28,6 @@ _SETTINGS: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#888888",
@@ -152,7 +151,7 @@ def draw(runs: Sequence[Run], over: str = "iteration") -> Any:
 
 
 def _draw_panel(ax: Any, runs: Sequence[Run], name: str, over: str) -> None:
-    ax.set_title("loss, the sum" if name == "loss" else _TITLES[name], pad=20)
+    ax.set_title("loss, the sum" if name == "loss" else _TITLES[name], loc="left", pad=20)
     shared = over == "iteration" and len({tuple(run.scales) for run in runs}) == 1
     for number, run in enumerate(runs):
         values = _values(run, name)

@@ -21,7 +21,7 @@ from jaxstyle.cli.options import (
     PresetName,
     Quiet,
 )
-from jaxstyle.cli.watch import Watching
+from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
@@ -51,7 +51,7 @@ class Stylize:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
-    watching: Watching = dataclasses.field(default_factory=Watching)
+    watching: Watching = UNWATCHED
     quiet: Quiet = False
     debug: Debug = False
 

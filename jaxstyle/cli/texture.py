@@ -21,7 +21,7 @@ from jaxstyle.cli.options import (
     PresetName,
     Quiet,
 )
-from jaxstyle.cli.watch import Watching
+from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import texture_shape
@@ -46,7 +46,7 @@ class Texture:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
-    watching: Watching = dataclasses.field(default_factory=Watching)
+    watching: Watching = UNWATCHED
     quiet: Quiet = False
     debug: Debug = False
 

@@ -111,6 +111,9 @@ class Watching:
             yield timelapse.Timelapse(self.timelapse, frame, every)
 
 
+UNWATCHED = Watching()
+
+
 def _check_distinct(paths: Sequence[Path]) -> None:
     seen: set[str] = set()
     for path in paths:
