@@ -23,6 +23,7 @@ from jaxstyle.recipes.paint import paint
 from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import paint_all
+from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.optimise import Optimised, optimise
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.schedule import Schedule
@@ -38,6 +39,7 @@ __all__ = [
     "VGG16",
     "VGG19",
     "Additive",
+    "Checkpoint",
     "ContentTargets",
     "Encoder",
     "Gram",

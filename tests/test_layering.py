@@ -44,6 +44,7 @@ FLOORS = """
     run.schedule run.sources run.start run.parameterisation
     run.ahead run.loop
     run.chunks run.optimise run.lanes
+    run.checkpoint
     run.stylize
     run.texture run.sweep
     pretrained

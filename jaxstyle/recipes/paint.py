@@ -13,6 +13,7 @@ from jaxstyle.losses.loss import Extra
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.start import Init
 from jaxstyle.run.stylize import Callback, Result, stylize
 from jaxstyle.run.texture import texture
@@ -52,6 +53,7 @@ def paint(
     style_masks: Sequence[Masks] | None = None,
     extra: Extra | None = None,
     callback: Callback | None = None,
+    resume: Checkpoint | None = None,
 ) -> Result:
     """Paints by a recipe: pictures in, of any size, and the picture out.
 
@@ -66,6 +68,7 @@ def paint(
         style_masks: For each style as many.
         extra: A term of one's own, a pure function of the image; none if None.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        resume: A ``Progress.checkpoint`` of the same run to go on from; None begins anew.
 
     Raises:
         InputError: As for :func:`jaxstyle.stylize`; or the encoder is not here.
@@ -85,6 +88,7 @@ def paint(
     encoder = encoder_of(recipe) if encoder is None else encoder
     start = named_init(recipe.init) if init is None else init
     options = recipe.make_options() | {"blend": blend, "extra": extra, "callback": callback}
+    options["resume"] = resume
     if content is None:
         shape = texture_shape(recipe)
         # The painting keeps its own proportions: its strokes are what counts.

@@ -18,11 +18,11 @@ from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import make_targets
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour, recolour, restore
 from jaxstyle.run.ahead import ahead
-from jaxstyle.run.chunks import Compiled, chunks, compile_programs
+from jaxstyle.run.checkpoint import Checkpoint, other_run, resumed
+from jaxstyle.run.chunks import Compiled, chunks, compile_scales
 from jaxstyle.run.loop import Chunk, Data, Program, as_partial, make_program
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.schedule import Scale, Schedule, fraction_done
@@ -43,6 +43,7 @@ class Progress(NamedTuple):
         shape: Height and width of the present scale.
         terms: The weighted loss terms at the present image.
         image: The present image, not clipped.
+        checkpoint: What ``stylize(resume=…)`` goes on from.
     """
 
     step: int
@@ -51,6 +52,7 @@ class Progress(NamedTuple):
     shape: tuple[int, int]
     terms: LossTerms
     image: Image
+    checkpoint: Checkpoint
 
 
 Callback = Callable[[Progress], bool | None]
@@ -96,6 +98,7 @@ def stylize(
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    resume: Checkpoint | None = None,
 ) -> Result:
     """Paints a content image in the manner of a style image.
 
@@ -124,13 +127,16 @@ def stylize(
         extra: A term of one's own, a pure function of the image at any scale; none if None.
         seed: Seed of the noise.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        resume: A ``Progress.checkpoint`` of the same run, to go on from; the end is the same to the
+            bit. None begins anew.
 
     Returns:
         The image, the loss terms per iteration, the number of evaluations, and how it ended.
 
     Raises:
         InputError: A layer is none of the encoder's, a picture is under 16 px, numbers of styles,
-            shares and masks disagree, options exclude each other, or it is being traced.
+            shares and masks disagree, options exclude each other, the checkpoint is of a run of
+            other sizes, or it is being traced.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -160,7 +166,7 @@ def stylize(
     scales = schedule.scales_of(shape)
     first = scales[0].shape if scales else shape
     image = initial_image(init, sources.content, sources.styles[0], first, seed)
-    run = _Run(jnp.array(image, jnp.float32), scales)
+    run = _Run(jnp.array(image, jnp.float32), scales, resume)
     for chunk in run.chunks(sources, data, program, schedule.average):
         if chunk.state.finite and callback and callback(run.progress(chunk)):
             run.stopped = True
@@ -177,41 +183,80 @@ class _Run:
         stopped: Whether the callback has asked for it.
     """
 
-    def __init__(self, image: Image, scales: list[Scale]) -> None:
-        self.image = image
+    def __init__(self, image: Image, scales: list[Scale], resume: Checkpoint | None) -> None:
+        none = np.zeros((0, len(LossTerms._fields)), np.float32)
+        start = resume or Checkpoint(0, 0, 0, none, image, [])
+        if resume is not None and start.scale >= len(scales):
+            raise other_run()
+        self.image = jnp.asarray(start.image)
         self.stopped = False
-        self._scales = scales
-        self._terms = [np.zeros((0, len(LossTerms._fields)), np.float32)]
-        self._evaluations = 0
+        self._resume = resume
+        self._scales, self._scale = scales, int(start.scale)
+        self._terms = [np.asarray(start.terms)]
+        # What the coarser scales took.
+        self._steps, self._evaluations = len(start.terms) - int(start.step), int(start.evaluations)
         self._chunk: Chunk | None = None
 
     def chunks(
         self, sources: Sources, data: Data, program: Program, decay: float
     ) -> Iterator[Chunk]:
         """Yields the chunks of all scales, each enlarging what the one before has come to."""
-        for scale, targets, compiled in ahead(_prepare(sources, self._scales, data, program)):
-            before, spent = self._chunk, self._evaluations
-            carried = before and program.solver.carry(before.state, scale.shape)
+        for scale, targets, compiled in ahead(
+            compile_scales(sources, self._scales[self._scale :], data, program, self._scale > 0)
+        ):
+            carried = self._enter(scale, compiled, program.solver)
             image, data = resize.resize(self.image, scale.shape), data._replace(targets=targets)
-            for chunk in chunks(
-                image, scale.iterations, data, compiled, decay=decay, carried=carried
-            ):
+            for chunk in chunks(image, scale.iterations, data, compiled, decay=decay, **carried):
                 self.image, self._chunk = chunk.image, chunk
                 self._terms.append(np.asarray(chunk.terms)[: int(chunk.step)])
-                self._evaluations = spent + int(chunk.state.evaluations)
                 yield chunk
                 if not chunk.state.finite:
                     return
 
+    def _enter(self, scale: Scale, compiled: Compiled, solver: Solver) -> dict[str, Any]:
+        """Returns what a scale begins with: a checkpoint, or what the coarser one remembers."""
+        resume, self._resume = self._resume, None
+        if resume is not None:
+            self._chunk = resumed(resume, compiled)
+            return {"resumed": self._chunk}
+        if self._chunk is None:
+            return {}
+        self._scale += 1
+        self._steps, self._evaluations = self._done, self.evaluations
+        return {"carried": solver.carry(self._chunk.state, scale.shape)}
+
+    @property
+    def _done(self) -> int:
+        """Solver iterations over all scales."""
+        return sum(map(len, self._terms))
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations of loss and gradient over all scales."""
+        here = 0 if self._chunk is None else int(self._chunk.state.evaluations)
+        return self._evaluations + here
+
+    def checkpoint(self, chunk: Chunk) -> Checkpoint:
+        """Returns what another run goes on from."""
+        return Checkpoint(
+            self._scale,
+            self._done - self._steps,
+            self._evaluations,
+            np.concatenate(self._terms),
+            chunk.image,
+            jax.tree.leaves((chunk.state, chunk.average)),
+        )
+
     def progress(self, chunk: Chunk) -> Progress:
         """Returns what a callback hears."""
-        step = sum(map(len, self._terms))
+        step = self._done
         # The state's own copy of the terms goes into the next chunk and is gone by then.
         terms = LossTerms(*np.asarray(chunk.terms)[int(chunk.step) - 1])
         fraction = fraction_done(self._scales, step)
         steps = sum(scale.iterations for scale in self._scales)
         shape = resize.shape_of(chunk.image)
-        return Progress(step, steps, fraction, shape, terms, chunk.image)
+        checkpoint = self.checkpoint(chunk)
+        return Progress(step, steps, fraction, shape, terms, chunk.image, checkpoint)
 
     def result(self, image: Image) -> Result:
         """Returns how it ended, with the image as it is handed out."""
@@ -220,7 +265,7 @@ class _Run:
         if self._chunk is not None:
             status, overflowed = _status(self._chunk.state), _overflowed(self._chunk)
         return Result(
-            image, terms, self._evaluations, "stopped" if self.stopped else status, overflowed
+            image, terms, self.evaluations, "stopped" if self.stopped else status, overflowed
         )
 
 
@@ -237,29 +282,3 @@ def _overflowed(chunk: Chunk) -> tuple[str, ...]:
     terms = np.asarray(chunk.terms)[int(chunk.step)]
     names = zip(LossTerms._fields, np.isfinite(terms), strict=True)
     return tuple(name for name, finite in names if not finite) or ("gradient",)
-
-
-def _prepare(
-    sources: Sources, scales: list[Scale], data: Data, program: Program
-) -> Iterator[tuple[Scale, Any, Compiled]]:
-    """Yields the scales with their targets and their programs."""
-    state = None
-    for scale in scales:
-        scaled = sources.at(scale.shape)
-        targets = make_targets(
-            scaled.content,
-            scaled.styles,
-            data.encoder,
-            program.objective,
-            blend=scaled.blend,
-            content_masks=scaled.content_masks,
-            style_masks=scaled.style_masks,
-        )
-        carried = state and jax.eval_shape(
-            lambda state, shape=scale.shape: program.solver.carry(state, shape), state
-        )
-        compiled = compile_programs(
-            scaled.content, carried, data._replace(targets=targets), program
-        )
-        state = compiled.state
-        yield scale, targets, compiled

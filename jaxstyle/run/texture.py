@@ -10,6 +10,7 @@ from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
 from jaxstyle.losses.loss import Extra
 from jaxstyle.losses.objective import LossWeights, Objective
+from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.schedule import Schedule
 from jaxstyle.run.start import Init
@@ -36,6 +37,7 @@ def texture(
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    resume: Checkpoint | None = None,
 ) -> Result:
     """Makes a texture in the manner of a style image.
 
@@ -57,6 +59,7 @@ def texture(
         extra: As for ``stylize``.
         seed: Seed of the noise.
         callback: As for ``stylize``.
+        resume: As for ``stylize``.
 
     Raises:
         InputError: As for ``stylize``.
@@ -84,4 +87,5 @@ def texture(
         extra=extra,
         seed=seed,
         callback=callback,
+        resume=resume,
     )
