@@ -3,9 +3,11 @@
 ``pixels`` decodes a file of any common format and depth, ``profiles`` turns its colours into sRGB,
 ``picture`` hands over the image together with its transparency, ``masks`` reads which region of the
 styles guides which region of the content, ``output`` writes results with their colour profile
-and with the settings that made them, and ``metadata`` reads these back.
+and with the settings that made them, and ``metadata`` reads these back; ``checkpoints`` keeps
+where a run stands.
 """
 
+from jaxstyle.files.checkpoints import load_checkpoint, remove_checkpoints, save_checkpoint
 from jaxstyle.files.masks import Masks, load_masks
 from jaxstyle.files.metadata import Metadata, load_metadata, read_metadata, read_provenance
 from jaxstyle.files.output import SUFFIXES, check_output, save_image
@@ -21,11 +23,14 @@ __all__ = [
     "Metadata",
     "Picture",
     "check_output",
+    "load_checkpoint",
     "load_image",
     "load_masks",
     "load_metadata",
     "load_picture",
     "read_metadata",
     "read_provenance",
+    "remove_checkpoints",
+    "save_checkpoint",
     "save_image",
 ]
