@@ -26,8 +26,9 @@ from jaxstyle.recipes.sweeps import paint_all
 from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.optimise import Optimised, optimise
 from jaxstyle.run.parameterisation import Parameterisation
+from jaxstyle.run.progress import Progress, Result
 from jaxstyle.run.schedule import Schedule
-from jaxstyle.run.stylize import Progress, Result, stylize
+from jaxstyle.run.stylize import stylize
 from jaxstyle.run.sweep import Swept, sweep
 from jaxstyle.run.texture import texture
 from jaxstyle.solvers import Solver, adam, from_optax, gradient_descent, lbfgs

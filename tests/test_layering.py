@@ -45,6 +45,7 @@ FLOORS = """
     run.ahead run.loop
     run.chunks run.optimise run.lanes
     run.checkpoint
+    run.progress
     run.stylize
     run.texture run.sweep
     pretrained

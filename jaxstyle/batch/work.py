@@ -14,7 +14,7 @@ from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.paint import encoder_of, paint
 from jaxstyle.run.ahead import ahead
-from jaxstyle.run.stylize import Result
+from jaxstyle.run.progress import Result
 
 Told = Callable[[float], bool | None]
 """Hears which part of all jobs is done, in [0, 1]; returns True to stop."""

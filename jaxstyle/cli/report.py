@@ -21,7 +21,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from jaxstyle.run.stylize import Progress as RunProgress
+from jaxstyle.run.progress import Progress as RunProgress
 
 _LONGEST = 1000
 

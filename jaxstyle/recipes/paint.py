@@ -14,8 +14,9 @@ from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.checkpoint import Checkpoint
+from jaxstyle.run.progress import Callback, Result
 from jaxstyle.run.start import Init
-from jaxstyle.run.stylize import Callback, Result, stylize
+from jaxstyle.run.stylize import stylize
 from jaxstyle.run.texture import texture
 
 
@@ -53,6 +54,7 @@ def paint(
     style_masks: Sequence[Masks] | None = None,
     extra: Extra | None = None,
     callback: Callback | None = None,
+    callback_every: Sequence[int] = (),
     resume: Checkpoint | None = None,
 ) -> Result:
     """Paints by a recipe: pictures in, of any size, and the picture out.
@@ -68,6 +70,7 @@ def paint(
         style_masks: For each style as many.
         extra: A term of one's own, a pure function of the image; none if None.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        callback_every: As for :func:`jaxstyle.stylize`.
         resume: A ``Progress.checkpoint`` of the same run to go on from; None begins anew.
 
     Raises:
@@ -87,8 +90,13 @@ def paint(
             check_image(name, picture)
     encoder = encoder_of(recipe) if encoder is None else encoder
     start = named_init(recipe.init) if init is None else init
-    options = recipe.make_options() | {"blend": blend, "extra": extra, "callback": callback}
-    options["resume"] = resume
+    options = recipe.make_options() | {
+        "blend": blend,
+        "extra": extra,
+        "callback": callback,
+        "callback_every": callback_every,
+        "resume": resume,
+    }
     if content is None:
         shape = texture_shape(recipe)
         # The painting keeps its own proportions: its strokes are what counts.

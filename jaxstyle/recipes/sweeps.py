@@ -13,7 +13,7 @@ from jaxstyle.losses.objective import LossWeights
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of, fit_styles, named_init, paint
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.run.stylize import Progress, Result
+from jaxstyle.run.progress import Progress, Result
 from jaxstyle.run.sweep import SweepProgress, Swept, sweep
 
 # What changes numbers, not the program.

@@ -5,7 +5,7 @@ size, network, objective or solver is another program.
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -115,6 +115,8 @@ def chunks(
     *,
     decay: float = 0.0,
     carried: Any = None,
+    before: int = 0,
+    every: Sequence[int] = (),
     resumed: Chunk | None = None,
 ) -> Iterator[Chunk]:
     """Yields chunks of iterations, long enough to hide the round trip and short enough to watch.
@@ -126,6 +128,8 @@ def chunks(
         compiled: The programs, compiled for this size.
         decay: Decay of the moving average of the variables, in [0, 1); 0 for the last of them.
         carried: What the solver remembers of a coarser scale.
+        before: Iterations that were done at coarser scales.
+        every: Numbers of iterations; a chunk ends at each multiple of any of them.
         resumed: What to go on from instead: its ``step`` counts all iterations of this size.
     """
     factor = jnp.float32(decay)
@@ -136,7 +140,7 @@ def chunks(
     size = _CHUNK
     while done < iterations and state.finite and not state.stuck:
         started = time.monotonic()
-        steps = jnp.int32(min(size, iterations - done))
+        steps = jnp.int32(min(size, iterations - done, *(n - (before + done) % n for n in every)))
         chunk = compiled.advance(state, average, steps, factor, data)
         state, average, done = chunk.state, chunk.average, done + int(chunk.step)
         if time.monotonic() - started < _CHUNK_SECONDS:

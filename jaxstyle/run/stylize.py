@@ -6,7 +6,7 @@ of the progress and may stop.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,58 +25,11 @@ from jaxstyle.run.checkpoint import Checkpoint, other_run, resumed
 from jaxstyle.run.chunks import Compiled, chunks, compile_scales
 from jaxstyle.run.loop import Chunk, Data, Program, as_partial, make_program
 from jaxstyle.run.parameterisation import Parameterisation
+from jaxstyle.run.progress import Callback, Progress, Result, Status
 from jaxstyle.run.schedule import Scale, Schedule, fraction_done
 from jaxstyle.run.sources import Sources, make_sources
 from jaxstyle.run.start import Init, initial_image
 from jaxstyle.solvers import Solver, SolverState
-
-Status = Literal["finished", "converged", "stopped", "non-finite"]
-
-
-class Progress(NamedTuple):
-    """What a callback hears after every chunk.
-
-    Attributes:
-        step: Solver iterations done, over all scales.
-        steps: Solver iterations planned, over all scales.
-        fraction: Part of the work that is done, in [0, 1]: pixels × iterations.
-        shape: Height and width of the present scale.
-        terms: The weighted loss terms at the present image.
-        image: The present image, not clipped.
-        checkpoint: What ``stylize(resume=…)`` goes on from.
-    """
-
-    step: int
-    steps: int
-    fraction: float
-    shape: tuple[int, int]
-    terms: LossTerms
-    image: Image
-    checkpoint: Checkpoint
-
-
-Callback = Callable[[Progress], bool | None]
-"""Hears of the progress; returns True to stop the run."""
-
-
-class Result(NamedTuple):
-    """What :func:`stylize` returns.
-
-    Attributes:
-        image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        terms: The weighted loss terms after every solver iteration, each ``f32[steps]``.
-        evaluations: Evaluations of loss and gradient.
-        status: ``finished``; ``converged`` before, when no step lowered the loss any further;
-            ``stopped`` by the callback; or ``non-finite``, when the loss or its gradient overflowed
-            and ``image`` is the last good one.
-        overflowed: Where that happened: the names of terms, or ``gradient``; else nothing.
-    """
-
-    image: Image
-    terms: LossTerms
-    evaluations: int
-    status: Status
-    overflowed: tuple[str, ...] = ()
 
 
 @configured
@@ -98,6 +51,7 @@ def stylize(
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    callback_every: Sequence[int] = (),
     resume: Checkpoint | None = None,
 ) -> Result:
     """Paints a content image in the manner of a style image.
@@ -127,6 +81,8 @@ def stylize(
         extra: A term of one's own, a pure function of the image at any scale; none if None.
         seed: Seed of the noise.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        callback_every: Numbers of iterations, over all scales; a chunk ends at each multiple of any
+            of them. The result is the same with and without.
         resume: A ``Progress.checkpoint`` of the same run, to go on from; the end is the same to the
             bit. None begins anew.
 
@@ -154,6 +110,9 @@ def stylize(
     sources = make_sources(content, styles, blend, content_masks, style_masks)
     seen, styles = recolour(colour, sources.content, sources.styles)
     sources = sources._replace(content=seen, styles=list(styles))
+    for number in callback_every:
+        if number < 1:
+            raise InputError(f"callback_every {number}: no number of iterations; give 1 or more")
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
     program = make_program(objective, solver, variable)
     data = Data(
@@ -166,13 +125,18 @@ def stylize(
     scales = schedule.scales_of(shape)
     first = scales[0].shape if scales else shape
     image = initial_image(init, sources.content, sources.styles[0], first, seed)
-    run = _Run(jnp.array(image, jnp.float32), scales, resume)
-    for chunk in run.chunks(sources, data, program, schedule.average):
-        if chunk.state.finite and callback and callback(run.progress(chunk)):
+
+    def finished(image: Image) -> Image:
+        own_size = resize.resize(content, resize.shape_of(image))
+        return restore(colour, jnp.clip(image, 0.0, 1.0), own_size)
+
+    run = _Run(jnp.array(image, jnp.float32), scales, finished, resume)
+    for chunk in run.chunks(sources, data, program, schedule.average, callback_every):
+        # Also of what was done before the loss overflowed.
+        if callback and int(chunk.step) and callback(run.progress(chunk)) and chunk.state.finite:
             run.stopped = True
             break
-    image = jnp.clip(resize.resize(run.image, shape), 0.0, 1.0)
-    return run.result(restore(colour, image, content))
+    return run.result(finished(resize.resize(run.image, shape)))
 
 
 class _Run:
@@ -183,30 +147,51 @@ class _Run:
         stopped: Whether the callback has asked for it.
     """
 
-    def __init__(self, image: Image, scales: list[Scale], resume: Checkpoint | None) -> None:
+    def __init__(
+        self,
+        image: Image,
+        scales: list[Scale],
+        finished: Callable[[Image], Image],
+        resume: Checkpoint | None,
+    ) -> None:
         none = np.zeros((0, len(LossTerms._fields)), np.float32)
         start = resume or Checkpoint(0, 0, 0, none, image, [])
-        if resume is not None and start.scale >= len(scales):
+        if start.scale >= len(scales) and resume is not None:
             raise other_run()
         self.image = jnp.asarray(start.image)
         self.stopped = False
+        self._finished = finished
         self._resume = resume
         self._scales, self._scale = scales, int(start.scale)
         self._terms = [np.asarray(start.terms)]
         # What the coarser scales took.
-        self._steps, self._evaluations = len(start.terms) - int(start.step), int(start.evaluations)
+        self._before, self._spent = len(start.terms) - int(start.step), int(start.evaluations)
         self._chunk: Chunk | None = None
 
     def chunks(
-        self, sources: Sources, data: Data, program: Program, decay: float
+        self,
+        sources: Sources,
+        data: Data,
+        program: Program,
+        decay: float,
+        every: Sequence[int],
     ) -> Iterator[Chunk]:
         """Yields the chunks of all scales, each enlarging what the one before has come to."""
         for scale, targets, compiled in ahead(
             compile_scales(sources, self._scales[self._scale :], data, program, self._scale > 0)
         ):
-            carried = self._enter(scale, compiled, program.solver)
+            begun = self._enter(scale, compiled, program.solver)
             image, data = resize.resize(self.image, scale.shape), data._replace(targets=targets)
-            for chunk in chunks(image, scale.iterations, data, compiled, decay=decay, **carried):
+            for chunk in chunks(
+                image,
+                scale.iterations,
+                data,
+                compiled,
+                decay=decay,
+                before=self._before,
+                every=every,
+                **begun,
+            ):
                 self.image, self._chunk = chunk.image, chunk
                 self._terms.append(np.asarray(chunk.terms)[: int(chunk.step)])
                 yield chunk
@@ -222,26 +207,23 @@ class _Run:
         if self._chunk is None:
             return {}
         self._scale += 1
-        self._steps, self._evaluations = self._done, self.evaluations
+        self._before, self._spent = self._steps, self._evaluations
         return {"carried": solver.carry(self._chunk.state, scale.shape)}
 
     @property
-    def _done(self) -> int:
-        """Solver iterations over all scales."""
+    def _steps(self) -> int:
         return sum(map(len, self._terms))
 
     @property
-    def evaluations(self) -> int:
-        """Evaluations of loss and gradient over all scales."""
+    def _evaluations(self) -> int:
         here = 0 if self._chunk is None else int(self._chunk.state.evaluations)
-        return self._evaluations + here
+        return self._spent + here
 
-    def checkpoint(self, chunk: Chunk) -> Checkpoint:
-        """Returns what another run goes on from."""
+    def _checkpoint(self, chunk: Chunk) -> Checkpoint:
         return Checkpoint(
             self._scale,
-            self._done - self._steps,
-            self._evaluations,
+            self._steps - self._before,
+            self._spent,
             np.concatenate(self._terms),
             chunk.image,
             jax.tree.leaves((chunk.state, chunk.average)),
@@ -249,14 +231,21 @@ class _Run:
 
     def progress(self, chunk: Chunk) -> Progress:
         """Returns what a callback hears."""
-        step = self._done
-        # The state's own copy of the terms goes into the next chunk and is gone by then.
-        terms = LossTerms(*np.asarray(chunk.terms)[int(chunk.step) - 1])
-        fraction = fraction_done(self._scales, step)
-        steps = sum(scale.iterations for scale in self._scales)
-        shape = resize.shape_of(chunk.image)
-        checkpoint = self.checkpoint(chunk)
-        return Progress(step, steps, fraction, shape, terms, chunk.image, checkpoint)
+        recent, image = self._terms[-1], chunk.image
+        return Progress(
+            step=self._steps,
+            steps=sum(scale.iterations for scale in self._scales),
+            fraction=fraction_done(self._scales, self._steps),
+            shape=resize.shape_of(image),
+            # The state's own copy of the terms goes into the next chunk and is gone by then.
+            terms=LossTerms(*recent[-1]),
+            image=image,
+            scale=self._scale + 1,
+            scales=len(self._scales),
+            recent=LossTerms(*recent.T),
+            picture=lambda: self._finished(image),
+            checkpoint=self._checkpoint(chunk) if chunk.state.finite else None,
+        )
 
     def result(self, image: Image) -> Result:
         """Returns how it ended, with the image as it is handed out."""
@@ -265,7 +254,7 @@ class _Run:
         if self._chunk is not None:
             status, overflowed = _status(self._chunk.state), _overflowed(self._chunk)
         return Result(
-            image, terms, self.evaluations, "stopped" if self.stopped else status, overflowed
+            image, terms, self._evaluations, "stopped" if self.stopped else status, overflowed
         )
 
 
