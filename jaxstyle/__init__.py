@@ -32,8 +32,7 @@ from jaxstyle.run.stylize import stylize
 from jaxstyle.run.sweep import Swept, sweep
 from jaxstyle.run.texture import texture
 from jaxstyle.solvers import Solver, adam, from_optax, gradient_descent, lbfgs
-
-__version__ = "0.1.0"
+from jaxstyle.version import __version__
 
 __all__ = [
     "VGG",
@@ -65,6 +64,7 @@ __all__ = [
     "Targets",
     "VGGEncoder",
     "Wasserstein",
+    "__version__",
     "adam",
     "compare",
     "compilation",

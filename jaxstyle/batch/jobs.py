@@ -45,6 +45,11 @@ class Job:
         text = json.dumps([files, self.recipe.to_table()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
+    @property
+    def sources(self) -> dict[str, Any]:
+        """What the picture tells of where it comes from."""
+        return {"content": self.content.name, "styles": [style.name for style in self.styles]}
+
 
 def _stamp(path: Path) -> list[object]:
     try:

@@ -8,7 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
-from jaxstyle import files
+from jaxstyle import files, pretrained
 from jaxstyle.cli import report, run
 from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
@@ -22,6 +22,7 @@ from jaxstyle.cli.options import (
     Quiet,
 )
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import save_result
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
 
@@ -83,12 +84,13 @@ class Stylize:
             )
 
         def save(path: Path, result: js.Result) -> Path:
-            return files.save_image(
+            return save_result(
                 path,
-                result.image,
-                alpha=run.alpha_of(content, result),
-                metadata=run.portable(self.recipe).to_table(),
-                provenance=run.provenance(encoder, result, self._sources()),
+                result,
+                self.recipe,
+                fingerprint=pretrained.fingerprint(encoder),
+                sources=self._sources(),
+                content=content,
                 overwrite=self.overwrite and path == self.output,
             )
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
-from jaxstyle import files
+from jaxstyle import files, pretrained
 from jaxstyle.cli import report, run
 from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
@@ -22,6 +22,7 @@ from jaxstyle.cli.options import (
     Quiet,
 )
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import save_result
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import texture_shape
 from jaxstyle.recipes.recipe import Recipe
@@ -67,11 +68,12 @@ class Texture:
 
         def save(path: Path, result: js.Result) -> Path:
             sources = {"styles": [style.name for style in self.styles], "preset": self.preset}
-            return files.save_image(
+            return save_result(
                 path,
-                result.image,
-                metadata=run.portable(recipe).to_table(),
-                provenance=run.provenance(encoder, result, sources),
+                result,
+                recipe,
+                fingerprint=pretrained.fingerprint(encoder),
+                sources=sources,
                 overwrite=self.overwrite and path == self.output,
             )
 

@@ -30,7 +30,14 @@ def encoder_of(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> V
     Raises:
         InputError: The encoder is unknown or not here, or has none of the recipe's layers.
     """
-    encoder = load_encoder(
+    encoder = load_named(recipe, cache)
+    check_layers(encoder, recipe.make_objective().layers)
+    return encoder
+
+
+def load_named(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> VGGEncoder:
+    """Loads the encoder that a recipe names, whatever its layers."""
+    return load_encoder(
         recipe.encoder,
         pooling=recipe.pooling,
         padding=recipe.padding,
@@ -38,8 +45,6 @@ def encoder_of(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> V
         cache=cache,
         seed=recipe.seed,
     )
-    check_layers(encoder, recipe.make_objective().layers)
-    return encoder
 
 
 def paint(

@@ -1,0 +1,89 @@
+"""Results, saved with all that it takes to make them again."""
+
+import contextlib
+import platform
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+from jaxstyle.files.output import save_image
+from jaxstyle.files.picture import Picture
+from jaxstyle.ops import resize
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.progress import Result
+from jaxstyle.version import __version__
+
+_CPU = Path("/proc/cpuinfo")
+
+
+def save_result(
+    path: Path,
+    result: Result,
+    recipe: Recipe,
+    *,
+    fingerprint: str,
+    sources: Mapping[str, Any],
+    content: Picture | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Saves a result, as transparent as its photograph, with its recipe and its provenance.
+
+    Args:
+        path: Where.
+        result: What was painted.
+        recipe: How.
+        fingerprint: Of the encoder's parameters.
+        sources: What else it came from: names of files, the preset.
+        content: The photograph; None if there is none, or if it has been opaque.
+        overwrite: Whether a file of that name may be replaced.
+
+    Raises:
+        InputError: As for ``save_image``.
+    """
+    facts = {
+        "version": __version__,
+        **surroundings(),
+        "encoder_sha256": fingerprint,
+        "evaluations": result.evaluations,
+        "status": result.status,
+    }
+    return save_image(
+        path,
+        result.image,
+        alpha=_alpha(content, resize.shape_of(result.image)),
+        metadata=portable(recipe).to_table(),
+        provenance={**sources, **facts},
+        overwrite=overwrite,
+    )
+
+
+def surroundings() -> dict[str, str]:
+    """Returns what else decides how single strokes fall: JAX's version and the device."""
+    return {"jax": jax.__version__, "device": f"{jax.devices()[0].device_kind}{_processor()}"}
+
+
+def _processor() -> str:
+    """Returns the processor's name where JAX knows the device as a cpu only."""
+    if jax.default_backend() != "cpu":
+        return ""
+    with contextlib.suppress(OSError):
+        found = re.search(r"^model name\s*:\s*(.+)$", _CPU.read_text(), re.MULTILINE)
+        if found:
+            return f", {found[1]}"
+    return f", {platform.machine()}"
+
+
+def portable(recipe: Recipe) -> Recipe:
+    """Returns the recipe as a picture tells it to others: of files, the names only."""
+    return recipe.replace(init=Path(recipe.init).name, encoder=Path(recipe.encoder).name)
+
+
+def _alpha(content: Picture | None, shape: tuple[int, int]) -> Float[Array, "_ _"] | None:
+    """Returns the photograph's opacity at the size of the result; None if it has none."""
+    if content is None or content.alpha is None:
+        return None
+    return resize.resize(content.alpha[..., None], shape)[..., 0]
