@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 
 from jaxstyle.errors import InputError
 from jaxstyle.files.output import SUFFIXES
+from jaxstyle.files.result import digests
 from jaxstyle.recipes.recipe import Recipe
 
 LISTS = (".csv", ".toml", ".jsonl")
@@ -48,7 +49,11 @@ class Job:
     @property
     def sources(self) -> dict[str, Any]:
         """What the picture tells of where it comes from."""
-        return {"content": self.content.name, "styles": [style.name for style in self.styles]}
+        return {
+            "content": self.content.name,
+            "styles": [style.name for style in self.styles],
+            "sha256": digests(content=self.content, styles=self.styles),
+        }
 
 
 def _stamp(path: Path) -> list[object]:

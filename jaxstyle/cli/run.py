@@ -75,11 +75,17 @@ def check_devices() -> None:
 
 def load_init(recipe: Recipe) -> Image | None:
     """Loads the picture to start from; None if the recipe's start goes by a name."""
-    if recipe.init in get_args(Init):
+    file = init_file(recipe)
+    if file is None:
         return None
-    if not os.path.exists(recipe.init):
+    if not os.path.exists(file):
         raise unknown("init", recipe.init, get_args(Init), ", or a file that exists")
-    return files.load_image(recipe.init)
+    return files.load_image(file)
+
+
+def init_file(recipe: Recipe) -> Path | None:
+    """Returns the file of the picture to start from; None if the start goes by a name."""
+    return None if recipe.init in get_args(Init) else Path(recipe.init)
 
 
 def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGGEncoder:

@@ -28,7 +28,7 @@ from jaxstyle.cli.options import (
     parse_layers,
 )
 from jaxstyle.errors import InputError
-from jaxstyle.files.result import portable
+from jaxstyle.files.result import digests, portable
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
 
@@ -206,6 +206,7 @@ class Sweep:
             "styles": [path.name for path in self.styles],
             "preset": self.preset,
             "version": js.__version__,
+            "sha256": digests(content=self.content, styles=self.styles),
             "varied": {axis.name: list(axis.words) for axis in self.axes},
         }
 

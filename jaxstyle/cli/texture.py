@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 import jaxstyle as js
 from jaxstyle import files, pretrained
 from jaxstyle.cli import report, run
+from jaxstyle.cli.checkpoints import Folder, Keeper, Run, Seconds
 from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
@@ -22,7 +23,7 @@ from jaxstyle.cli.options import (
     Quiet,
 )
 from jaxstyle.errors import InputError
-from jaxstyle.files.result import save_result
+from jaxstyle.files.result import digests, save_result
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import texture_shape
 from jaxstyle.recipes.recipe import Recipe
@@ -43,6 +44,8 @@ class Texture:
     """Let opposite borders meet, so that copies side by side show no seam."""
     preset: PresetName = "texture"
     config: Config = None
+    checkpoint: Folder = None
+    checkpoint_every: Seconds = 60.0
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
@@ -62,23 +65,41 @@ class Texture:
         init = run.load_init(recipe)
         console = report.console(quiet=self.quiet)
         encoder = run.load_encoder(recipe, self.cache, console)
+        fingerprint, sources = pretrained.fingerprint(encoder), self._sources(recipe)
+        options = {"overwrite": self.overwrite}
+        facts = sources, fingerprint, {"styles": self.styles}, options, self.output
+        keeper = Keeper(self.checkpoint, self.checkpoint_every, Run("texture", recipe, *facts))
 
         def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
-            return js.paint(recipe, None, styles, encoder=encoder, init=init, callback=callback)
+            return js.paint(
+                recipe,
+                None,
+                styles,
+                encoder=encoder,
+                init=init,
+                callback=keeper.heard_by(callback),
+                resume=keeper.resume,
+            )
 
         def save(path: Path, result: js.Result) -> Path:
-            sources = {"styles": [style.name for style in self.styles], "preset": self.preset}
             return save_result(
                 path,
                 result,
                 recipe,
-                fingerprint=pretrained.fingerprint(encoder),
+                fingerprint=fingerprint,
                 sources=sources,
                 overwrite=self.overwrite and path == self.output,
             )
 
         demand = demand_of(encoder, recipe, shape, [resize.shape_of(s) for s in styles])
-        return run.finish(paint, save, self.output, demand, console)
+        return keeper.ended(run.finish(paint, save, self.output, demand, console))
+
+    def _sources(self, recipe: Recipe) -> dict[str, object]:
+        return {
+            "styles": [style.name for style in self.styles],
+            "preset": self.preset,
+            "sha256": digests(styles=self.styles, init=run.init_file(recipe)),
+        }
 
     def _recipe(self) -> Recipe:
         """Returns the recipe as a texture takes it: without a photograph to keep or start from."""

@@ -7,6 +7,7 @@ and has a checksum for every array; one file that is renamed is whole at every m
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -45,8 +46,9 @@ def save_checkpoint(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> P
     numbers = {name: getattr(checkpoint, name) for name in _NUMBERS}
     arrays = {"terms": checkpoint.terms, "image": checkpoint.image}
     arrays |= {f"leaf-{i:03}": leaf for i, leaf in enumerate(checkpoint.leaves)}
+    named: dict[str, Any] = numbers | {name: _host(array) for name, array in arrays.items()}
     with replacing(path) as temporary, temporary.open("xb") as file:
-        np.savez(file, **numbers, **{name: _host(array) for name, array in arrays.items()})
+        np.savez(file, **named)
         file.flush()
         os.fsync(file.fileno())
     for old in _newest_first(path.parent)[_KEPT:]:
@@ -91,7 +93,7 @@ def _load(path: Path) -> Checkpoint:
         return Checkpoint(**numbers, terms=found["terms"], image=found["image"], leaves=leaves)
 
 
-def _host(array: jax.Array | np.ndarray) -> np.ndarray:
+def _host(array: Any) -> np.ndarray:
     """Returns an array for a moment: on CPUs without a copy that JAX would keep."""
     on_cpu = isinstance(array, jax.Array) and all(d.platform == "cpu" for d in array.devices())
     return np.from_dlpack(array) if on_cpu else np.asarray(array)

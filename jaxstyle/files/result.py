@@ -3,7 +3,7 @@
 import contextlib
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 from jaxstyle.files.output import save_image
 from jaxstyle.files.picture import Picture
 from jaxstyle.ops import resize
+from jaxstyle.pretrained.convert import file_sha256
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.progress import Result
 from jaxstyle.version import __version__
@@ -59,6 +60,26 @@ def save_result(
         provenance={**sources, **facts},
         overwrite=overwrite,
     )
+
+
+def digests(**files: Path | Sequence[Path] | None) -> dict[str, Any]:
+    """Returns the SHA-256 of files, under the names that they are given by.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "a")
+        ...     _ = path.write_bytes(b"abc")
+        ...     digests(content=path, styles=[path], init=None)["styles"][0][:16]
+        'ba7816bf8f01cfea'
+    """
+    return {
+        name: file_sha256(found)
+        if isinstance(found, Path)
+        else [file_sha256(path) for path in found]
+        for name, found in files.items()
+        if found
+    }
 
 
 def surroundings() -> dict[str, str]:
