@@ -23,6 +23,7 @@ from jaxstyle.recipes.paint import paint
 from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import paint_all
+from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.optimise import Optimised, optimise
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.progress import Progress, Result
@@ -31,14 +32,14 @@ from jaxstyle.run.stylize import stylize
 from jaxstyle.run.sweep import Swept, sweep
 from jaxstyle.run.texture import texture
 from jaxstyle.solvers import Solver, adam, from_optax, gradient_descent, lbfgs
-
-__version__ = "0.1.0"
+from jaxstyle.version import __version__
 
 __all__ = [
     "VGG",
     "VGG16",
     "VGG19",
     "Additive",
+    "Checkpoint",
     "ContentTargets",
     "Encoder",
     "Gram",
@@ -63,6 +64,7 @@ __all__ = [
     "Targets",
     "VGGEncoder",
     "Wasserstein",
+    "__version__",
     "adam",
     "compare",
     "compilation",

@@ -15,7 +15,7 @@ PACKAGE = Path(jaxstyle.__file__).parent
 # From the ground up; a module may import what stands on a line above its own, and nothing else.
 # A name without a dot is a module at the root or a room's ``__init__``.
 FLOORS = """
-    errors atomic configuration interrupts
+    errors atomic configuration interrupts version
     arrays
     compilation.options compilation.programs
     compilation.jitted
@@ -41,9 +41,11 @@ FLOORS = """
     solvers.lbfgs solvers.first_order
     solvers
     run
-    run.schedule run.sources run.start run.parameterisation run.progress
+    run.schedule run.sources run.start run.parameterisation
     run.ahead run.loop
     run.chunks run.optimise run.lanes
+    run.checkpoint
+    run.progress
     run.stylize
     run.texture run.sweep
     pretrained

@@ -16,6 +16,7 @@ from PIL import Image as Pillow
 
 from jaxstyle.errors import InputError
 from jaxstyle.files.output import SUFFIXES
+from jaxstyle.files.result import digests
 from jaxstyle.recipes.recipe import Recipe
 
 LISTS = (".csv", ".toml", ".jsonl")
@@ -44,6 +45,15 @@ class Job:
         files = [_stamp(path) for path in (self.content, *self.styles)]
         text = json.dumps([files, self.recipe.to_table()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def sources(self) -> dict[str, Any]:
+        """What the picture tells of where it comes from."""
+        return {
+            "content": self.content.name,
+            "styles": [style.name for style in self.styles],
+            "sha256": digests(content=self.content, styles=self.styles),
+        }
 
 
 def _stamp(path: Path) -> list[object]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.painter import Record
 
 try:
     import fcntl
@@ -48,9 +49,9 @@ class Manifest:
         done = entry.get("status") == "done" and entry.get("digest") == job.digest
         return done and (self._folder / job.output).exists()
 
-    def add(self, job: Job, status: str, **told: Any) -> None:
+    def add(self, record: Record) -> None:
         """Writes what has become of a job, and waits until the disk has it."""
-        entry = {"output": job.output, "status": status, "digest": job.digest, **told}
+        entry = {name: value for name, value in record._asdict().items() if value not in (None, "")}
         line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
         descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
         try:
@@ -60,7 +61,7 @@ class Manifest:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        self.entries[job.output] = entry
+        self.entries[record.output] = entry
 
     @contextlib.contextmanager
     def claim(self, job: Job) -> Iterator[bool]:

@@ -30,6 +30,8 @@ from jaxstyle.cli.memory import is_exhausted
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.plot import Plot
 from jaxstyle.cli.presets import Presets
+from jaxstyle.cli.rerun import Rerun, first_picture
+from jaxstyle.cli.resume import Resume
 from jaxstyle.cli.settings import base
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.sweep import Axis, Sweep, split_axes
@@ -48,14 +50,22 @@ class _Command(Protocol):
 
 
 # Those that take a recipe, whose settings are options of theirs.
-_PAINTING = {"stylize": Stylize, "batch": Batch, "sweep": Sweep, "texture": Texture}
-_OTHER = {"plot": Plot, "presets": Presets, "weights": Weights}
+_PAINTING = {
+    "stylize": Stylize,
+    "batch": Batch,
+    "sweep": Sweep,
+    "texture": Texture,
+    "rerun": Rerun,
+}
+_OTHER = {"resume": Resume, "plot": Plot, "presets": Presets, "weights": Weights}
 
 
 def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
     """Returns the subcommands, their defaults those of the preset and file that are named."""
-    name, recipe = base(arguments, "texture" if arguments[:1] == ["texture"] else "default")
-    own = {"sweep": {"axes": axes}}
+    again = first_picture(arguments) if arguments[:1] == ["rerun"] else None
+    otherwise = "texture" if arguments[:1] == ["texture"] else "default"
+    name, recipe = base(arguments, otherwise, again)
+    own = {"sweep": {"axes": axes}, "rerun": {"source": again}}
     return functools.reduce(
         operator.or_,
         [

@@ -9,11 +9,10 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-import jaxstyle as js
-from jaxstyle import files
 from jaxstyle.batch.jobs import LISTS, Job, find_pictures, in_order, make_jobs, read_jobs, shard_of
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.work import Loaded, Tools, run_jobs
+from jaxstyle.batch.painter import Painter, Record
+from jaxstyle.batch.work import run_jobs
 from jaxstyle.cli import report, run
 from jaxstyle.cli.interruption import Interruption
 from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, PresetName, Quiet
@@ -77,17 +76,17 @@ class Batch:
                 bar.show(fraction)
                 return interruption.number is not None
 
-            def tell(job: Job, reason: str | None) -> None:
-                if reason is not None:  # Said even if quiet.
-                    report.print_error(f"{job.output}: {reason}")
-                else:
-                    report.print_path(self.output / job.output)
-
-            tools = Tools(self.cache, self._save, tell, show)
-            failed = run_jobs(todo, self.output, manifest, tools)
+            painter = Painter(self.output, cache=self.cache, sources={"preset": self.preset})
+            failed = run_jobs(todo, painter, manifest, self._tell, show)
         if failed:
             console.print(report.plain(f"{failed} failed; run it again once they are mended"))
         return interruption.exit_code or int(failed > 0)
+
+    def _tell(self, record: Record) -> None:
+        if record.status == "failed":  # Said even if quiet.
+            report.print_error(f"{record.output}: {record.reason}")
+        else:
+            report.print_path(self.output / record.output)
 
     def _jobs(self) -> list[Job]:
         lists = [path for path in self.inputs if path.suffix.lower() in LISTS]
@@ -131,22 +130,6 @@ class Batch:
             report.print_table(sorted(bad), ("failed", "reason"))
         report.print_table([(len(entries) - len(bad), len(bad))], ("done", "failed"))
         return int(bool(bad))
-
-    def _save(self, path: Path, loaded: Loaded, result: js.Result) -> None:
-        job = loaded.job
-        sources = {
-            "content": job.content.name,
-            "styles": [style.name for style in job.styles],
-            "preset": self.preset,
-        }
-        files.save_image(
-            path,
-            result.image,
-            alpha=run.alpha_of(loaded.content, result.image),
-            metadata=run.portable(job.recipe).to_table(),
-            provenance=run.provenance(loaded.encoder, result, sources),
-            overwrite=True,  # The manifest says that it is another picture.
-        )
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

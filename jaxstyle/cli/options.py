@@ -23,7 +23,8 @@ CompileCache: TypeAlias = Annotated[
     Flag, arg(help="Keep no compiled programs in the cache folder.")
 ]
 Config: TypeAlias = Annotated[
-    Path | None, arg(help="A TOML file of settings, as `jaxstyle presets show` prints them.")
+    Path | None,
+    arg(help="Settings: TOML, as `jaxstyle presets show` prints it, or a picture of ours."),
 ]
 Debug: TypeAlias = Annotated[Flag, arg(help="Show the traceback of an error.")]
 Files: TypeAlias = UseAppendAction[tuple[Path, ...]]

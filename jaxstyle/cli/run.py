@@ -1,12 +1,11 @@
 """What the painting subcommands share: pictures, encoder, the run under its bar, the result."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import jax
-from jax import Array
 from rich.console import Console
 
 import jaxstyle as js
@@ -19,7 +18,6 @@ from jaxstyle.cli.memory import Demand, watching
 from jaxstyle.cli.saving import save_somewhere
 from jaxstyle.cli.watch.watcher import Watchers
 from jaxstyle.errors import InputError, unknown
-from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.start import Init
@@ -78,11 +76,17 @@ def check_devices() -> None:
 
 def load_init(recipe: Recipe) -> Image | None:
     """Loads the picture to start from; None if the recipe's start goes by a name."""
-    if recipe.init in get_args(Init):
+    file = init_file(recipe)
+    if file is None:
         return None
-    if not os.path.exists(recipe.init):
+    if not os.path.exists(file):
         raise unknown("init", recipe.init, get_args(Init), ", or a file that exists")
-    return files.load_image(recipe.init)
+    return files.load_image(file)
+
+
+def init_file(recipe: Recipe) -> Path | None:
+    """Returns the file of the picture to start from; None if the start goes by a name."""
+    return None if recipe.init in get_args(Init) else Path(recipe.init)
 
 
 def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGGEncoder:
@@ -158,28 +162,3 @@ def _paint(
 
 def _named(result: js.Result) -> str:
     return " and ".join(result.overflowed) + (" term" * (result.overflowed != ("gradient",)))
-
-
-def alpha_of(content: files.Picture, image: Image) -> Array | None:
-    """Returns the photograph's opacity at the size of an image; None if it has none."""
-    if content.alpha is None:
-        return None
-    return resize.resize(content.alpha[..., None], resize.shape_of(image))[..., 0]
-
-
-def portable(recipe: Recipe) -> Recipe:
-    """Returns the recipe as a picture tells it to others: of files, the names only."""
-    return recipe.replace(init=Path(recipe.init).name, encoder=Path(recipe.encoder).name)
-
-
-def provenance(
-    encoder: js.VGGEncoder, result: js.Result, sources: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Returns what it takes beside the recipe to make the picture again, and how it came about."""
-    return {
-        **sources,
-        "version": js.__version__,
-        "encoder_sha256": pretrained.fingerprint(encoder),
-        "evaluations": result.evaluations,
-        "status": result.status,
-    }

@@ -8,8 +8,9 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
-from jaxstyle import files
+from jaxstyle import files, pretrained
 from jaxstyle.cli import report, run
+from jaxstyle.cli.checkpoints import Folder, Keeper, Run, Seconds
 from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
@@ -23,8 +24,11 @@ from jaxstyle.cli.options import (
 )
 from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import digests, opacity_of, save_result
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
+
+_PICTURES = ("content", "styles", "content_mask", "style_mask")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,6 +52,8 @@ class Stylize:
     """The same for the painting; for several, once for each in their order."""
     preset: PresetName = "default"
     config: Config = None
+    checkpoint: Folder = None
+    checkpoint_every: Seconds = 60.0
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
@@ -75,9 +81,11 @@ class Stylize:
             shape,
             console,
             overwrite=self.overwrite,
-            alpha=lambda image: run.alpha_of(content, image),
+            alpha=lambda image: opacity_of(content, image),
         )
         encoder = run.load_encoder(self.recipe, self.cache, console)
+        fingerprint, sources = pretrained.fingerprint(encoder), self._sources()
+        keeper = Keeper(self.checkpoint, self.checkpoint_every, self._run(sources, fingerprint))
 
         def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
             return js.paint(
@@ -89,22 +97,30 @@ class Stylize:
                 blend=blend,
                 content_masks=masks and masks.content,
                 style_masks=masks and masks.styles,
-                callback=callback,
+                callback=keeper.heard_by(callback),
                 callback_every=every,
+                resume=keeper.resume,
             )
 
         def save(path: Path, result: js.Result) -> Path:
-            return files.save_image(
+            return save_result(
                 path,
-                result.image,
-                alpha=run.alpha_of(content, result.image),
-                metadata=run.portable(self.recipe).to_table(),
-                provenance=run.provenance(encoder, result, self._sources()),
+                result,
+                self.recipe,
+                fingerprint=fingerprint,
+                sources=sources,
+                content=content,
                 overwrite=self.overwrite and path == self.output,
             )
 
         demand = demand_of(encoder, self.recipe, shape, seen)
-        return run.finish(paint, save, self.output, demand, console, watchers)
+        return keeper.ended(run.finish(paint, save, self.output, demand, console, watchers))
+
+    def _run(self, sources: dict[str, object], fingerprint: str) -> Run:
+        pictures = {name: getattr(self, name) for name in _PICTURES}
+        options = {"blend": self.blend, "overwrite": self.overwrite}
+        facts = sources, fingerprint, pictures, options, self.output
+        return Run("stylize", self.recipe, *facts)
 
     def _blend(self) -> list[float] | None:
         if not self.styles:
@@ -144,4 +160,11 @@ class Stylize:
         if self.content_mask is not None:
             sources["content_mask"] = self.content_mask.name
             sources["style_masks"] = [path.name for path in self.style_mask]
+        sources["sha256"] = digests(
+            content=self.content,
+            styles=self.styles,
+            content_mask=self.content_mask,
+            style_masks=self.style_mask,
+            init=run.init_file(self.recipe),
+        )
         return sources

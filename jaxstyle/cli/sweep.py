@@ -28,6 +28,7 @@ from jaxstyle.cli.options import (
     parse_layers,
 )
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import digests, portable
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
 
@@ -161,7 +162,7 @@ class Sweep:
                 files.save_image(
                     folder / name,
                     result.image,
-                    metadata=run.portable(recipe).to_table(),
+                    metadata=portable(recipe).to_table(),
                     provenance=self._sources() | {"status": result.status},
                     overwrite=self.overwrite,
                 )
@@ -173,7 +174,7 @@ class Sweep:
         path = files.save_image(
             sheet,
             picture,
-            metadata=run.portable(self.recipe).to_table(),
+            metadata=portable(self.recipe).to_table(),
             provenance=self._sources(),
             overwrite=self.overwrite,
         )
@@ -205,6 +206,7 @@ class Sweep:
             "styles": [path.name for path in self.styles],
             "preset": self.preset,
             "version": js.__version__,
+            "sha256": digests(content=self.content, styles=self.styles),
             "varied": {axis.name: list(axis.words) for axis in self.axes},
         }
 

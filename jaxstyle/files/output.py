@@ -1,11 +1,9 @@
 """Saving: checked before the long computation, written beside the target, renamed at the end.
 
-All formats carry the sRGB profile and one JSON document, ``{"jaxstyle": {key: value}}``, in the
-field that each has for a description: a text chunk in PNG, ImageDescription in the others. Nothing
-in a file depends on the time, so the same result gives the same bytes.
+All formats carry the sRGB profile and what :mod:`jaxstyle.files.metadata` describes. Nothing in a
+file depends on the time, so the same result gives the same bytes.
 """
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,13 +17,10 @@ from PIL import Image as PillowImage
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import replacing
 from jaxstyle.errors import InputError
-from jaxstyle.files.picture import reading
-from jaxstyle.files.pixels import FORMATS
+from jaxstyle.files.metadata import TEXT_CHUNK, make_description
 from jaxstyle.files.profiles import srgb_profile
 from jaxstyle.ops import resize
 
-_METADATA, _PROVENANCE = "jaxstyle", "provenance"
-_TEXT_CHUNK = "Description"
 _LONGEST = {".jpeg": 65_500, ".jpg": 65_500, ".webp": 16_383}
 
 
@@ -114,9 +109,10 @@ def save_image(
 
     Examples:
         >>> import jax.numpy as jnp, tempfile
+        >>> from jaxstyle.files import load_metadata
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = save_image(f"{folder}/a.png", jnp.ones((16, 16, 3)), metadata={"seed": 7})
-        ...     read_metadata(path)
+        ...     load_metadata(path).settings
         {'seed': 7}
     """
     path = Path(path)
@@ -126,8 +122,7 @@ def save_image(
     if opacity is not None and opacity.shape != pixels.shape[:2]:
         sizes = " and ".join(f"{x.shape[1]}×{x.shape[0]}" for x in (pixels, opacity))
         raise InputError(f"{path}: image and alpha differ in size, {sizes} px; resize one of them")
-    recorded = {_METADATA: dict(metadata or {}), _PROVENANCE: dict(provenance or {})}
-    text = json.dumps(recorded) if metadata or provenance else ""
+    text = make_description(metadata, provenance)
     with replacing(path) as temporary, open(temporary, "x+b") as file:
         try:
             _WRITERS[path.suffix.lower()](file, pixels, opacity, text)
@@ -136,43 +131,6 @@ def save_image(
         file.flush()
         os.fsync(file.fileno())  # A full disk may show only here.
     return path
-
-
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads back the metadata that :func:`save_image` recorded: of a picture of ours its recipe.
-
-    Args:
-        path: An image file.
-
-    Returns:
-        The metadata, for ``Recipe().updated``; empty if the file has none, or none of ours.
-
-    Raises:
-        InputError: The file cannot be read, as in :func:`jaxstyle.files.load_picture`.
-
-    Examples:
-        >>> import jax.numpy as jnp, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     read_metadata(save_image(f"{folder}/a.tif", jnp.ones((16, 16, 3))))
-        {}
-    """
-    return _read(path, _METADATA)
-
-
-def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads back the provenance that :func:`save_image` recorded; as :func:`read_metadata`."""
-    return _read(path, _PROVENANCE)
-
-
-def _read(path: str | os.PathLike[str], part: str) -> dict[str, Any]:
-    with reading(Path(path)) as file, PillowImage.open(file, formats=FORMATS) as image:
-        text = image.info.get(_TEXT_CHUNK)
-        if text is None:
-            text = image.getexif().get(ExifTags.Base.ImageDescription, "")
-    try:
-        return dict(json.loads(text)[part].items())
-    except (ValueError, TypeError, KeyError, AttributeError):  # Somebody else's description.
-        return {}
 
 
 def _checked(path: Path, name: str, values: Array) -> np.ndarray:
@@ -198,7 +156,7 @@ def _exif(text: str) -> PillowImage.Exif:
 def _write_png(file: BinaryIO, pixels: np.ndarray, opacity: Any, text: str) -> None:
     chunks = PngImagePlugin.PngInfo()
     if text:
-        chunks.add_text(_TEXT_CHUNK, text)
+        chunks.add_text(TEXT_CHUNK, text)
     image = PillowImage.fromarray(_quantised(pixels, opacity, np.uint8))
     image.save(file, "PNG", pnginfo=chunks, icc_profile=srgb_profile())
 

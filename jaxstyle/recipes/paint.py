@@ -13,6 +13,7 @@ from jaxstyle.losses.loss import Extra
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.progress import Callback, Result
 from jaxstyle.run.start import Init
 from jaxstyle.run.stylize import stylize
@@ -29,7 +30,14 @@ def encoder_of(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> V
     Raises:
         InputError: The encoder is unknown or not here, or has none of the recipe's layers.
     """
-    encoder = load_encoder(
+    encoder = load_named(recipe, cache)
+    check_layers(encoder, recipe.make_objective().layers)
+    return encoder
+
+
+def load_named(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> VGGEncoder:
+    """Loads the encoder that a recipe names, whatever its layers."""
+    return load_encoder(
         recipe.encoder,
         pooling=recipe.pooling,
         padding=recipe.padding,
@@ -37,8 +45,6 @@ def encoder_of(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> V
         cache=cache,
         seed=recipe.seed,
     )
-    check_layers(encoder, recipe.make_objective().layers)
-    return encoder
 
 
 def paint(
@@ -54,6 +60,7 @@ def paint(
     extra: Extra | None = None,
     callback: Callback | None = None,
     callback_every: Sequence[int] = (),
+    resume: Checkpoint | None = None,
 ) -> Result:
     """Paints by a recipe: pictures in, of any size, and the picture out.
 
@@ -69,6 +76,7 @@ def paint(
         extra: A term of one's own, a pure function of the image; none if None.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
         callback_every: As for :func:`jaxstyle.stylize`.
+        resume: A ``Progress.checkpoint`` of the same run to go on from; None begins anew.
 
     Raises:
         InputError: As for :func:`jaxstyle.stylize`; or the encoder is not here.
@@ -92,6 +100,7 @@ def paint(
         "extra": extra,
         "callback": callback,
         "callback_every": callback_every,
+        "resume": resume,
     }
     if content is None:
         shape = texture_shape(recipe)

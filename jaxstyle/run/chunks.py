@@ -6,6 +6,7 @@ size, network, objective or solver is another program.
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -15,7 +16,10 @@ from jaxtyping import Array
 from jaxstyle.arrays import Image, Scalar
 from jaxstyle.compilation import jit
 from jaxstyle.encoder import Encoder
+from jaxstyle.losses.targets import make_targets
 from jaxstyle.run.loop import Average, Chunk, Data, Program, begin, iterate
+from jaxstyle.run.schedule import Scale
+from jaxstyle.run.sources import Sources
 from jaxstyle.solvers import SolverState
 
 _CHUNK, _CHUNK_LIMIT, _CHUNK_SECONDS = 4, 64, 1.0
@@ -44,11 +48,13 @@ class Compiled(NamedTuple):
         start: :func:`start` without its static arguments.
         advance: :func:`advance` likewise.
         state: The solver's, as shapes.
+        average: The moving average, likewise.
     """
 
     start: Callable[..., tuple[SolverState, Average]]
     advance: Callable[..., Chunk]
     state: Any
+    average: Any
 
 
 def compile_programs(image: Any, carried: Any, data: Data, program: Program) -> Compiled:
@@ -58,7 +64,47 @@ def compile_programs(image: Any, carried: Any, data: Data, program: Program) -> 
     state, average = lowered.out_info
     steps: Any = jax.ShapeDtypeStruct((), jnp.int32)
     advancing = advance.lower(state, average, steps, decay, data, program)
-    return Compiled(lowered.compile(), advancing.compile(), state)
+    return Compiled(lowered.compile(), advancing.compile(), state, average)
+
+
+def compile_scales(
+    sources: Sources, scales: list[Scale], data: Data, program: Program, enlarged: bool
+) -> Iterator[tuple[Scale, Any, Compiled]]:
+    """Yields the scales with their targets and their programs.
+
+    Args:
+        sources: The pictures.
+        scales: What is to be done.
+        data: All but the targets.
+        program: What is computed.
+        enlarged: Whether a coarser scale than these is done already.
+    """
+    state = None
+    for scale in scales:
+        scaled = sources.at(scale.shape)
+        targets = make_targets(
+            scaled.content,
+            scaled.styles,
+            data.encoder,
+            program.objective,
+            blend=scaled.blend,
+            content_masks=scaled.content_masks,
+            style_masks=scaled.style_masks,
+        )
+        if enlarged and state is None:  # Its types are those of any other scale.
+            state = jax.eval_shape(partial(_state, program), scaled.content, data.encoder)
+        carried = state and jax.eval_shape(
+            lambda state, shape=scale.shape: program.solver.carry(state, shape), state
+        )
+        compiled = compile_programs(
+            scaled.content, carried, data._replace(targets=targets), program
+        )
+        state = compiled.state
+        yield scale, targets, compiled
+
+
+def _state(program: Program, image: Image, encoder: Encoder) -> SolverState:
+    return begin(image, None, jnp.float32(0), encoder, program)[0]
 
 
 def chunks(
@@ -71,6 +117,7 @@ def chunks(
     carried: Any = None,
     before: int = 0,
     every: Sequence[int] = (),
+    resumed: Chunk | None = None,
 ) -> Iterator[Chunk]:
     """Yields chunks of iterations, long enough to hide the round trip and short enough to watch.
 
@@ -83,10 +130,14 @@ def chunks(
         carried: What the solver remembers of a coarser scale.
         before: Iterations that were done at coarser scales.
         every: Numbers of iterations; a chunk ends at each multiple of any of them.
+        resumed: What to go on from instead: its ``step`` counts all iterations of this size.
     """
     factor = jnp.float32(decay)
-    state, average = compiled.start(image, carried, factor, data.encoder)
-    size, done = _CHUNK, 0
+    if resumed is None:
+        done, (state, average) = 0, compiled.start(image, carried, factor, data.encoder)
+    else:
+        done, state, average = int(resumed.step), resumed.state, resumed.average
+    size = _CHUNK
     while done < iterations and state.finite and not state.stuck:
         started = time.monotonic()
         steps = jnp.int32(min(size, iterations - done, *(n - (before + done) % n for n in every)))

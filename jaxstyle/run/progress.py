@@ -5,6 +5,7 @@ from typing import Literal, NamedTuple
 
 from jaxstyle.arrays import Image
 from jaxstyle.losses.loss import LossTerms
+from jaxstyle.run.checkpoint import Checkpoint
 
 Status = Literal["finished", "converged", "stopped", "non-finite"]
 
@@ -24,6 +25,7 @@ class Progress(NamedTuple):
         recent: The weighted loss terms after each iteration of the chunk, each ``f32[n]``.
         picture: Returns what would be handed out if the run stopped here, but of this scale's size:
             clipped, and in the content's colours where they are kept.
+        checkpoint: What ``stylize(resume=…)`` goes on from; None if the loss has overflowed.
     """
 
     step: int
@@ -36,6 +38,7 @@ class Progress(NamedTuple):
     scales: int
     recent: LossTerms
     picture: Callable[[], Image]
+    checkpoint: Checkpoint | None
 
 
 Callback = Callable[[Progress], bool | None]

@@ -18,11 +18,11 @@ from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import make_targets
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour, recolour, restore
 from jaxstyle.run.ahead import ahead
-from jaxstyle.run.chunks import Compiled, chunks, compile_programs
+from jaxstyle.run.checkpoint import Checkpoint, other_run, resumed
+from jaxstyle.run.chunks import Compiled, chunks, compile_scales
 from jaxstyle.run.loop import Chunk, Data, Program, as_partial, make_program
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.progress import Callback, Progress, Result, Status
@@ -52,6 +52,7 @@ def stylize(
     seed: int = 0,
     callback: Callback | None = None,
     callback_every: Sequence[int] = (),
+    resume: Checkpoint | None = None,
 ) -> Result:
     """Paints a content image in the manner of a style image.
 
@@ -82,13 +83,16 @@ def stylize(
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
         callback_every: Numbers of iterations, over all scales; a chunk ends at each multiple of any
             of them. The result is the same with and without.
+        resume: A ``Progress.checkpoint`` of the same run, to go on from; the end is the same to the
+            bit. None begins anew.
 
     Returns:
         The image, the loss terms per iteration, the number of evaluations, and how it ended.
 
     Raises:
         InputError: A layer is none of the encoder's, a picture is under 16 px, numbers of styles,
-            shares and masks disagree, options exclude each other, or it is being traced.
+            shares and masks disagree, options exclude each other, the checkpoint is of a run of
+            other sizes, or it is being traced.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -126,7 +130,7 @@ def stylize(
         own_size = resize.resize(content, resize.shape_of(image))
         return restore(colour, jnp.clip(image, 0.0, 1.0), own_size)
 
-    run = _Run(jnp.array(image, jnp.float32), scales, finished)
+    run = _Run(jnp.array(image, jnp.float32), scales, finished, resume)
     for chunk in run.chunks(sources, data, program, schedule.average, callback_every):
         # Also of what was done before the loss overflowed.
         if callback and int(chunk.step) and callback(run.progress(chunk)) and chunk.state.finite:
@@ -144,15 +148,24 @@ class _Run:
     """
 
     def __init__(
-        self, image: Image, scales: list[Scale], finished: Callable[[Image], Image]
+        self,
+        image: Image,
+        scales: list[Scale],
+        finished: Callable[[Image], Image],
+        resume: Checkpoint | None,
     ) -> None:
-        self.image = image
+        none = np.zeros((0, len(LossTerms._fields)), np.float32)
+        start = resume or Checkpoint(0, 0, 0, none, image, [])
+        if start.scale >= len(scales) and resume is not None:
+            raise other_run()
+        self.image = jnp.asarray(start.image)
         self.stopped = False
         self._finished = finished
-        self._scale = 0
-        self._scales = scales
-        self._terms = [np.zeros((0, len(LossTerms._fields)), np.float32)]
-        self._evaluations = 0
+        self._resume = resume
+        self._scales, self._scale = scales, int(start.scale)
+        self._terms = [np.asarray(start.terms)]
+        # What the coarser scales took.
+        self._before, self._spent = len(start.terms) - int(start.step), int(start.evaluations)
         self._chunk: Chunk | None = None
 
     def chunks(
@@ -164,9 +177,10 @@ class _Run:
         every: Sequence[int],
     ) -> Iterator[Chunk]:
         """Yields the chunks of all scales, each enlarging what the one before has come to."""
-        for scale, targets, compiled in ahead(_prepare(sources, self._scales, data, program)):
-            before, spent, self._scale = self._chunk, self._evaluations, self._scale + 1
-            carried = before and program.solver.carry(before.state, scale.shape)
+        for scale, targets, compiled in ahead(
+            compile_scales(sources, self._scales[self._scale :], data, program, self._scale > 0)
+        ):
+            begun = self._enter(scale, compiled, program.solver)
             image, data = resize.resize(self.image, scale.shape), data._replace(targets=targets)
             for chunk in chunks(
                 image,
@@ -174,16 +188,46 @@ class _Run:
                 data,
                 compiled,
                 decay=decay,
-                carried=carried,
-                before=self._steps,
+                before=self._before,
                 every=every,
+                **begun,
             ):
                 self.image, self._chunk = chunk.image, chunk
                 self._terms.append(np.asarray(chunk.terms)[: int(chunk.step)])
-                self._evaluations = spent + int(chunk.state.evaluations)
                 yield chunk
                 if not chunk.state.finite:
                     return
+
+    def _enter(self, scale: Scale, compiled: Compiled, solver: Solver) -> dict[str, Any]:
+        """Returns what a scale begins with: a checkpoint, or what the coarser one remembers."""
+        resume, self._resume = self._resume, None
+        if resume is not None:
+            self._chunk = resumed(resume, compiled)
+            return {"resumed": self._chunk}
+        if self._chunk is None:
+            return {}
+        self._scale += 1
+        self._before, self._spent = self._steps, self._evaluations
+        return {"carried": solver.carry(self._chunk.state, scale.shape)}
+
+    @property
+    def _steps(self) -> int:
+        return sum(map(len, self._terms))
+
+    @property
+    def _evaluations(self) -> int:
+        here = 0 if self._chunk is None else int(self._chunk.state.evaluations)
+        return self._spent + here
+
+    def _checkpoint(self, chunk: Chunk) -> Checkpoint:
+        return Checkpoint(
+            self._scale,
+            self._steps - self._before,
+            self._spent,
+            np.concatenate(self._terms),
+            chunk.image,
+            jax.tree.leaves((chunk.state, chunk.average)),
+        )
 
     def progress(self, chunk: Chunk) -> Progress:
         """Returns what a callback hears."""
@@ -197,15 +241,12 @@ class _Run:
             # The state's own copy of the terms goes into the next chunk and is gone by then.
             terms=LossTerms(*recent[-1]),
             image=image,
-            scale=self._scale,
+            scale=self._scale + 1,
             scales=len(self._scales),
             recent=LossTerms(*recent.T),
             picture=lambda: self._finished(image),
+            checkpoint=self._checkpoint(chunk) if chunk.state.finite else None,
         )
-
-    @property
-    def _steps(self) -> int:
-        return sum(map(len, self._terms))
 
     def result(self, image: Image) -> Result:
         """Returns how it ended, with the image as it is handed out."""
@@ -231,29 +272,3 @@ def _overflowed(chunk: Chunk) -> tuple[str, ...]:
     terms = np.asarray(chunk.terms)[int(chunk.step)]
     names = zip(LossTerms._fields, np.isfinite(terms), strict=True)
     return tuple(name for name, finite in names if not finite) or ("gradient",)
-
-
-def _prepare(
-    sources: Sources, scales: list[Scale], data: Data, program: Program
-) -> Iterator[tuple[Scale, Any, Compiled]]:
-    """Yields the scales with their targets and their programs."""
-    state = None
-    for scale in scales:
-        scaled = sources.at(scale.shape)
-        targets = make_targets(
-            scaled.content,
-            scaled.styles,
-            data.encoder,
-            program.objective,
-            blend=scaled.blend,
-            content_masks=scaled.content_masks,
-            style_masks=scaled.style_masks,
-        )
-        carried = state and jax.eval_shape(
-            lambda state, shape=scale.shape: program.solver.carry(state, shape), state
-        )
-        compiled = compile_programs(
-            scaled.content, carried, data._replace(targets=targets), program
-        )
-        state = compiled.state
-        yield scale, targets, compiled

@@ -10,6 +10,7 @@ from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
 from jaxstyle.losses.loss import Extra
 from jaxstyle.losses.objective import LossWeights, Objective
+from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.progress import Callback, Result
 from jaxstyle.run.schedule import Schedule
@@ -38,6 +39,7 @@ def texture(
     seed: int = 0,
     callback: Callback | None = None,
     callback_every: Sequence[int] = (),
+    resume: Checkpoint | None = None,
 ) -> Result:
     """Makes a texture in the manner of a style image.
 
@@ -60,6 +62,7 @@ def texture(
         seed: Seed of the noise.
         callback: As for ``stylize``.
         callback_every: As for ``stylize``.
+        resume: As for ``stylize``.
 
     Raises:
         InputError: As for ``stylize``.
@@ -88,4 +91,5 @@ def texture(
         seed=seed,
         callback=callback,
         callback_every=callback_every,
+        resume=resume,
     )
