@@ -43,7 +43,7 @@ FLOORS = """
     run
     run.schedule run.sources run.start run.parameterisation
     run.ahead run.loop
-    run.chunks run.optimise run.lanes
+    run.chunks run.optimise run.lanes run.sweep_sources
     run.checkpoint
     run.progress
     run.stylize
@@ -51,7 +51,7 @@ FLOORS = """
     pretrained
     recipes
     recipes.recipe
-    recipes.paint recipes.presets
+    recipes.paint recipes.presets recipes.words
     recipes.sweeps
     files
     batch

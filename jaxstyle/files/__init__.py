@@ -11,7 +11,7 @@ from jaxstyle.files.checkpoints import load_checkpoint, remove_checkpoints, save
 from jaxstyle.files.masks import Masks, load_masks
 from jaxstyle.files.metadata import Metadata, load_metadata, read_metadata, read_provenance
 from jaxstyle.files.output import SUFFIXES, check_output, save_image
-from jaxstyle.files.picture import Picture, load_image, load_picture
+from jaxstyle.files.picture import Picture, has_picture_suffix, load_image, load_picture, read_shape
 from jaxstyle.files.regions import MAX_REGIONS
 from jaxstyle.files.samples import MAX_PIXELS
 
@@ -23,6 +23,7 @@ __all__ = [
     "Metadata",
     "Picture",
     "check_output",
+    "has_picture_suffix",
     "load_checkpoint",
     "load_image",
     "load_masks",
@@ -30,6 +31,7 @@ __all__ = [
     "load_picture",
     "read_metadata",
     "read_provenance",
+    "read_shape",
     "remove_checkpoints",
     "save_checkpoint",
     "save_image",

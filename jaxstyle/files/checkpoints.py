@@ -7,7 +7,7 @@ and has a checksum for every array; one file that is renamed is whole at every m
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -96,4 +96,4 @@ def _load(path: Path) -> Checkpoint:
 def _host(array: Any) -> np.ndarray:
     """Returns an array for a moment: on CPUs without a copy that JAX would keep."""
     on_cpu = isinstance(array, jax.Array) and all(d.platform == "cpu" for d in array.devices())
-    return np.from_dlpack(array) if on_cpu else np.asarray(array)
+    return np.from_dlpack(cast(Any, array)) if on_cpu else np.asarray(array)

@@ -16,7 +16,6 @@ from jaxtyping import Array
 from jaxstyle.arrays import Image, Scalar
 from jaxstyle.compilation import jit
 from jaxstyle.encoder import Encoder
-from jaxstyle.losses.targets import make_targets
 from jaxstyle.run.loop import Average, Chunk, Data, Program, begin, iterate
 from jaxstyle.run.schedule import Scale
 from jaxstyle.run.sources import Sources
@@ -80,17 +79,10 @@ def compile_scales(
         enlarged: Whether a coarser scale than these is done already.
     """
     state = None
-    for scale in scales:
+    made_before = (sources.made or [None] * len(scales))[-len(scales) :]
+    for scale, made in zip(scales, made_before, strict=True):
         scaled = sources.at(scale.shape)
-        targets = make_targets(
-            scaled.content,
-            scaled.styles,
-            data.encoder,
-            program.objective,
-            blend=scaled.blend,
-            content_masks=scaled.content_masks,
-            style_masks=scaled.style_masks,
-        )
+        targets = scaled.targets(data.encoder, program.objective, made)
         if enlarged and state is None:  # Its types are those of any other scale.
             state = jax.eval_shape(partial(_state, program), scaled.content, data.encoder)
         carried = state and jax.eval_shape(

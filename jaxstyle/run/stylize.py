@@ -18,6 +18,7 @@ from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
+from jaxstyle.losses.targets import StyleTargets
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour, recolour, restore
 from jaxstyle.run.ahead import ahead
@@ -48,6 +49,7 @@ def stylize(
     blend: Sequence[float] | None = None,
     content_masks: Masks | None = None,
     style_masks: Sequence[Masks] | None = None,
+    style_targets: Sequence[StyleTargets] | None = None,
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
@@ -78,6 +80,8 @@ def stylize(
         blend: How much each of several styles counts; all alike if None.
         content_masks: One per region, ``f32[r, h, w]`` in [0, 1], adding up to 1 everywhere.
         style_masks: For each style as many, ``f32[r, h', w']``: whose style a region takes over.
+        style_targets: What the styles ask for at each scale, from ``scale_style_targets``; made
+            here if None, as where the content's colours are kept.
         extra: A term of one's own, a pure function of the image at any scale; none if None.
         seed: Seed of the noise.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
@@ -113,6 +117,8 @@ def stylize(
     for number in callback_every:
         if number < 1:
             raise InputError(f"callback_every {number}: no number of iterations; give 1 or more")
+    if colour == "style":
+        sources = sources._replace(made=style_targets)
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
     program = make_program(objective, solver, variable)
     data = Data(
@@ -123,6 +129,9 @@ def stylize(
         extra=as_partial(extra),
     )
     scales = schedule.scales_of(shape)
+    if sources.made is not None and len(sources.made) != len(scales):
+        count = f"{len(sources.made)} for {len(scales)} scales"
+        raise InputError(f"style_targets: {count}; make them for this size and schedule")
     first = scales[0].shape if scales else shape
     image = initial_image(init, sources.content, sources.styles[0], first, seed)
 
