@@ -209,10 +209,15 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
     """Returns jobs so that those which share a program, and then a painting, follow each other."""
 
     def key(job: Job) -> tuple[str, ...]:
-        shapes = (str(_size(path)) for path in (job.content, *job.styles))
-        return (repr(job.recipe.to_table()), *shapes, *map(str, job.styles), job.output)
+        return (*program_of(job), *map(str, job.styles), job.output)
 
     return sorted(jobs, key=key)
+
+
+def program_of(job: Job) -> tuple[str, ...]:
+    """Returns what jobs that share a compiled program have in common: settings and sizes."""
+    shapes = (str(_size(path)) for path in (job.content, *job.styles))
+    return (repr(job.recipe.to_table()), *shapes)
 
 
 @cache

@@ -120,7 +120,7 @@ class Painter:
         """Loads what a job is painted from."""
         digest = job.digest  # Before any file is read: what changes later is painted again.
         try:
-            warm = self._encoder(job.recipe)
+            warm = self.encoder(job.recipe)
             check_layers(warm.encoder, job.recipe.make_objective().layers)
             styles = [self._paintings(path) for path in job.styles]
             return Loaded(job, digest, files.load_picture(job.content), styles, warm)
@@ -161,12 +161,11 @@ class Painter:
         terms = {k: float(v[-1]) for k, v in result.terms._asdict().items() if len(v)}
         return Record(job.output, digest, "done", round(seconds, 3), terms)
 
-    def _encoder(self, recipe: Recipe) -> Warm:
-        key = (recipe.encoder, recipe.pooling, recipe.padding, recipe.precision)
-        key += (recipe.seed if recipe.encoder == "random" else 0,)
+    def encoder(self, recipe: Recipe) -> Warm:
+        """Returns the encoder that a recipe names, loaded once."""
+        key = encoder_key(recipe)
         if key not in self._encoders:
-            encoder = load_named(recipe, self._cache)
-            self._encoders[key] = Warm(encoder, pretrained.fingerprint(encoder))
+            self._encoders[key] = load_warm(recipe, self._cache)
         return self._encoders[key]
 
     def _paint(self, loaded: Loaded, told: Told | None) -> Painted | Record:
@@ -184,6 +183,18 @@ class Painter:
         except Exception as error:
             return failure(loaded.job, loaded.digest, error)
         return Painted(loaded, result, time.monotonic() - began)
+
+
+def encoder_key(recipe: Recipe) -> tuple[Any, ...]:
+    """Returns what recipes of one encoder have in common."""
+    key = (recipe.encoder, recipe.pooling, recipe.padding, recipe.precision)
+    return (*key, recipe.seed if recipe.encoder == "random" else 0)
+
+
+def load_warm(recipe: Recipe, cache: Path | None = None) -> Warm:
+    """Loads the encoder that a recipe names."""
+    encoder = load_named(recipe, cache)
+    return Warm(encoder, pretrained.fingerprint(encoder))
 
 
 def failure(job: Job, digest: str, error: Exception) -> Record:
