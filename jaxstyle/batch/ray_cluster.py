@@ -37,7 +37,7 @@ def connected(address: str | None = None) -> Iterator[Any]:
 
     Args:
         address: ``host:port`` of the head, or ``ray://host:port``; if None, that of RAY_ADDRESS,
-            the cluster that was started on this machine, or else this machine alone.
+            the cluster that was started on this machine, or else this machine alone; so is "local".
 
     Raises:
         InputError: Ray is not installed, or nothing answers there.
@@ -46,8 +46,11 @@ def connected(address: str | None = None) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    address = address or os.environ.get("RAY_ADDRESS") or None
-    if address not in (None, "auto"):
+    address = address or os.environ.get("RAY_ADDRESS") or "auto"
+    if address == "auto":
+        # Ray itself would wait for a cluster that is no more.
+        address = "auto" if _is_healthy(None) else "local"
+    elif address != "local":
         _check(address)
     try:
         with _own_signals():
@@ -57,14 +60,14 @@ def connected(address: str | None = None) -> Iterator[Any]:
         ray.shutdown()
 
 
-def _join(ray: Any, address: str | None) -> None:
-    options = {"log_to_driver": False, "logging_level": logging.ERROR}
+def _join(ray: Any, address: str) -> None:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address == "local":
+        options["include_dashboard"] = False
     try:
-        ray.init(address=address or "auto", **options)
+        ray.init(address=address, **options)
     except ConnectionError as error:
-        if address is not None:
-            raise _no_answer(address, str(error)) from None
-        ray.init(include_dashboard=False, **options)
+        raise _no_answer(address, str(error)) from None
     except RuntimeError as error:  # Versions that do not go together.
         raise InputError(f"--ray {address}: {' '.join(str(error).split())}") from None
 
@@ -78,15 +81,22 @@ def _check(address: str) -> None:
         socket.create_connection((match[2], int(match[3])), _SECONDS).close()
     except (OSError, OverflowError) as error:
         raise _no_answer(address, getattr(error, "strerror", None) or str(error)) from None
-    if match[1]:
-        return
-    asked = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", address]
+    if not match[1] and not _is_healthy(address):
+        raise _no_answer(address, "what is there is no Ray")
+
+
+def _is_healthy(address: str | None) -> bool:
+    """Whether a cluster answers at an address; None for that of this machine."""
+    asked = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    asked += ["--address", address] if address else []
     try:
         answer = subprocess.run(asked, capture_output=True, timeout=_SECONDS)
     except subprocess.TimeoutExpired:
-        raise _no_answer(address, "what is there is no Ray") from None
-    if answer.returncode:
-        raise _no_answer(address, "what is there is no Ray")
+        return False
+    if b"AuthenticationError" in answer.stderr:
+        how = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH as on its head"
+        raise InputError(f"--ray {address or 'auto'}: the cluster wants a token; {how}")
+    return answer.returncode == 0
 
 
 def _no_answer(address: str, reason: str) -> InputError:
