@@ -7,12 +7,14 @@ import sys
 import warnings
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import command
 import jaxstyle as js
 from jaxstyle import files
+from jaxstyle.batch.guest import Guest, Parcel
 from jaxstyle.batch.jobs import find_pictures, in_order, make_jobs
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.ray_workers import find_seats
@@ -20,6 +22,10 @@ from jaxstyle.batch.turns import Turns
 from test_batch import batch
 
 folder = command.folder
+LAYERS = {
+    "content_layers": {"conv2_2": 1.0},
+    "style_layers": {"image": 20.0, "conv1_1": 1.0, "conv3_1": 1.0},
+}
 WORDS = ["photo.png", "--styles", "painting.png"]
 
 
@@ -86,6 +92,37 @@ def test_seats_are_accelerators_or_else_machines():
     ]
 
 
+def test_a_guest_paints_what_it_is_sent(folder, pictures):
+    """Bytes in, bytes out: the picture of the painter at home, paintings fetched once."""
+    files.save_image("other.png", 1 - pictures[1])
+    recipe = js.Recipe(encoder="narrow.h5", size=40, scales=1, iterations=2, **LAYERS)
+    paintings = [Path("painting.png"), Path("other.png")]
+    jobs = make_jobs([Path("photo.png")], paintings, recipe, "{style}/a.png", pairs=False)
+    painter = js.batch.painter.Painter(Path("home"))
+    shared = {path.name: path.read_bytes() for path in paintings}
+    shared["encoder"] = jax.tree.map(np.asarray, painter.encoder(recipe).encoder)
+    shared["encoder"] = painter.encoder(recipe)._replace(encoder=shared["encoder"])
+    guest, fetched = Guest(sources={}, keep=False), []
+
+    def fetch(key):
+        fetched.append(key)
+        return shared[key]
+
+    photograph = Path("photo.png").read_bytes()
+    for job in [*jobs, *jobs]:
+        sent = Parcel(job, "digest", photograph, (job.styles[0].name,), "encoder")
+        record, data = guest(sent, fetch)
+        (home,) = painter([job])
+        assert record._replace(digest="", seconds=0) == home._replace(digest="", seconds=0)
+        assert record.digest == "digest"
+        assert data == (Path("home") / job.output).read_bytes()
+    assert sorted(fetched) == ["encoder", "other.png", "painting.png"]
+    record, data = guest(sent._replace(content=b"no picture"), fetch)
+    assert (record.status, data) == ("failed", b"")
+    assert record.reason.startswith("photo.png: ")
+    guest.close()
+
+
 def test_without_ray(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     command.check_refused(capsys, folder, batch(*WORDS, "--ray"), 'pip install "jaxstyle[ray]"')
@@ -141,8 +178,7 @@ def test_a_cluster_that_falls_apart(folder, pictures, cluster, capsys):
     files.save_image("other.png", 1 - pictures[1])
     recipe = js.Recipe(
         encoder="narrow.h5",
-        content_layers={"conv2_2": 1.0},
-        style_layers={"image": 20.0, "conv1_1": 1.0, "conv3_1": 1.0},
+        **LAYERS,
         size=40,
         scales=1,
         iterations=4,
