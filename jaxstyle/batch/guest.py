@@ -6,6 +6,7 @@ painted file's bytes back. It knows nothing of what carries them.
 """
 
 import dataclasses
+import re
 import shutil
 import tempfile
 import threading
@@ -81,7 +82,8 @@ class Guest:
         with self._loading:
             loaded = self._load(parcel, fetch)
         if isinstance(loaded, Record):
-            return loaded._replace(digest=parcel.digest), b""
+            reason = _as_there(loaded.reason, self._folder, parcel.job)
+            return loaded._replace(digest=parcel.digest, reason=reason), b""
         with self._device:
             painted = self._painter.paint([loaded])
         return self._hand_back(self._painter.save(painted[0]), parcel)
@@ -132,6 +134,13 @@ class _Painter(Painter):
 
     def encoder(self, recipe: Recipe) -> Warm:
         return self.warm[encoder_key(recipe)]
+
+
+def _as_there(reason: str, folder: Path, job: Job) -> str:
+    """Returns a reason that names the files that a job came from, not their copies here."""
+    for path in (job.content, *job.styles):
+        reason = re.sub(rf"{re.escape(str(folder))}/\w+/{re.escape(path.name)}", str(path), reason)
+    return reason
 
 
 def _on_device(warm: Warm) -> Warm:
