@@ -1,7 +1,7 @@
 """Neural style transfer in JAX: a photograph, painted in the manner of a painting."""
 
 from jaxstyle import interrupts as _interrupts  # noqa: F401 # isort: skip - first: the others take seconds
-from jaxstyle import compilation
+from jaxstyle import batch, compilation
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.files import load_image, save_image
@@ -66,6 +66,7 @@ __all__ = [
     "Wasserstein",
     "__version__",
     "adam",
+    "batch",
     "compare",
     "compilation",
     "content_targets",

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, get_args
@@ -42,6 +42,24 @@ class Job:
         masks = () if self.content_mask is None else (self.content_mask, *self.style_masks)
         init = () if self.recipe.init in get_args(Init) else (Path(self.recipe.init),)
         return (self.content, *self.styles, *masks, *init)
+
+    def moved(self, places: Mapping[Path, Path]) -> "Job":
+        """Returns the same job, its pictures where they are on another machine.
+
+        Args:
+            places: For each of :attr:`pictures`, where it is there.
+        """
+        recipe = self.recipe
+        if recipe.init not in get_args(Init):
+            recipe = recipe.replace(init=str(places[Path(recipe.init)]))
+        return dataclasses.replace(
+            self,
+            content=places[self.content],
+            styles=tuple(places[path] for path in self.styles),
+            content_mask=self.content_mask and places[self.content_mask],
+            style_masks=tuple(places[path] for path in self.style_masks),
+            recipe=recipe,
+        )
 
     def shapes(self, shape_of: Callable[[Path], tuple[int, int]]) -> list[tuple[int, int]]:
         """Returns height and width of the result and of the paintings beside it.
@@ -90,18 +108,23 @@ def stamp(path: Path) -> list[object]:
 def in_order(jobs: Iterable[Job]) -> list[Job]:
     """Returns jobs so that those which share a program, and then a painting, follow each other."""
 
-    @cache
-    def shape(path: Path) -> tuple[int, int]:
-        try:
-            return files.read_shape(path)
-        except (InputError, OSError):  # The job itself will say what is wrong with it.
-            return 0, 0
-
     def key(job: Job) -> tuple[str, ...]:
-        shapes = (str(shape) for shape in job.shapes(shape))
-        return (program_of(job.recipe), *shapes, *map(str, job.styles), job.output)
+        return (*shared_by(job), *map(str, job.styles), job.output)
 
     return sorted(jobs, key=key)
+
+
+@cache
+def _shape(path: Path) -> tuple[int, int]:
+    try:
+        return files.read_shape(path)
+    except (InputError, OSError):  # The job itself will say what is wrong with it.
+        return 0, 0
+
+
+def shared_by(job: Job) -> tuple[str, ...]:
+    """Returns what jobs that share a compiled program have in common: settings and sizes."""
+    return (program_of(job.recipe), *(str(shape) for shape in job.shapes(_shape)))
 
 
 def shard_of(jobs: Sequence[Job], index: int, count: int) -> list[Job]:

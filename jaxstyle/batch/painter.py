@@ -32,6 +32,7 @@ from jaxstyle.encoder.base import check_layers
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import save_result
 from jaxstyle.losses.targets import StyleTargets
+from jaxstyle.pretrained.load import RANDOM
 from jaxstyle.recipes.paint import load_named, paint, prepare_styles
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import paint_lanes, program_of
@@ -95,13 +96,13 @@ class Painter:
         """Loads what a job is painted from."""
         digest = job.digest  # Before any file is read: what changes later is painted again.
         try:
-            warm = self._encoder(job.recipe)
+            warm = self.encoder(job.recipe)
             check_layers(warm.encoder, job.recipe.make_objective().layers)
             styles = [self._paintings(path) for path in job.styles]
             content, init = files.load_picture(job.content), None
             if job.recipe.init not in get_args(Init):
                 init = files.load_image(job.recipe.init)
-            loaded = Loaded(job, digest, content, styles, warm, self._masks(job), init)
+            loaded = Loaded(job, digest, job.sources, content, styles, warm, self._masks(job), init)
             _ = loaded.style_shapes  # Refuses sizes that are none.
             return loaded
         except Exception as error:
@@ -135,7 +136,7 @@ class Painter:
                 result,
                 job.recipe,
                 fingerprint=loaded.warm.fingerprint,
-                sources=job.sources | self._sources,
+                sources={**loaded.sources, **self._sources},
                 content=loaded.content,
                 overwrite=True,  # The manifest says that it is another picture.
             )
@@ -144,15 +145,9 @@ class Painter:
         terms = {k: float(v[-1]) for k, v in result.terms._asdict().items() if len(v)}
         return Record(job.output, digest, "done", round(seconds, 3), terms)
 
-    def _encoder(self, recipe: Recipe) -> Warm:
-        key = (recipe.encoder, recipe.pooling, recipe.padding, recipe.precision)
-        key += (recipe.seed if recipe.encoder == "random" else 0,)
-
-        def load() -> Warm:
-            encoder = load_named(recipe, self._cache)
-            return Warm(encoder, pretrained.fingerprint(encoder), key)
-
-        return self._encoders.get(key, load)
+    def encoder(self, recipe: Recipe) -> Warm:
+        """Returns the encoder that a recipe names, loaded once."""
+        return self._encoders.get(encoder_key(recipe), lambda: load_warm(recipe, self._cache))
 
     @staticmethod
     def _masks(job: Job) -> files.Masks | None:
@@ -221,3 +216,15 @@ class Painter:
             error = InputError("the loss is not finite; try smaller weights")
             return failure(loaded.job, loaded.digest, error)
         return Painted(loaded, result, seconds)
+
+
+def encoder_key(recipe: Recipe) -> tuple[Any, ...]:
+    """Returns what recipes of one encoder have in common."""
+    key = (recipe.encoder, recipe.pooling, recipe.padding, recipe.precision)
+    return (*key, recipe.seed if recipe.encoder == RANDOM else 0)
+
+
+def load_warm(recipe: Recipe, cache: Path | None = None) -> Warm:
+    """Loads the encoder that a recipe names."""
+    encoder = load_named(recipe, cache)
+    return Warm(encoder, pretrained.fingerprint(encoder), encoder_key(recipe))

@@ -12,7 +12,7 @@ from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.ops import resize
 from jaxstyle.pretrained.load import RANDOM
 from jaxstyle.recipes.sweeps import fits_lanes, program_of
-from jaxstyle.run.stylize import Result
+from jaxstyle.run.progress import Result
 
 Told = Callable[[float], bool | None]
 """Hears which part of what is being painted is done, in [0, 1]; returns True to stop."""
@@ -63,6 +63,7 @@ class Loaded(NamedTuple):
     Attributes:
         job: Which.
         digest: Of what was loaded.
+        sources: What the picture is to tell of where it comes from.
         content: The photograph.
         styles: The paintings.
         warm: The encoder.
@@ -72,6 +73,7 @@ class Loaded(NamedTuple):
 
     job: Job
     digest: str
+    sources: Mapping[str, Any]
     content: files.Picture
     styles: list[Image]
     warm: Warm

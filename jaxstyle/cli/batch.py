@@ -9,6 +9,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from jaxstyle.batch import ray
 from jaxstyle.batch.jobs import Job, in_order, shard_of
 from jaxstyle.batch.lists import LISTS, find_pictures, make_jobs, read_jobs
 from jaxstyle.batch.manifest import Manifest
@@ -45,6 +46,8 @@ class Batch:
     """Pattern of the pictures' names, which may have settings in it, as in {style_weight}."""
     shard: str | None = None
     """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes numbers this process."""
+    ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]", help_behavior_hint="")] = None
+    """Paint on a Ray cluster, HOST:PORT of its head; without, on the cluster of this machine."""
     dry_run: Flag = False
     """List the jobs, and paint nothing."""
     status: Flag = False
@@ -66,9 +69,15 @@ class Batch:
             jobs, name = shard_of(jobs, index, count), f"manifest-{index}-of-{count}.jsonl"
         if self.dry_run:
             return self._list(jobs)
+        if self.ray is not None:
+            with ray.connected(self._address()):
+                return self._work(jobs, name)
+        run.begin(self.cache, keep=self.compile_cache)
+        return self._work(jobs, name)
+
+    def _work(self, jobs: Sequence[Job], name: str) -> int:
         self.output.mkdir(parents=True, exist_ok=True)
         manifest = Manifest(self.output, name)
-        run.begin(self.cache, keep=self.compile_cache)
         console = report.console(quiet=self.quiet)
         todo = [job for job in jobs if not manifest.is_done(job)]
         console.print(report.plain(f"{len(todo)} of {len(jobs)} pictures to paint"))
@@ -78,11 +87,29 @@ class Batch:
                 bar.show(fraction)
                 return interruption.number is not None
 
-            painter = Painter(self.output, cache=self.cache, sources={"preset": self.preset})
-            failed = run_jobs(todo, painter, manifest, self._tell, show)
+            kind = {"cache": self.cache, "sources": {"preset": self.preset}}
+            if self.ray is None:
+                painter = Painter(self.output, **kind)
+                failed = run_jobs(todo, painter, manifest, self._tell, show)
+            else:
+                failed = ray.run_jobs(
+                    todo,
+                    self.output,
+                    manifest,
+                    self._tell,
+                    show,
+                    keep=self.compile_cache,
+                    notice=lambda text: console.print(report.plain(text)),
+                    **kind,
+                )
         if failed:
             console.print(report.plain(f"{failed} failed; run it again once they are mended"))
         return interruption.exit_code or int(failed > 0)
+
+    def _address(self) -> str | None:
+        if len(self.ray or ()) > 1:
+            raise InputError(f"--ray {' '.join(self.ray or ())}: give one address, HOST:PORT")
+        return next(iter(self.ray or ()), None)
 
     def _tell(self, record: Record) -> None:
         if record.status == "failed":  # Said even if quiet.
