@@ -44,7 +44,7 @@ def frame_shape(path: Path, shape: tuple[int, int]) -> tuple[int, int]:
     """Returns height and width of the pictures of a film, of even numbers, as MP4 has them.
 
     Examples:
-        >>> frame_shape(Path("film.gif"), (768, 1025))
+        >>> frame_shape(Path("film.gif"), (768, 1027))
         (358, 480)
     """
     longest = min(max(shape), _LONGEST[path.suffix.lower()])
