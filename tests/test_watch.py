@@ -287,7 +287,8 @@ def test_files_of_a_run(folder, suffix):
     assert len(frames) == (8 + 24 if suffix == "mp4" else 9)
     height, width, _ = frames[-1].shape
     near = pixels_of("out.png", (height, width))
-    assert likeness(frames[-1], near) > 0.97
+    # MP4 has colours in half of the pixels on each side.
+    assert likeness(frames[-1], near) > (0.95 if suffix == "mp4" else 0.97)
     assert likeness(frames[0], near) < likeness(frames[-1], near)
     assert len(Path("run.jsonl").read_text().splitlines()) == 9
     assert not list(Path().glob(".jaxstyle*"))

@@ -24,6 +24,7 @@ _RATE = 12
 _HOLD = 2  # Seconds that the last picture stays.
 _LONGEST = {".gif": 480, ".mp4": 1920, ".webp": 1280}
 SUFFIXES = tuple(_LONGEST)
+_BT601, _BT709, _SRGB = 6, 1, 13  # H.273's numbers of matrix, primaries and transfer.
 
 
 def check_timelapse(path: Path) -> None:
@@ -43,7 +44,7 @@ def frame_shape(path: Path, shape: tuple[int, int]) -> tuple[int, int]:
     """Returns height and width of the pictures of a film, of even numbers, as MP4 has them.
 
     Examples:
-        >>> frame_shape(Path("film.gif"), (768, 1025))
+        >>> frame_shape(Path("film.gif"), (768, 1027))
         (358, 480)
     """
     longest = min(max(shape), _LONGEST[path.suffix.lower()])
@@ -166,6 +167,9 @@ class _Video:
         self._stream: Any = self._container.add_stream("libx264", rate=Fraction(_RATE))
         self._stream.height, self._stream.width = shape
         self._stream.pix_fmt = "yuv420p"
+        # As FFmpeg turns RGB into YUV, and sRGB; players would guess otherwise for large pictures.
+        codec = self._stream.codec_context
+        codec.colorspace, codec.color_primaries, codec.color_trc = _BT601, _BT709, _SRGB
         self._stream.options = {"crf": "18", "preset": "medium"}
 
     def add(self, image: PillowImage.Image) -> None:
