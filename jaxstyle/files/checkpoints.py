@@ -7,12 +7,12 @@ and has a checksum for every array; one file that is renamed is whole at every m
 import os
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
 
-from jaxstyle.atomic import replacing
+from jaxstyle.atomic import remove_abandoned, replacing
 from jaxstyle.errors import InputError
 from jaxstyle.run.checkpoint import Checkpoint
 
@@ -77,7 +77,8 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint | None:
 
 
 def remove_checkpoints(folder: str | os.PathLike[str]) -> None:
-    """Removes all checkpoints of a folder."""
+    """Removes all checkpoints of a folder, and what killed processes have begun to write there."""
+    remove_abandoned(Path(folder))
     for path in _newest_first(Path(folder)):
         path.unlink(missing_ok=True)
 
@@ -87,7 +88,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _load(path: Path) -> Checkpoint:
-    with np.load(path, allow_pickle=False) as found:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
         numbers = {name: int(found[name]) for name in _NUMBERS}
         leaves = [found[name] for name in sorted(found.files) if name.startswith("leaf-")]
         return Checkpoint(**numbers, terms=found["terms"], image=found["image"], leaves=leaves)
@@ -96,4 +97,4 @@ def _load(path: Path) -> Checkpoint:
 def _host(array: Any) -> np.ndarray:
     """Returns an array for a moment: on CPUs without a copy that JAX would keep."""
     on_cpu = isinstance(array, jax.Array) and all(d.platform == "cpu" for d in array.devices())
-    return np.from_dlpack(array) if on_cpu else np.asarray(array)
+    return np.from_dlpack(cast(Any, array)) if on_cpu else np.asarray(array)
