@@ -12,8 +12,8 @@ from jaxstyle.cli.options import Debug
 class Completion:
     """Print a completion script: eval "$(jaxstyle completion bash)", or source it from a file."""
 
-    shell: Annotated[Positional[Literal["bash", "zsh", "fish", "tcsh"]], arg(metavar="SHELL")]
-    """bash, zsh, fish or tcsh."""
+    shell: Annotated[Positional[Literal["bash", "zsh", "fish"]], arg(metavar="SHELL")]
+    """bash, zsh or fish."""
     debug: Debug = False
 
     def run(self) -> int:

@@ -176,5 +176,5 @@ def _painting() -> Iterator[str]:
         yield f"the derivative of the loss is {found:.4g}, and {expected:.4g} by differences"
 
 
-def _size(count: float) -> str:
+def _size(count: int | float) -> str:
     return f"{count / 1e9:.2f} GB" if count >= 1e8 else f"{count / 1e6:.1f} MB"
