@@ -32,7 +32,7 @@ def name_temporary(kind: str) -> str:
     return f"{kind}{_machine()}-{os.getpid()}-{secrets.token_hex(8)}"
 
 
-def remove_abandoned(folder: Path, kind: str) -> None:
+def remove_abandoned(folder: Path, kind: str = _KIND) -> None:
     """Removes the temporary files and folders of a kind whose processes were killed.
 
     Those of other machines, whose processes cannot be asked for, stay.
@@ -77,7 +77,7 @@ def replacing(path: Path) -> Iterator[Path]:
     a file's permissions kept. What processes that were killed have left there goes, too.
     """
     path = Path(os.path.realpath(path))
-    remove_abandoned(path.parent, _KIND)
+    remove_abandoned(path.parent)
     # Named, not opened: tempfile's files would be nobody else's to read.
     temporary = path.with_name(f"{name_temporary(_KIND)}.tmp")
     try:

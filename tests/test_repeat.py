@@ -1,6 +1,5 @@
 """Pictures painted again from what they say, and runs that go on after they were killed."""
 
-import json
 import os
 import signal
 import subprocess
@@ -71,7 +70,8 @@ def test_rerun_says_what_has_changed_around_it(folder, capsys):
 
 
 def test_rerun_of_a_texture_and_of_a_masked_picture(folder, capsys):
-    words = ["-o", "tile.png", *ENCODER, "--style-layers", "conv1_1", "--iterations", "2"]
+    words = ["-o", "tile.png", *ENCODER, "--style-layers", "conv1_1", "--scales", "1"]
+    words += ["--iterations", "2"]
     assert cli.main(["texture", "painting.png", "--size", "32x16", "--seamless", *words]) == 0
     assert rerun("tile.png") == 0
     assert Path("tile.png").read_bytes() == Path("tile-rerun.png").read_bytes()
@@ -119,7 +119,7 @@ from jaxstyle import cli, files
 from jaxstyle.cli import checkpoints
 from jaxstyle.run import chunks
 
-moment, chunks._CHUNK_LIMIT = sys.argv[1], 4
+moment, chunks._CHUNK_LIMIT, checkpoints._SHARE = sys.argv[1], 4, float("inf")
 
 def end():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -154,33 +154,30 @@ def kill_at(moment, *words):
     return subprocess.run(command, capture_output=True, text=True)
 
 
-MOMENTS = ["copying", "before 0:4", "within 0:8", "after 0:24", "within 1:4", "after 1:40"]
+OFTEN = ["copying", "within 0:24"]
+SELDOM = ["before 0:4", "within 0:8", "after 0:24", "within 1:4", "before 1:40", "after 1:40"]
 
 
-def test_killed_at_any_moment_the_end_is_the_same(folder, capsys):
+@pytest.mark.parametrize(
+    "moment", [*OFTEN, *(pytest.param(moment, marks=pytest.mark.slow) for moment in SELDOM)]
+)
+def test_killed_at_any_moment_the_end_is_the_same(folder, capsys, moment):
     words = ["photo.png", "painting.png", *ENCODER, *LONG]
     assert cli.main(["stylize", *words, "-o", "whole.png"]) == 0
-    whole = Path("whole.png").read_bytes()
-    for i, moment in enumerate(MOMENTS):
-        kept, out = Path(f"kept{i}"), f"out{i}.png"
-        begin = ["stylize", *words, "-o", out, "--checkpoint", str(kept), "--checkpoint-every", "0"]
-        run = kill_at(moment, *begin)
-        assert run.returncode == -signal.SIGKILL, (moment, run.stderr)
-        assert not Path(out).exists()
-        if moment == "copying":  # The run never began: the same command begins it.
-            assert cli.main(["resume", str(kept)]) == 2
-            assert cli.main(begin) == 0
-        else:
-            assert json.loads((kept / "run.json").read_text())
-            assert len(list(kept.glob("*.npz"))) <= 2
-            moved = [Path(name) for name in ("photo.png", "painting.png", "narrow.h5")]
-            for path in moved:  # It has all it needs.
-                path.rename(f"moved-{path.name}")
-            assert cli.main(["resume", str(kept), "--no-compile-cache"]) == 0
-            for path in moved:
-                Path(f"moved-{path.name}").rename(path)
-        assert Path(out).read_bytes() == whole, moment
-        assert not kept.exists()
+    begin = ["stylize", *words, "-o", "out.png", "--checkpoint", "kept", "--checkpoint-every", "0"]
+    run = kill_at(moment, *begin)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert not Path("out.png").exists()
+    if moment == "copying":  # The run never began: the same command begins it.
+        assert cli.main(["resume", "kept"]) == 2
+        assert cli.main(begin) == 0
+    else:
+        for name in ("photo.png", "painting.png", "narrow.h5"):  # It has all it needs.
+            Path(name).rename(f"moved-{name}")
+        assert len(list(Path("kept").glob("*.npz"))) <= 2
+        assert cli.main(["resume", "kept", "--no-compile-cache"]) == 0
+    assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
+    assert not Path("kept").exists()
 
 
 def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):

@@ -26,6 +26,8 @@ import jaxstyle as js
 from jaxstyle import interrupts
 from jaxstyle.cli import report
 from jaxstyle.cli.batch import Batch
+from jaxstyle.cli.completion import Completion
+from jaxstyle.cli.doctor import Doctor
 from jaxstyle.cli.memory import is_exhausted
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.plot import Plot
@@ -57,7 +59,14 @@ _PAINTING = {
     "texture": Texture,
     "rerun": Rerun,
 }
-_OTHER = {"resume": Resume, "plot": Plot, "presets": Presets, "weights": Weights}
+_OTHER = {
+    "resume": Resume,
+    "plot": Plot,
+    "presets": Presets,
+    "weights": Weights,
+    "doctor": Doctor,
+    "completion": Completion,
+}
 
 
 def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
@@ -80,6 +89,12 @@ def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
         ]
         + [Annotated[command, subcommand(word)] for word, command in _OTHER.items()],
     )
+
+
+def print_completion(shell: str) -> None:
+    """Prints the script that lets a shell complete what this command takes."""
+    with contextlib.suppress(SystemExit):
+        _parse(["--tyro-print-completion", shell])
 
 
 def _is_ruler(row: str) -> bool:
@@ -175,6 +190,15 @@ def _main(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         print(f"jaxstyle {js.__version__}")
         return 0
+    if "--json" not in arguments:
+        return _run(arguments)
+    with report.answering() as answer:
+        answer["exit_code"] = _run(arguments)
+    return answer["exit_code"]
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Parses, runs, and tells what went wrong."""
     try:
         return _parse(arguments).run()
     except KeyboardInterrupt:

@@ -18,7 +18,7 @@ from jaxstyle.batch.steps import Record
 from jaxstyle.batch.work import run_jobs
 from jaxstyle.cli import report, run
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, PresetName, Quiet
+from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, Json, PresetName, Quiet
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
 
@@ -56,6 +56,7 @@ class Batch:
     config: Config = None
     cache: Cache = None
     compile_cache: CompileCache = True
+    json: Json = False
     quiet: Quiet = False
     debug: Debug = False
 

@@ -6,6 +6,7 @@ that they may move meanwhile. When the picture is saved, all of it goes.
 
 import contextlib
 import json
+import math
 import os
 import shutil
 import time
@@ -86,10 +87,8 @@ class Keeper:
         """Makes the folder ready.
 
         Raises:
-            InputError: The folder has something else, or cannot be written to.
+            InputError: The folder has another run's, or cannot be written to.
         """
-        if every < 0:
-            raise InputError(f"--checkpoint-every {every}: no time; give seconds, 0 or more")
         self.resume: js.Checkpoint | None = None
         self._folder, self._every, self._pause = folder, every, every
         self._last = time.monotonic()
@@ -145,6 +144,24 @@ class Keeper:
         return code
 
 
+def check_folder(folder: Path | None, every: float) -> None:
+    """Refuses a folder that is not for checkpoints; meant for before there is anything to wait for.
+
+    Raises:
+        InputError: The folder has something else, or the interval is none.
+    """
+    if not 0 <= every < math.inf:
+        raise InputError(f"--checkpoint-every {every}: no time; give seconds, 0 or more")
+    if folder is None or not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is no folder; name one for this run's checkpoints")
+    # What is left of a process that was killed while it copied is ours.
+    others = [path.name for path in folder.iterdir() if path.name != _INPUTS]
+    if others and not (folder / _RUN).exists():
+        raise InputError(f"{folder}: is not empty; name a folder for this run alone")
+
+
 def read_run(folder: Path) -> dict[str, Any]:
     """Reads which run a folder has: its identity, options and files.
 
@@ -169,10 +186,6 @@ def _read(folder: Path) -> dict[str, Any]:
 def _make(folder: Path, run: Run) -> None:
     """Makes a folder with all that the run takes, but for encoders that have a name."""
     folder.mkdir(parents=True, exist_ok=True)
-    # What is left of a process that was killed while it copied is ours.
-    others = sorted(path.name for path in folder.iterdir() if path.name != _INPUTS)
-    if others:
-        raise InputError(f"{folder}: is not empty; name a folder for this run alone")
     shutil.rmtree(folder / _INPUTS, ignore_errors=True)
     copied = {name: _copied(folder, name, paths) for name, paths in run.files().items() if paths}
     facts = {

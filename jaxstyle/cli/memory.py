@@ -183,9 +183,13 @@ def _rooms() -> Iterator[tuple[dict[str, _Line], float, str]]:
             free = float(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
             yield _RESIDENT, free, f"of the {plain(device.device_kind)}'s memory"
         return
-    free = (_meminfo(), *_cgroups(Path("/proc/self/cgroup")))
-    yield _RESIDENT, float(min(free)), "more"
+    yield _RESIDENT, free_memory(), "more"
     yield _ADDRESSES, _addresses(), "more of addresses (ulimit -v)"
+
+
+def free_memory() -> float:
+    """Returns how many bytes the system and the control groups have left for this process."""
+    return float(min(_meminfo(), *_cgroups(Path("/proc/self/cgroup"))))
 
 
 def _meminfo() -> float:

@@ -29,6 +29,7 @@ Config: TypeAlias = Annotated[
 ]
 Debug: TypeAlias = Annotated[Flag, arg(help="Show the traceback of an error.")]
 Files: TypeAlias = UseAppendAction[tuple[Path, ...]]
+Json: TypeAlias = Annotated[Flag, arg(help="Answer with one JSON object on stdout, for programs.")]
 Overwrite: TypeAlias = Annotated[Flag, arg(help="Replace the output if it exists.")]
 PresetName: TypeAlias = Annotated[
     str, arg(help="The recipe to start from; see `jaxstyle presets`. Other options change it.")

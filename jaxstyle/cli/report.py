@@ -1,7 +1,10 @@
 """What a person sees while a command works: messages and progress bars on stderr, tables."""
 
+import contextlib
+import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
@@ -47,13 +50,40 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
+_ANSWER: ContextVar[dict[str, Any] | None] = ContextVar("answer", default=None)
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[dict[str, Any]]:
+    """Collects what would be printed as a result in a table for programs, and prints that."""
+    answer: dict[str, Any] = {"exit_code": 1, "paths": [], "errors": []}
+    token = _ANSWER.set(answer)
+    try:
+        yield answer
+    finally:
+        _ANSWER.reset(token)
+        print(json.dumps(answer, default=str), flush=True)
+
+
+def answer(**facts: Any) -> None:
+    """Adds facts to what programs are answered; does nothing for people."""
+    found = _ANSWER.get()
+    if found is not None:
+        found.update(facts)
+
+
 def print_error(message: object) -> None:
     """Prints the one line that says what went wrong."""
+    if (found := _ANSWER.get()) is not None:
+        found["errors"].append(str(message))
     print(f"jaxstyle: {plain(message)}", file=sys.stderr)
 
 
 def print_path(path: Path) -> None:
     """Prints where a result is: to a program the very path, to a person what can be printed."""
+    if (found := _ANSWER.get()) is not None:
+        found["paths"].append(str(path))
+        return
     terminal = sys.stdout is not None and sys.stdout.isatty()
     print(plain(path) if terminal else path, flush=True)
 
@@ -201,6 +231,9 @@ class DownloadBar:
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> None:
     """Prints a table on stdout; no cell is cut, whatever the width of the terminal."""
+    if _ANSWER.get() is not None:
+        answer(rows=[dict(zip(header, row, strict=True)) for row in rows])
+        return
     table = Table(*header, box=None, pad_edge=False)
     cells = [[Text(plain(cell)) for cell in row] for row in rows]
     for row in cells:

@@ -16,6 +16,7 @@ from jaxstyle.cli.options import (
     Config,
     Debug,
     Files,
+    Json,
     Overwrite,
     PresetName,
     Quiet,
@@ -68,6 +69,7 @@ class Rerun:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    json: Json = False
     quiet: Quiet = False
     debug: Debug = False
 

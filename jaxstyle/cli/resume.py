@@ -9,7 +9,7 @@ from tyro.conf import Positional, arg
 
 from jaxstyle import files
 from jaxstyle.cli import checkpoints
-from jaxstyle.cli.options import Cache, CompileCache, Debug, Overwrite, Quiet
+from jaxstyle.cli.options import Cache, CompileCache, Debug, Json, Overwrite, Quiet
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.texture import Texture
 from jaxstyle.errors import InputError
@@ -30,6 +30,7 @@ class Resume:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    json: Json = False
     quiet: Quiet = False
     debug: Debug = False
 

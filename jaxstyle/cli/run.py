@@ -1,9 +1,10 @@
 """What the painting subcommands share: pictures, encoder, the run under its bar, the result."""
 
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import jax
 from rich.console import Console
@@ -18,6 +19,7 @@ from jaxstyle.cli.memory import Demand, watching
 from jaxstyle.cli.saving import save_somewhere
 from jaxstyle.cli.watch.watcher import Watchers
 from jaxstyle.errors import InputError, unknown
+from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.start import Init
@@ -118,8 +120,10 @@ def finish(
         ResourceError: There is not enough memory, or nowhere to save the picture.
     """
     with Interruption(console) as interruption:
+        began = time.monotonic()
         with watching(demand):
             result = _paint(run, demand.shape, console, interruption, watchers)
+        report.answer(**_facts(result, time.monotonic() - began))
         path, trouble = save_somewhere(lambda path: save(path, result), output)
         if trouble:  # Said even if quiet: it is not where it was asked for.
             report.print_error(f"{trouble}; the picture is in {path.resolve()}")
@@ -158,6 +162,19 @@ def _paint(
             f"the last good image; try {_SMALLER[result.overflowed[0]]}"
         )
     return result
+
+
+def _facts(result: js.Result, seconds: float) -> dict[str, Any]:
+    """Returns what programs are answered of a result."""
+    height, width = resize.shape_of(result.image)
+    return {
+        "size": [width, height],
+        "status": result.status,
+        "iterations": len(result.terms.style),
+        "evaluations": result.evaluations,
+        "terms": {k: float(v[-1]) for k, v in result.terms._asdict().items() if len(v)},
+        "seconds": round(seconds, 3),
+    }
 
 
 def _named(result: js.Result) -> str:

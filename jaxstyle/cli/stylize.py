@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 import jaxstyle as js
 from jaxstyle import files, pretrained
 from jaxstyle.cli import report, run
-from jaxstyle.cli.checkpoints import Folder, Keeper, Run, Seconds
+from jaxstyle.cli.checkpoints import Folder, Keeper, Run, Seconds, check_folder
 from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
@@ -18,6 +18,7 @@ from jaxstyle.cli.options import (
     Config,
     Debug,
     Files,
+    Json,
     Overwrite,
     PresetName,
     Quiet,
@@ -58,6 +59,7 @@ class Stylize:
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
     watching: Watching = UNWATCHED
+    json: Json = False
     quiet: Quiet = False
     debug: Debug = False
 
@@ -65,6 +67,7 @@ class Stylize:
         """Runs the command and returns its exit code."""
         blend = self._blend()
         files.check_output(self.output, overwrite=self.overwrite)
+        check_folder(self.checkpoint, self.checkpoint_every)
         run.begin(self.cache, keep=self.compile_cache)
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))

@@ -21,6 +21,7 @@ from jaxstyle.cli.options import (
     CompileCache,
     Config,
     Debug,
+    Json,
     Overwrite,
     PresetName,
     Quiet,
@@ -104,6 +105,7 @@ class Sweep:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    json: Json = False
     quiet: Quiet = False
     debug: Debug = False
 

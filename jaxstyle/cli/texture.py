@@ -10,7 +10,7 @@ from tyro.conf import Positional, arg
 import jaxstyle as js
 from jaxstyle import files, pretrained
 from jaxstyle.cli import report, run
-from jaxstyle.cli.checkpoints import Folder, Keeper, Run, Seconds
+from jaxstyle.cli.checkpoints import Folder, Keeper, Run, Seconds, check_folder
 from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
@@ -18,6 +18,7 @@ from jaxstyle.cli.options import (
     Config,
     Debug,
     Flag,
+    Json,
     Overwrite,
     PresetName,
     Quiet,
@@ -51,6 +52,7 @@ class Texture:
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
     watching: Watching = UNWATCHED
+    json: Json = False
     quiet: Quiet = False
     debug: Debug = False
 
@@ -59,6 +61,7 @@ class Texture:
         if not self.styles:
             raise InputError("no painting: name one")
         files.check_output(self.output, overwrite=self.overwrite)
+        check_folder(self.checkpoint, self.checkpoint_every)
         run.begin(self.cache, keep=self.compile_cache)
         recipe = self._recipe()
         shape = texture_shape(recipe)

@@ -12,7 +12,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from jaxstyle.atomic import replacing
+from jaxstyle.atomic import remove_abandoned, replacing
 from jaxstyle.errors import InputError
 from jaxstyle.run.checkpoint import Checkpoint
 
@@ -77,7 +77,8 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint | None:
 
 
 def remove_checkpoints(folder: str | os.PathLike[str]) -> None:
-    """Removes all checkpoints of a folder."""
+    """Removes all checkpoints of a folder, and what killed processes have begun to write there."""
+    remove_abandoned(Path(folder))
     for path in _newest_first(Path(folder)):
         path.unlink(missing_ok=True)
 
@@ -87,7 +88,7 @@ def _newest_first(folder: Path) -> list[Path]:
 
 
 def _load(path: Path) -> Checkpoint:
-    with np.load(path, allow_pickle=False) as found:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
         numbers = {name: int(found[name]) for name in _NUMBERS}
         leaves = [found[name] for name in sorted(found.files) if name.startswith("leaf-")]
         return Checkpoint(**numbers, terms=found["terms"], image=found["image"], leaves=leaves)
