@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
+from jaxstyle import files
 from jaxstyle.encoder import vgg
 from jaxstyle.encoder.preprocessing import TORCH
 from jaxstyle.encoder.receptive import Field, field_at
@@ -158,3 +159,48 @@ def test_an_encoder_that_does_not_tell_its_fields_is_refused():
     objective = js.Objective(content_layers=("first",), style_layers=("first",), memory="tiles")
     with pytest.raises(js.InputError, match="a Blind has no field_at"):
         js.statistics(jnp.zeros((64, 64, 3)), Blind(), objective)
+
+
+@pytest.mark.parametrize("padding", ["replicate", "circular"])
+def test_content_features_on_disk(padding):
+    """Written window by window into a file that nobody sees, they are those of the whole."""
+    encoder, made = make_encoder(padding), []
+    content = jax.random.uniform(jax.random.key(5), (*(ODD if padding != "circular" else EVEN), 3))
+
+    def scratch(shape):
+        made.append(files.scratch(shape))
+        return made[-1]
+
+    tiled = js.content_targets(
+        content, encoder, make_objective(memory="tiles", tile=40), scratch=scratch
+    )
+    assert_same(tiled, js.content_targets(content, encoder, make_objective()))
+    (array,), (features,) = made, tiled.features.values()
+    assert isinstance(array, np.memmap)
+    if jax.default_backend() == "cpu":  # Not copied into memory.
+        assert features.unsafe_buffer_pointer() == array.ctypes.data
+
+
+def test_a_run_in_tiles_shows_no_seam():
+    """A painted picture, and how it differs from one painted whole: at borders as elsewhere.
+
+    Statistics of the pixels' steps across the borders of tiles, against those inside of them.
+    """
+    encoder = make_encoder("replicate")
+    content, style = jax.random.uniform(jax.random.key(0), (2, *EVEN, 3))
+    options = {"loss_weights": js.LossWeights(), "schedule": js.Schedule(iterations=8, scales=1)}
+    tiled, whole = (
+        js.stylize(
+            content, style, encoder, objective=make_objective(memory=memory, tile=40), **options
+        ).image
+        for memory in ("tiles", "high")
+    )
+    grid = grid_of(EVEN, Field(4, 12), 40)
+    for axis, cuts in enumerate(grid):
+        assert len(cuts.owned) > 2
+        borders = np.asarray(cuts.owned[1:-1])
+        for picture, tolerance in ((tiled, 0.2), (tiled - whole, 2.0)):
+            steps = np.abs(np.diff(picture, axis=axis)).mean((1 - axis, 2))
+            inside = np.delete(steps, borders - 1)
+            assert steps[borders - 1].mean() <= (1 + tolerance) * inside.mean() + 1e-6
+    np.testing.assert_allclose(tiled, whole, atol=1e-3)

@@ -69,9 +69,9 @@ class Stylize:
         console = report.console(quiet=self.quiet)
         encoder = run.load_encoder(self.recipe, self.cache, console)
 
-        def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
+        def paint(recipe: Recipe, callback: Callable[[js.Progress], bool]) -> js.Result:
             return js.paint(
-                self.recipe,
+                recipe,
                 content.image,
                 styles,
                 encoder=encoder,
@@ -80,14 +80,15 @@ class Stylize:
                 content_masks=masks and masks.content,
                 style_masks=masks and masks.styles,
                 callback=callback,
+                scratch=files.scratch,
             )
 
-        def save(path: Path, result: js.Result) -> Path:
+        def save(path: Path, recipe: Recipe, result: js.Result) -> Path:
             return files.save_image(
                 path,
                 result.image,
                 alpha=run.alpha_of(content, result),
-                metadata=run.portable(self.recipe).to_table(),
+                metadata=run.portable(recipe).to_table(),
                 provenance=run.provenance(encoder, result, self._sources()),
                 overwrite=self.overwrite and path == self.output,
             )

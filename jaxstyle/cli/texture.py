@@ -62,10 +62,10 @@ class Texture:
         console = report.console(quiet=self.quiet)
         encoder = run.load_encoder(recipe, self.cache, console)
 
-        def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
+        def paint(recipe: Recipe, callback: Callable[[js.Progress], bool]) -> js.Result:
             return js.paint(recipe, None, styles, encoder=encoder, init=init, callback=callback)
 
-        def save(path: Path, result: js.Result) -> Path:
+        def save(path: Path, recipe: Recipe, result: js.Result) -> Path:
             sources = {"styles": [style.name for style in self.styles], "preset": self.preset}
             return files.save_image(
                 path,

@@ -2,8 +2,8 @@
 
 ``pixels`` decodes a file of any common format and depth, ``profiles`` turns its colours into sRGB,
 ``picture`` hands over the image together with its transparency, ``masks`` reads which region of the
-styles guides which region of the content, and ``output`` writes results with their colour profile
-and with the settings that made them.
+styles guides which region of the content, ``output`` writes results with their colour profile and
+with the settings that made them, and ``scratch`` holds what does not have to be in memory.
 """
 
 from jaxstyle.files.masks import Masks, load_masks
@@ -11,6 +11,7 @@ from jaxstyle.files.output import SUFFIXES, check_output, read_metadata, read_pr
 from jaxstyle.files.picture import Picture, load_image, load_picture
 from jaxstyle.files.regions import MAX_REGIONS
 from jaxstyle.files.samples import MAX_PIXELS
+from jaxstyle.files.scratch import scratch
 
 __all__ = [
     "MAX_PIXELS",
@@ -25,4 +26,5 @@ __all__ = [
     "read_metadata",
     "read_provenance",
     "save_image",
+    "scratch",
 ]

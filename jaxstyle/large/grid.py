@@ -51,7 +51,7 @@ class Grid(NamedTuple):
 
     @property
     def table(self) -> np.ndarray:
-        """Origins and owned parts, ``int32[windows, 6]``: top, left, and each axis' first and end."""
+        """Top, left, and first and end of what is owned along each axis, ``int32[windows, 6]``."""
         axes = [
             list(zip(axis.origins, axis.owned[:-1], axis.owned[1:], strict=True)) for axis in self
         ]

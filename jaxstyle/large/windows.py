@@ -65,11 +65,11 @@ def sum_over_windows(
 
 
 def _add_up(part: Part, grid: Grid, strides: tuple[int, ...], arrays: Any, shared: Any) -> Any:
-    arrays = _extended(grid, strides, arrays)
+    arrays = extended(grid, strides, arrays)
     table = jnp.asarray(grid.table)
 
     def sums_of(i: Any) -> Any:
-        return part(_cut(grid, strides, arrays, table[i]), _owned(table[i]), shared)
+        return part(cut_windows(grid, strides, arrays, table[i]), _owned(table[i]), shared)
 
     if grid.windows == 1:
         return sums_of(0)
@@ -94,13 +94,13 @@ def _backward(
 ) -> tuple[Any, Any]:
     arrays, shared, changing = residuals
     dsums = jax.tree.map(_instantiated, dsums, is_leaf=_is_zero)
-    extended, table = _extended(grid, strides, arrays), jnp.asarray(grid.table)
+    surrounded, table = extended(grid, strides, arrays), jnp.asarray(grid.table)
     # A derivative of parameters that nobody asks for would take as long as that of the image.
     whole, common = list(changing[: len(arrays)]), list(changing[len(arrays) :])
     leaves, tree = jax.tree.flatten(shared)
 
     def pull(i: Any) -> Any:
-        cut = _cut(grid, strides, extended, table[i])
+        cut = cut_windows(grid, strides, surrounded, table[i])
 
         def sums_of(chosen: Any) -> Any:
             own, rest = iter(chosen[0]), iter(chosen[1])
@@ -121,7 +121,7 @@ def _backward(
         ]
         return placed, jax.tree.map(jnp.add, total[1], rest)
 
-    zeros = jax.tree.map(jnp.zeros_like, (_chosen(extended, whole), _chosen(leaves, common)))
+    zeros = jax.tree.map(jnp.zeros_like, (_chosen(surrounded, whole), _chosen(leaves, common)))
     total, rest = jax.lax.fori_loop(0, grid.windows, add, zeros) if grid.windows > 1 else pull(0)
     folded = iter(_folded(grid, own_strides, total))
     summed = iter(rest)
@@ -152,7 +152,7 @@ def _start(x: Array, stride: int, row: Array) -> tuple[Array, ...]:
     return (row[0] // stride, row[1] // stride, *(jnp.zeros_like(row[0]),) * (x.ndim - 2))
 
 
-def _cut(grid: Grid, strides: tuple[int, ...], arrays: Any, row: Array) -> tuple[Array, ...]:
+def cut_windows(grid: Grid, strides: tuple[int, ...], arrays: Any, row: Array) -> tuple[Array, ...]:
     """Returns a window of each array."""
 
     def cut(x: Array, stride: int) -> Array:
@@ -172,7 +172,7 @@ def _margins(grid: Grid, stride: int) -> list[tuple[int, int]]:
     return [(axis, grid[axis].margin // stride) for axis in (0, 1) if grid[axis].margin]
 
 
-def _extended(grid: Grid, strides: tuple[int, ...], arrays: Any) -> tuple[Array, ...]:
+def extended(grid: Grid, strides: tuple[int, ...], arrays: Any) -> tuple[Array, ...]:
     """Returns the arrays with margins from their other ends."""
 
     def extend(x: Array, stride: int) -> Array:
@@ -185,7 +185,7 @@ def _extended(grid: Grid, strides: tuple[int, ...], arrays: Any) -> tuple[Array,
 
 
 def _folded(grid: Grid, strides: tuple[int, ...], arrays: Any) -> list[Array]:
-    """Returns the adjoint of :func:`_extended`."""
+    """Returns the adjoint of :func:`extended`."""
 
     def fold(x: Array, stride: int) -> Array:
         for axis, margin in reversed(_margins(grid, stride)):

@@ -16,7 +16,7 @@ from jaxstyle.encoder import Encoder, encode, shape_at, wraps
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.statistics import region_sums
 from jaxstyle.losses.strips import encode_in_strips
-from jaxstyle.losses.tiles import measure_in_tiles
+from jaxstyle.losses.tiles import measure_in_tiles, needs_tiles
 from jaxstyle.ops.gradients import with_gradient_norm
 from jaxstyle.ops.pooling import pool
 from jaxstyle.ops.resize import resize_masks
@@ -78,7 +78,7 @@ def statistics(
     content, masks = content or {}, masks or {}
     check_image("image", image)
     image = widen(image)
-    if objective.memory == "tiles":
+    if needs_tiles(image, encoder, objective):
         distance, style = measure_in_tiles(image, encoder, objective, content, masks)
     else:
         kept, style = _measure(image, encoder, objective, tuple(content), masks, loss_weights)
@@ -123,7 +123,7 @@ def _measure(
     """Returns the features of content layers, and what is summed of the style layers."""
     layers, statistic = objective.style_layers, objective.statistic
     features, sums = {}, {}
-    if objective.memory == "high":
+    if objective.memory != "low":
         features = encode(image, encoder, (*content, *layers))
     elif objective.adds_up:
         summed = {name: masks.get(name) for name in layers}

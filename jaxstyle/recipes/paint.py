@@ -10,6 +10,7 @@ from jaxstyle.encoder.base import check_layers
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.losses.loss import Extra
+from jaxstyle.losses.tiles import Scratch
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipes.recipe import Recipe
@@ -52,6 +53,7 @@ def paint(
     style_masks: Sequence[Masks] | None = None,
     extra: Extra | None = None,
     callback: Callback | None = None,
+    scratch: Scratch | None = None,
 ) -> Result:
     """Paints by a recipe: pictures in, of any size, and the picture out.
 
@@ -66,6 +68,7 @@ def paint(
         style_masks: For each style as many.
         extra: A term of one's own, a pure function of the image; none if None.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        scratch: Makes arrays for what tiles read in parts; in memory if None.
 
     Raises:
         InputError: As for :func:`jaxstyle.stylize`; or the encoder is not here.
@@ -103,6 +106,7 @@ def paint(
         colour=recipe.colour,
         content_masks=None if content_masks is None else resize.resize_masks(content_masks, shape),
         style_masks=style_masks,
+        scratch=scratch,
         **options,
     )
 

@@ -19,6 +19,7 @@ from jaxstyle.errors import InputError
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import make_targets
+from jaxstyle.losses.tiles import Scratch
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour, recolour, restore
 from jaxstyle.run.ahead import ahead
@@ -96,6 +97,7 @@ def stylize(
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    scratch: Scratch | None = None,
 ) -> Result:
     """Paints a content image in the manner of a style image.
 
@@ -124,6 +126,7 @@ def stylize(
         extra: A term of one's own, a pure function of the image at any scale; none if None.
         seed: Seed of the noise.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        scratch: Makes arrays for what tiles read in parts, as for :func:`jaxstyle.make_targets`.
 
     Returns:
         The image, the loss terms per iteration, the number of evaluations, and how it ended.
@@ -161,7 +164,7 @@ def stylize(
     first = scales[0].shape if scales else shape
     image = initial_image(init, sources.content, sources.styles[0], first, seed)
     run = _Run(jnp.array(image, jnp.float32), scales)
-    for chunk in run.chunks(sources, data, program, schedule.average):
+    for chunk in run.chunks(sources, data, program, schedule.average, scratch):
         if chunk.state.finite and callback and callback(run.progress(chunk)):
             run.stopped = True
             break
@@ -186,10 +189,17 @@ class _Run:
         self._chunk: Chunk | None = None
 
     def chunks(
-        self, sources: Sources, data: Data, program: Program, decay: float
+        self,
+        sources: Sources,
+        data: Data,
+        program: Program,
+        decay: float,
+        scratch: Scratch | None,
     ) -> Iterator[Chunk]:
         """Yields the chunks of all scales, each enlarging what the one before has come to."""
-        for scale, targets, compiled in ahead(_prepare(sources, self._scales, data, program)):
+        for scale, targets, compiled in ahead(
+            _prepare(sources, self._scales, data, program, scratch)
+        ):
             before, spent = self._chunk, self._evaluations
             carried = before and program.solver.carry(before.state, scale.shape)
             image, data = resize.resize(self.image, scale.shape), data._replace(targets=targets)
@@ -240,7 +250,11 @@ def _overflowed(chunk: Chunk) -> tuple[str, ...]:
 
 
 def _prepare(
-    sources: Sources, scales: list[Scale], data: Data, program: Program
+    sources: Sources,
+    scales: list[Scale],
+    data: Data,
+    program: Program,
+    scratch: Scratch | None,
 ) -> Iterator[tuple[Scale, Any, Compiled]]:
     """Yields the scales with their targets and their programs."""
     state = None
@@ -254,6 +268,7 @@ def _prepare(
             blend=scaled.blend,
             content_masks=scaled.content_masks,
             style_masks=scaled.style_masks,
+            scratch=scratch,
         )
         carried = state and jax.eval_shape(
             lambda state, shape=scale.shape: program.solver.carry(state, shape), state
