@@ -4,7 +4,7 @@ import dataclasses
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import jaxstyle as js
 from jaxstyle import files
@@ -22,6 +22,7 @@ _SAVED_EVERY = 600.0
 class Whole(Measurement):
     """Paint one large picture by the recipe ``print``; tell time and memory on the way."""
 
+    network: ClassVar[dict[str, Any]] = {}
     content: Path = ROOT / "docs/examples/harbour.jpg"
     """The photograph."""
     style: Path = ROOT / "docs/examples/painting.jpg"
@@ -60,7 +61,9 @@ class Whole(Measurement):
                 files.save_image(self.output, progress.image.clip(0, 1), overwrite=True)
                 saved = now
 
-        result = js.paint(recipe, content, style, callback=show, scratch=files.scratch)
+        result = js.paint(
+            recipe, content, style, encoder=encoder, callback=show, scratch=files.scratch
+        )
         files.save_image(self.output, result.image, overwrite=True)
         peak, megapixels = resident()[1], shape[0] * shape[1] / 1e6
         return [
