@@ -5,6 +5,7 @@ from jaxstyle import batch, compilation
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.files import load_image, save_image
+from jaxstyle.large.tiles import tiled_value_and_grad
 from jaxstyle.losses.loss import LossTerms, compare, loss, loss_terms
 from jaxstyle.losses.measure import Stats, masks_at, statistics
 from jaxstyle.losses.normalisation import Normalisation
@@ -90,4 +91,5 @@ __all__ = [
     "stylize",
     "sweep",
     "texture",
+    "tiled_value_and_grad",
 ]

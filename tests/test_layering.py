@@ -25,17 +25,22 @@ FLOORS = """
     ops.convolution ops.colour
     encoder.preprocessing
     encoder.base encoder.vgg
-    encoder.vgg_encoder
+    encoder.vgg_encoder encoder.receptive
     encoder
+    large
+    large.grid
+    large.windows
     losses
     losses.normalisation losses.statistics.base losses.statistics.roots
     losses.statistics.gram losses.statistics.sliced
     losses.statistics.moments
     losses.statistics
     losses.objective losses.strips
+    losses.tiles
     losses.measure
     losses.targets
     losses.loss
+    large.tiles
     solvers.base solvers.linesearch
     solvers.from_jaxopt
     solvers.lbfgs solvers.first_order

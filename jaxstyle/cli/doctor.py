@@ -19,8 +19,7 @@ import numpy as np
 
 import jaxstyle as js
 from jaxstyle import pretrained
-from jaxstyle.cli import report, run
-from jaxstyle.cli.memory import free_memory
+from jaxstyle.cli import free, report, run
 from jaxstyle.cli.options import Cache, Debug, Flag, Json
 from jaxstyle.files.result import surroundings
 
@@ -88,7 +87,7 @@ def _machine() -> Iterator[tuple[str, str]]:
             f"device {device.id}",
             surroundings()["device"] + (f", {_size(limit)}" if limit else ""),
         )
-    yield "free memory", _size(free_memory())
+    yield "free memory", _size(free.memory())
     chosen = {k: v for k, v in os.environ.items() if k.startswith(("JAX_", "XLA_", "JAXSTYLE_"))}
     yield from sorted(chosen.items())
 

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -15,7 +16,7 @@ from jaxstyle.arrays import Image
 from jaxstyle.atomic import make_private
 from jaxstyle.cli import report
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.memory import Demand, watching
+from jaxstyle.cli.memory import Demand, within_memory
 from jaxstyle.cli.saving import save_somewhere
 from jaxstyle.cli.watch.watcher import Watchers
 from jaxstyle.errors import InputError, unknown
@@ -99,8 +100,8 @@ def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGG
 
 
 def finish(
-    run: Callable[[Callable[[js.Progress], bool]], js.Result],
-    save: Callable[[Path, js.Result], Path],
+    run: Callable[[Recipe, Callable[[js.Progress], bool]], js.Result],
+    save: Callable[[Path, Recipe, js.Result], Path],
     output: Path,
     demand: Demand,
     console: Console,
@@ -109,8 +110,8 @@ def finish(
     """Paints, saves, prints where the picture is, and returns the exit code.
 
     Args:
-        run: Paints; hears of the progress by a callback.
-        save: Writes the result to a path.
+        run: Paints by a recipe; hears of the progress by a callback.
+        save: Writes the result to a path, with the recipe that it was painted by.
         output: Where it should go.
         demand: How much memory that takes.
         console: For everything else that is told.
@@ -121,10 +122,13 @@ def finish(
     """
     with Interruption(console) as interruption:
         began = time.monotonic()
-        with watching(demand):
-            result = _paint(run, demand.shape, console, interruption, watchers)
+
+        def paint(recipe: Recipe) -> js.Result:
+            return _paint(partial(run, recipe), demand.shape, console, interruption, watchers)
+
+        recipe, result = within_memory(demand, paint, console.print)
         report.answer(**_facts(result, time.monotonic() - began))
-        path, trouble = save_somewhere(lambda path: save(path, result), output)
+        path, trouble = save_somewhere(lambda path: save(path, recipe, result), output)
         if trouble:  # Said even if quiet: it is not where it was asked for.
             report.print_error(f"{trouble}; the picture is in {path.resolve()}")
         report.print_path(path)

@@ -90,9 +90,9 @@ class Stylize:
         fingerprint, sources = pretrained.fingerprint(encoder), self._sources()
         keeper = Keeper(self.checkpoint, self.checkpoint_every, self._run(sources, fingerprint))
 
-        def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
+        def paint(recipe: Recipe, callback: Callable[[js.Progress], bool]) -> js.Result:
             return js.paint(
-                self.recipe,
+                recipe,
                 content.image,
                 styles,
                 encoder=encoder,
@@ -103,13 +103,14 @@ class Stylize:
                 callback=keeper.heard_by(callback),
                 callback_every=every,
                 resume=keeper.resume,
+                scratch=files.scratch,
             )
 
-        def save(path: Path, result: js.Result) -> Path:
+        def save(path: Path, recipe: Recipe, result: js.Result) -> Path:
             return save_result(
                 path,
                 result,
-                self.recipe,
+                recipe,
                 fingerprint=fingerprint,
                 sources=sources,
                 content=content,

@@ -78,7 +78,7 @@ class Texture:
         facts = sources, fingerprint, {"styles": self.styles}, options, self.output
         keeper = Keeper(self.checkpoint, self.checkpoint_every, Run("texture", recipe, *facts))
 
-        def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
+        def paint(recipe: Recipe, callback: Callable[[js.Progress], bool]) -> js.Result:
             return js.paint(
                 recipe,
                 None,
@@ -90,7 +90,7 @@ class Texture:
                 resume=keeper.resume,
             )
 
-        def save(path: Path, result: js.Result) -> Path:
+        def save(path: Path, recipe: Recipe, result: js.Result) -> Path:
             return save_result(
                 path,
                 result,

@@ -4,7 +4,7 @@
 ``picture`` hands over the image together with its transparency, ``masks`` reads which region of the
 styles guides which region of the content, ``output`` writes results with their colour profile
 and with the settings that made them, and ``metadata`` reads these back; ``checkpoints`` keeps
-where a run stands.
+where a run stands, and ``scratch`` holds what does not have to be in memory.
 """
 
 from jaxstyle.files.checkpoints import load_checkpoint, remove_checkpoints, save_checkpoint
@@ -14,6 +14,7 @@ from jaxstyle.files.output import SUFFIXES, check_output, save_image
 from jaxstyle.files.picture import Picture, has_picture_suffix, load_image, load_picture, read_shape
 from jaxstyle.files.regions import MAX_REGIONS
 from jaxstyle.files.samples import MAX_PIXELS
+from jaxstyle.files.scratch import scratch
 
 __all__ = [
     "MAX_PIXELS",
@@ -35,4 +36,5 @@ __all__ = [
     "remove_checkpoints",
     "save_checkpoint",
     "save_image",
+    "scratch",
 ]

@@ -11,6 +11,7 @@ from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.losses.loss import Extra
 from jaxstyle.losses.targets import StyleTargets
+from jaxstyle.losses.tiles import Scratch
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipes.recipe import Recipe
@@ -64,6 +65,7 @@ def paint(
     callback: Callback | None = None,
     callback_every: Sequence[int] = (),
     resume: Checkpoint | None = None,
+    scratch: Scratch | None = None,
 ) -> Result:
     """Paints by a recipe: pictures in, of any size, and the picture out.
 
@@ -81,6 +83,7 @@ def paint(
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
         callback_every: As for :func:`jaxstyle.stylize`.
         resume: A ``Progress.checkpoint`` of the same run to go on from; None begins anew.
+        scratch: Makes arrays for what tiles read in parts; in memory if None.
 
     Raises:
         InputError: As for :func:`jaxstyle.stylize`; or the encoder is not here.
@@ -122,6 +125,7 @@ def paint(
         content_masks=None if content_masks is None else resize.resize_masks(content_masks, shape),
         style_masks=fit_masks(style_masks, fitted),
         style_targets=style_targets,
+        scratch=scratch,
         **options,
     )
 

@@ -29,6 +29,8 @@ LayerWeights: TypeAlias = Mapping[str, float]
 Normalisation = Literal["energy", "mean", "neural-style", "udacity", "keras"]
 Variation = Literal["l1", "l2", "isotropic^1.25", "nine-point"]
 Variable = Literal["image", "encoder", "sigmoid", "fourier"]
+MemoryChoice: TypeAlias = Literal["auto"] | Memory
+"""How an objective is computed, or that whoever knows the memory decides."""
 
 _OBJECTIVE, _LOSS_WEIGHTS = Objective(), LossWeights()
 _NORMALISATION = cast(Normalisation, Objective.normalisation)
@@ -94,6 +96,8 @@ class Recipe:
     """Solver iterations at each coarser size."""
     first_iterations: int | None = Schedule.first_iterations
     """Solver iterations at the coarsest size, if others than at the next."""
+    decline: float = Schedule.decline
+    """By how much iterations fall from each size to the next larger one, down to --iterations."""
     coarsest: int = Schedule.coarsest
     """Shorter side, in pixels, below which a coarser size is left out."""
     average: float = Schedule.average
@@ -117,8 +121,9 @@ class Recipe:
     range) or by frequencies weighted as in photographs (fourier)."""
     clamp: bool = False
     """Project the image onto its range after each step; not with lbfgs."""
-    memory: Memory = Objective.memory
-    """low computes in strips, which takes longer and a fraction of the memory; the same loss."""
+    memory: MemoryChoice = "auto"
+    """high keeps all activations, low computes in strips, tiles in memory that hardly grows with
+    the picture: the same loss, in more time; auto takes the first that fits."""
     encoder: str = "vgg16"
     """vgg16, random, a file; vgg19, vgg19-torch, vgg16-torch after `jaxstyle weights download`."""
     pooling: Pooling | None = None
@@ -200,7 +205,8 @@ class Recipe:
             normalisation=self.normalisation,
             tv=self.tv,
             normalise_gradients=self.normalise_gradients,
-            memory=self.memory,
+            # Whoever knows how much there is has decided before.
+            memory=Objective.memory if self.memory == "auto" else self.memory,
         )
 
     def make_loss_weights(self) -> LossWeights:

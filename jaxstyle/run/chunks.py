@@ -16,6 +16,7 @@ from jaxtyping import Array
 from jaxstyle.arrays import Image, Scalar
 from jaxstyle.compilation import jit
 from jaxstyle.encoder import Encoder
+from jaxstyle.losses.tiles import Scratch
 from jaxstyle.run.loop import Average, Chunk, Data, Program, begin, iterate
 from jaxstyle.run.schedule import Scale
 from jaxstyle.run.sources import Sources
@@ -67,7 +68,12 @@ def compile_programs(image: Any, carried: Any, data: Data, program: Program) -> 
 
 
 def compile_scales(
-    sources: Sources, scales: list[Scale], data: Data, program: Program, enlarged: bool
+    sources: Sources,
+    scales: list[Scale],
+    data: Data,
+    program: Program,
+    enlarged: bool,
+    scratch: Scratch | None = None,
 ) -> Iterator[tuple[Scale, Any, Compiled]]:
     """Yields the scales with their targets and their programs.
 
@@ -77,12 +83,13 @@ def compile_scales(
         data: All but the targets.
         program: What is computed.
         enlarged: Whether a coarser scale than these is done already.
+        scratch: Makes arrays for what tiles read in parts; in memory if None.
     """
     state = None
     made_before = (sources.made or [None] * len(scales))[-len(scales) :]
     for scale, made in zip(scales, made_before, strict=True):
         scaled = sources.at(scale.shape)
-        targets = scaled.targets(data.encoder, program.objective, made)
+        targets = scaled.targets(data.encoder, program.objective, made, scratch)
         if enlarged and state is None:  # Its types are those of any other scale.
             state = jax.eval_shape(partial(_state, program), scaled.content, data.encoder)
         carried = state and jax.eval_shape(

@@ -13,6 +13,7 @@ from jaxstyle.errors import InputError
 from jaxstyle.losses.measure import masks_at
 from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.targets import StyleTargets, Targets, content_targets, style_targets
+from jaxstyle.losses.tiles import Scratch
 from jaxstyle.ops.resize import MIN_SIDE, resize, resize_masks, scale_to, shape_of
 
 
@@ -49,7 +50,11 @@ class Sources(NamedTuple):
         )
 
     def targets(
-        self, encoder: Encoder, objective: Objective, style: StyleTargets | None = None
+        self,
+        encoder: Encoder,
+        objective: Objective,
+        style: StyleTargets | None = None,
+        scratch: Scratch | None = None,
     ) -> Targets:
         """Returns what the sources of a scale ask for.
 
@@ -57,6 +62,7 @@ class Sources(NamedTuple):
             encoder: Network and pretrained parameters.
             objective: Which layers and which statistic.
             style: What the styles ask for, if that is known.
+            scratch: Makes arrays for what tiles read in parts; in memory if None.
         """
         masks, shape = self.content_masks, shape_of(self.content)
         if style is None:
@@ -69,7 +75,7 @@ class Sources(NamedTuple):
                 masks=self.style_masks,
             )
         return Targets(
-            content_targets(self.content, encoder, objective),
+            content_targets(self.content, encoder, objective, scratch=scratch),
             style,
             {} if masks is None else masks_at(masks, encoder, objective.style_layers),
         )

@@ -19,6 +19,7 @@ from jaxstyle.errors import InputError
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import StyleTargets
+from jaxstyle.losses.tiles import Scratch
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour, recolour, restore
 from jaxstyle.run.ahead import ahead
@@ -55,6 +56,7 @@ def stylize(
     callback: Callback | None = None,
     callback_every: Sequence[int] = (),
     resume: Checkpoint | None = None,
+    scratch: Scratch | None = None,
 ) -> Result:
     """Paints a content image in the manner of a style image.
 
@@ -89,6 +91,7 @@ def stylize(
             of them. The result is the same with and without.
         resume: A ``Progress.checkpoint`` of the same run, to go on from; the end is the same to the
             bit. None begins anew.
+        scratch: Makes arrays for what tiles read in parts, as for :func:`jaxstyle.make_targets`.
 
     Returns:
         The image, the loss terms per iteration, the number of evaluations, and how it ended.
@@ -140,7 +143,7 @@ def stylize(
         return restore(colour, jnp.clip(image, 0.0, 1.0), own_size)
 
     run = _Run(jnp.array(image, jnp.float32), scales, finished, resume)
-    for chunk in run.chunks(sources, data, program, schedule.average, callback_every):
+    for chunk in run.chunks(sources, data, program, schedule.average, callback_every, scratch):
         # Also of what was done before the loss overflowed.
         if callback and int(chunk.step) and callback(run.progress(chunk)) and chunk.state.finite:
             run.stopped = True
@@ -184,10 +187,13 @@ class _Run:
         program: Program,
         decay: float,
         every: Sequence[int],
+        scratch: Scratch | None,
     ) -> Iterator[Chunk]:
         """Yields the chunks of all scales, each enlarging what the one before has come to."""
         for scale, targets, compiled in ahead(
-            compile_scales(sources, self._scales[self._scale :], data, program, self._scale > 0)
+            compile_scales(
+                sources, self._scales[self._scale :], data, program, self._scale > 0, scratch
+            )
         ):
             begun = self._enter(scale, compiled, program.solver)
             image, data = resize.resize(self.image, scale.shape), data._replace(targets=targets)
