@@ -29,8 +29,7 @@ LayerWeights: TypeAlias = Mapping[str, float]
 Normalisation = Literal["energy", "mean", "neural-style", "udacity", "keras"]
 Variation = Literal["l1", "l2", "isotropic^1.25", "nine-point"]
 Variable = Literal["image", "encoder", "sigmoid", "fourier"]
-MemoryChoice: TypeAlias = Literal["auto"] | Memory
-"""How an objective is computed, or that whoever knows the memory decides."""
+MemoryChoice = Literal["auto"] | Memory
 
 _OBJECTIVE, _LOSS_WEIGHTS = Objective(), LossWeights()
 _NORMALISATION = cast(Normalisation, Objective.normalisation)
@@ -205,7 +204,6 @@ class Recipe:
             normalisation=self.normalisation,
             tv=self.tv,
             normalise_gradients=self.normalise_gradients,
-            # Whoever knows how much there is has decided before.
             memory=Objective.memory if self.memory == "auto" else self.memory,
         )
 

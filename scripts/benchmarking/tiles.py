@@ -32,17 +32,20 @@ class Tiles(Measurement):
         return [self._row(encoder, size) for size in self.sizes]
 
     def _row(self, encoder: js.VGGEncoder, size: int) -> Row:
-        problem, row = make_problem(encoder, size), {"size": size}
+        problem = make_problem(encoder, size)
+        times: dict[str, float] = {}
+        row: Row = {"size": size}
         beside: list[Memory] = ["high", "low"] if size <= self.largest else []
         ways: list[Memory] = ["tiles", *beside]
         for memory in ways:
             print(f"{size} {memory} …", file=sys.stderr, flush=True)
             time, peak = in_own_process(_evaluation, problem, memory, self.rounds)
+            times[memory] = time
             row |= {f"{memory} [s]": time, f"{memory} [MB]": peak / 1e6}
             print(
                 f"{size} {memory}: {time:.1f} s, {peak / 1e6:.0f} MB", file=sys.stderr, flush=True
             )
-        return row | {f"tiles / {name}": row["tiles [s]"] / row[f"{name} [s]"] for name in beside}
+        return row | {f"tiles / {name}": times["tiles"] / times[name] for name in beside}
 
 
 def _evaluation(problem: Problem, memory: Memory, rounds: int) -> tuple[float, float]:

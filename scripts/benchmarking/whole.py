@@ -66,14 +66,13 @@ class Whole(Measurement):
         )
         files.save_image(self.output, result.image, overwrite=True)
         peak, megapixels = resident()[1], shape[0] * shape[1] / 1e6
-        return [
-            {
-                "height": shape[0],
-                "width": shape[1],
-                "all [s]": time.monotonic() - started,
-                "peak [GB]": peak / 1e9,
-                "added per megapixel [GB]": (peak - before) / 1e9 / megapixels,
-                "evaluations": result.evaluations,
-                "loss": float(result.terms.loss[-1]),
-            }
-        ]
+        row: Row = {
+            "height": shape[0],
+            "width": shape[1],
+            "all [s]": time.monotonic() - started,
+            "peak [GB]": peak / 1e9,
+            "added per megapixel [GB]": (peak - before) / 1e9 / megapixels,
+            "evaluations": result.evaluations,
+            "loss": float(result.terms.loss[-1]),
+        }
+        return [row]
