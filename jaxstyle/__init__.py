@@ -1,7 +1,7 @@
 """Neural style transfer in JAX: a photograph, painted in the manner of a painting."""
 
 from jaxstyle import interrupts as _interrupts  # noqa: F401 # isort: skip - first: the others take seconds
-from jaxstyle import compilation
+from jaxstyle import compilation, perceptual
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.files import load_image, save_image
@@ -79,6 +79,7 @@ __all__ = [
     "optimise",
     "paint",
     "paint_all",
+    "perceptual",
     "preset",
     "save_image",
     "statistics",

@@ -36,6 +36,10 @@ FLOORS = """
     losses.measure
     losses.targets
     losses.loss
+    perceptual.pair perceptual.relative
+    perceptual.calibration
+    perceptual.learned
+    perceptual
     solvers.base solvers.linesearch
     solvers.from_jaxopt
     solvers.lbfgs solvers.first_order
