@@ -18,7 +18,7 @@ from jaxstyle.losses.targets import (
     make_targets,
     style_targets,
 )
-from jaxstyle.pretrained import load_encoder
+from jaxstyle.pretrained import load_calibration, load_encoder
 from jaxstyle.recipes.paint import paint
 from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
@@ -70,6 +70,7 @@ __all__ = [
     "from_optax",
     "gradient_descent",
     "lbfgs",
+    "load_calibration",
     "load_encoder",
     "load_image",
     "loss",

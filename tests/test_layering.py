@@ -36,7 +36,8 @@ FLOORS = """
     losses.measure
     losses.targets
     losses.loss
-    perceptual.pair perceptual.relative
+    perceptual.pair
+    perceptual.relative
     perceptual.calibration
     perceptual.learned
     perceptual

@@ -81,8 +81,8 @@ def dists(
     """Returns DISTS, the deep image structure and texture similarity (less is more alike).
 
     ``1 − Σ_l Σ_c (α l(x, y) + β s(x, y))`` with ``l = (2 μ_x μ_y + ε) / (μ_x² + μ_y² + ε)`` of
-    means over positions and ``s = (2 σ_xy + ε) / (σ_x² + σ_y² + ε)`` of covariances, on the image and the
-    features of a VGG whose pooling is :func:`jaxstyle.ops.pooling.hanning_pool`
+    means over positions and ``s = (2 σ_xy + ε) / (σ_x² + σ_y² + ε)`` of covariances, on the image
+    and the features of a VGG whose pooling is :func:`jaxstyle.ops.pooling.hanning_pool`
     (Ding et al. 2020, arXiv:2004.07728). A texture is near to another part of itself.
 
     Args:

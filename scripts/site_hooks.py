@@ -1,0 +1,62 @@
+"""What mkdocs does with our pages: README and its kin become pages of the site.
+
+They stand at the top of the repository, where a forge shows them; their links are written from
+there. Here they are read as ``index.md``, ``contributing.md`` and ``changelog.md`` of ``docs/``, and
+links to files that are no page lead to the forge, if ``repo_url`` names one, or lose their link.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File
+
+ROOT = Path(__file__).parent.parent
+AT_THE_TOP = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+}
+_LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """Adds the pages at the top, their links rewritten."""
+    for name, page in AT_THE_TOP.items():
+        text = rewrite((ROOT / name).read_text(encoding="utf-8"), ROOT, config["repo_url"])
+        files.append(File.generated(config, page, content=text))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
+    """Rewrites the links of the pages in ``docs/`` that lead out of it."""
+    if page.file.src_uri in AT_THE_TOP.values():
+        return markdown
+    folder = (ROOT / "docs" / page.file.src_uri).parent
+    return rewrite(markdown, folder, config["repo_url"])
+
+
+def rewrite(text: str, folder: Path, forge: str | None) -> str:
+    """Returns a page whose links are right on the site.
+
+    Args:
+        text: Markdown with links from where it stands in the repository.
+        folder: Where that is.
+        forge: Address of the repository; without one, links to other files are text.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        mark, label, target, fragment = match.groups()
+        if "://" in target or target.startswith("mailto:"):
+            return match[0]
+        path = (folder / target).resolve()
+        if not path.is_relative_to(ROOT):
+            return match[0]
+        inside = path.relative_to(ROOT).as_posix()
+        page = AT_THE_TOP.get(inside) or inside.removeprefix("docs/")
+        if inside in AT_THE_TOP or inside.startswith("docs/"):
+            up = "../" * len(folder.relative_to(ROOT / "docs").parts) if folder != ROOT else ""
+            return f"{mark}[{label}]({up}{page}{fragment or ''})"
+        return f"[{label}]({forge.rstrip('/')}/blob/main/{inside})" if forge else label
+
+    return _LINK.sub(replace, text)
