@@ -1,8 +1,9 @@
 """What mkdocs does with our pages: README and its kin become pages of the site.
 
 They stand at the top of the repository, where a forge shows them; their links are written from
-there. Here they are read as ``index.md``, ``contributing.md`` and ``changelog.md`` of ``docs/``, and
-links to files that are no page lead to the forge, if ``repo_url`` names one, or lose their link.
+there. Here they are ``index.md``, ``contributing.md`` and ``changelog.md`` of ``docs/``. Links to
+files that are no page lead to the forge, if ``repo_url`` of mkdocs.yml names one, and lose their
+link otherwise; notebooks of a forge that Colab can read open there, too.
 """
 
 import re
@@ -18,6 +19,7 @@ AT_THE_TOP = {
     "CHANGELOG.md": "changelog.md",
 }
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+_NOTEBOOK = re.compile(r"\[[^\]]*\]\((notebooks/\w+\.ipynb)\)")
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -33,7 +35,16 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     if page.file.src_uri in AT_THE_TOP.values():
         return markdown
     folder = (ROOT / "docs" / page.file.src_uri).parent
-    return rewrite(markdown, folder, config["repo_url"])
+    return with_colab(rewrite(markdown, folder, config["repo_url"]), config["repo_url"])
+
+
+def with_colab(text: str, forge: str | None) -> str:
+    """Returns a page with a badge behind each notebook, which opens it in Colab."""
+    owner, found, repository = (forge or "").partition("https://github.com/")
+    if owner or not found:
+        return text
+    colab = f"https://colab.research.google.com/github/{repository.rstrip('/')}/blob/main/docs"
+    return _NOTEBOOK.sub(rf"\g<0> [Open in Colab]({colab}/\1){{ .md-button }}", text)
 
 
 def rewrite(text: str, folder: Path, forge: str | None) -> str:

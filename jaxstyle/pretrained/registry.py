@@ -71,7 +71,7 @@ def _read(path: Path) -> tuple[dict[str, Source], dict[str, Original]]:
         e["name"]: Source(size=e.pop("size", None), vgg=_NETWORKS[e.pop("network")], **e)
         for e in entries["encoder"]
     }
-    return encoders, {e["name"]: Original(**e) for e in entries["calibration"]}
+    return encoders, {e["name"]: Original(**e) for e in entries.get("calibration", [])}
 
 
 def sources() -> dict[str, Source]:
