@@ -19,6 +19,7 @@ AT_THE_TOP = {
     "CHANGELOG.md": "changelog.md",
 }
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
+_ROLE = re.compile(r":(?:func|class|mod|meth|attr|data):\s?(?=<)")
 _NOTEBOOK = re.compile(r"\[[^\]]*\]\((notebooks/\w+\.ipynb)\)")
 
 
@@ -45,6 +46,11 @@ def with_colab(text: str, forge: str | None) -> str:
         return text
     colab = f"https://colab.research.google.com/github/{repository.rstrip('/')}/blob/main/docs"
     return _NOTEBOOK.sub(rf"\g<0> [Open in Colab]({colab}/\1){{ .md-button }}", text)
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
+    """Takes out the roles that docstrings give to names for other readers."""
+    return _ROLE.sub("", html)
 
 
 def rewrite(text: str, folder: Path, forge: str | None) -> str:

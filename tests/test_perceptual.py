@@ -6,6 +6,7 @@ import hashlib
 import importlib.metadata
 import pickle
 import sys
+import types
 
 import jax
 import jax.numpy as jnp
@@ -76,6 +77,14 @@ def test_same_picture_is_at_zero_and_others_are_not(name, pair, encoder):
 def test_pictures_may_change_places(name, pair, encoder):
     there, back = (distance(name, *pictures, encoder) for pictures in (pair, pair[::-1]))
     assert there == pytest.approx(float(back), rel=1e-6)
+
+
+def test_terms_normalised_by_sizes_are_symmetric(pair, encoder):
+    layers = {"content_layers": ("conv2_1",), "style_layers": ("image", *DEEP)}
+    objective = js.Objective(normalisation="mean", **layers)
+    for fun in (perceptual.content_distance, perceptual.style_distance):
+        there, back = (jax.jit(fun)(*p, encoder, objective) for p in (pair, pair[::-1]))
+        assert there == pytest.approx(float(back), rel=1e-4)
 
 
 def test_flat_black_has_a_gradient(encoder):
@@ -249,14 +258,18 @@ def test_a_calibration_refuses_other_encoders(pair, encoder, rng):
 PACKAGES = {"lpips": ("lpips", "v0.1/vgg.pth"), "dists": ("DISTS-pytorch", "weights.pt")}
 
 
-@pytest.mark.parametrize("name", PACKAGES)
-def test_published_files(name):
+def file_of(name):
     package, end = PACKAGES[name]
     try:
         files = importlib.metadata.files(package) or []
     except importlib.metadata.PackageNotFoundError:
         pytest.skip(f"{package} is not installed")
-    path = next(f.locate() for f in files if str(f).endswith(end))
+    return next(f.locate() for f in files if str(f).endswith(end))
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_published_files(name):
+    path = file_of(name)
     with open(path, "rb") as file:
         digest = hashlib.sha256(file.read()).hexdigest()
     assert calibrations()[name].checksum == f"sha256:{digest}"
@@ -265,6 +278,46 @@ def test_published_files(name):
     state = torch.load(path, map_location="cpu", weights_only=True)
     wanted = sorted(np.concatenate([x.numpy().ravel() for x in state.values()]))
     np.testing.assert_array_equal(np.sort(flat(found)), wanted)
+
+
+def torch_vgg(encoder, torch):
+    """The convolutional part as torchvision numbers it: a ReLU a convolution, a pooling a block."""
+    parts = []
+    for name in encoder.layers:
+        params = encoder.params[name]
+        kernel, bias = (torch.from_numpy(np.array(params[k])) for k in ("kernel", "bias"))
+        if name.endswith("_1") and parts:
+            parts.append(torch.nn.MaxPool2d(2))
+        conv = torch.nn.Conv2d(kernel.shape[2], kernel.shape[3], 3, padding=1)
+        conv.weight.data, conv.bias.data = kernel.permute(3, 2, 0, 1).contiguous(), bias
+        parts += [conv, torch.nn.ReLU()]
+    return torch.nn.Sequential(*parts)
+
+
+def test_values_are_those_of_the_authors_code(rng, monkeypatch):
+    """Their packages, on the parameters that come with ours in place of torchvision's."""
+    torch = pytest.importorskip("torch", reason="the oracle extra is not installed")
+    encoder = js.load_encoder(padding="zeros")
+    encoder = dataclasses.replace(encoder, preprocessing=perceptual.VGG16_TORCH.preprocessing)
+    # All that they take from torchvision, whose own build may not go with this PyTorch.
+    vision, vgg = types.ModuleType("torchvision"), torch_vgg(encoder, torch)
+    vision.models = types.SimpleNamespace(vgg16=lambda **_: types.SimpleNamespace(features=vgg))
+    vision.transforms = None
+    monkeypatch.setitem(sys.modules, "torchvision", vision)
+    published = {n: pytest.importorskip(n) for n in ("lpips", "DISTS_pytorch")}
+    pair = rng.uniform(0, 1, (2, 37, 50, 3)).astype(np.float32)
+    x, y = (torch.from_numpy(p).permute(2, 0, 1)[None] for p in pair)
+    theirs = {"lpips": published["lpips"].LPIPS(net="vgg", verbose=False)}
+    theirs["dists"] = published["DISTS_pytorch"].DISTS(load_weights=False)
+    path = {n: file_of(n) for n in PACKAGES}
+    for name, tensor in torch.load(path["dists"], map_location="cpu", weights_only=True).items():
+        getattr(theirs["dists"], name).data = tensor
+    wanted = {"lpips": theirs["lpips"](x, y, normalize=True), "dists": theirs["dists"](x, y)}
+    images = [jnp.asarray(p) for p in pair]
+    for name, value in wanted.items():
+        ours = jax.jit(getattr(perceptual, name))
+        ours = ours(*images, encoder, js.load_calibration(name, file=path[name]))
+        assert ours == pytest.approx(value.item(), rel=1e-3), name
 
 
 def test_download_keeps_the_file(tmp_path, monkeypatch):
