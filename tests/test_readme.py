@@ -43,7 +43,9 @@ def shortened(text):
     return re.sub(r"iterations=\d+", "iterations=2", code).replace('encoder="vgg16"', "seed=1")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/extending.md", "docs/tutorial.md", "docs/perceptual.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/extending.md", "docs/tutorial.md", "docs/perceptual.md"]
+)
 def test_examples_run(page, tmp_path, monkeypatch):
     code = shortened((ROOT / page).read_text(encoding="utf-8"))
     assert code.count("js.") > 4
