@@ -1,7 +1,7 @@
 """Neural style transfer in JAX: a photograph, painted in the manner of a painting."""
 
 from jaxstyle import interrupts as _interrupts  # noqa: F401 # isort: skip - first: the others take seconds
-from jaxstyle import batch, compilation
+from jaxstyle import batch, compilation, perceptual
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.files import load_image, save_image
@@ -19,7 +19,7 @@ from jaxstyle.losses.targets import (
     make_targets,
     style_targets,
 )
-from jaxstyle.pretrained import load_encoder
+from jaxstyle.pretrained import load_calibration, load_encoder
 from jaxstyle.recipes.paint import paint
 from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
@@ -75,6 +75,7 @@ __all__ = [
     "from_optax",
     "gradient_descent",
     "lbfgs",
+    "load_calibration",
     "load_encoder",
     "load_image",
     "loss",
@@ -84,6 +85,7 @@ __all__ = [
     "optimise",
     "paint",
     "paint_all",
+    "perceptual",
     "preset",
     "save_image",
     "statistics",

@@ -41,6 +41,11 @@ FLOORS = """
     losses.targets
     losses.loss
     large.tiles
+    perceptual.pair
+    perceptual.relative
+    perceptual.calibration
+    perceptual.learned
+    perceptual
     solvers.base solvers.linesearch
     solvers.from_jaxopt
     solvers.lbfgs solvers.first_order

@@ -43,7 +43,8 @@ class Download:
     """Fetch pretrained parameters, check them, keep them in the cache, and print where they are."""
 
     names: Positional[Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")]]
-    """vgg19, vgg19-torch, vgg16-torch; vgg16 needs no network: it came with the package."""
+    """vgg19, vgg19-torch, vgg16-torch; vgg16 needs no network: it came with the package.
+    lpips, dists: calibrations of js.perceptual."""
     cache: Cache = None
     quiet: Quiet = False
     debug: Debug = False
