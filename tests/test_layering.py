@@ -43,13 +43,13 @@ FLOORS = """
     run
     run.schedule run.sources run.start run.parameterisation
     run.ahead run.loop
-    run.chunks run.optimise run.lanes
+    run.chunks run.optimise run.lanes run.sweep_sources
     run.stylize
     run.texture run.sweep
     pretrained
     recipes
     recipes.recipe
-    recipes.paint recipes.presets
+    recipes.paint recipes.presets recipes.words
     recipes.sweeps
     files
     batch

@@ -21,7 +21,8 @@ import jax.numpy as jnp
 from jaxstyle import compilation, pretrained
 from jaxstyle.atomic import make_private, name_temporary, remove_abandoned
 from jaxstyle.batch.jobs import Job
-from jaxstyle.batch.painter import Loaded, Painter, Record, Warm, encoder_key, failure
+from jaxstyle.batch.painter import Painter, encoder_key
+from jaxstyle.batch.steps import Loaded, Record, Warm, failure
 from jaxstyle.recipes.recipe import Recipe
 
 Fetch = Callable[[str], Any]
@@ -38,14 +39,14 @@ class Parcel(NamedTuple):
         job: Which, with the paths of where it comes from.
         digest: Of the job there.
         content: The photograph's file.
-        styles: Under what keys the paintings' files are found.
+        others: Under what keys the other pictures' files are found.
         encoder: Under what key the encoder is found.
     """
 
     job: Job
     digest: str
     content: bytes
-    styles: tuple[str, ...]
+    others: tuple[str, ...]
     encoder: str
 
 
@@ -98,10 +99,10 @@ class Guest:
         try:
             if (key := encoder_key(job.recipe)) not in self._painter.warm:
                 self._painter.warm[key] = _on_device(fetch(parcel.encoder))
-            pairs = zip(job.styles, parcel.styles, strict=True)
-            styles = tuple(self._painting(path.name, key, fetch) for path, key in pairs)
+            pairs = zip(job.pictures[1:], parcel.others, strict=True)
+            here = {path: self._painting(path.name, key, fetch) for path, key in pairs}
             _write(content, parcel.content)
-            return self._painter.load(dataclasses.replace(job, content=content, styles=styles))
+            return self._painter.load(_moved(job, content, here))
         except Exception as error:
             return failure(job, parcel.digest, error)
         finally:
@@ -136,9 +137,22 @@ class _Painter(Painter):
         return self.warm[encoder_key(recipe)]
 
 
+def _moved(job: Job, content: Path, here: Mapping[Path, Path]) -> Job:
+    """Returns the job with the paths of the copies."""
+    init, mask = Path(job.recipe.init), job.content_mask
+    return dataclasses.replace(
+        job,
+        content=content,
+        styles=tuple(here[path] for path in job.styles),
+        content_mask=mask and here[mask],
+        style_masks=tuple(here[path] for path in job.style_masks) if mask else (),
+        recipe=job.recipe.replace(init=str(here[init])) if init in here else job.recipe,
+    )
+
+
 def _as_there(reason: str, folder: Path, job: Job) -> str:
     """Returns a reason that names the files that a job came from, not their copies here."""
-    for path in (job.content, *job.styles):
+    for path in job.pictures:
         reason = re.sub(rf"{re.escape(str(folder))}/\w+/{re.escape(path.name)}", str(path), reason)
     return reason
 

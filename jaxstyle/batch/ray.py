@@ -17,12 +17,14 @@ import jax
 import numpy as np
 
 from jaxstyle.atomic import replacing
+from jaxstyle.batch.claims import claim
 from jaxstyle.batch.guest import Parcel
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.painter import Record, encoder_key, failure, load_warm
+from jaxstyle.batch.painter import encoder_key, load_warm
 from jaxstyle.batch.ray_cluster import connected
 from jaxstyle.batch.ray_workers import Worker, Workers
+from jaxstyle.batch.steps import Record, failure
 from jaxstyle.batch.turns import Turns
 
 __all__ = ["connected", "run_jobs"]
@@ -132,7 +134,7 @@ class _Run:
         if job is None:
             return
         with ExitStack() as stack:
-            mine = stack.enter_context(self._manifest.claim(job))
+            mine = stack.enter_context(claim(self._folder, job.output))
             self._manifest.refresh()
             if not mine or self._manifest.is_done(job):
                 self._settled += 1
@@ -194,11 +196,11 @@ class _Shelf:
     def parcel(self, job: Job, digest: str) -> tuple[Parcel, dict[str, Any]]:
         """Returns a job to be sent, and references to what it shares with others."""
         encoder = self._put(repr(encoder_key(job.recipe)), lambda: self._encoder(job))
-        styles = tuple(self._put(_key(path), path.read_bytes) for path in job.styles)
-        shared = {key: self._refs[key] for key in (encoder, *styles)}
+        others = tuple(self._put(_key(path), path.read_bytes) for path in job.pictures[1:])
+        shared = {key: self._refs[key] for key in (encoder, *others)}
         while len(self._refs) > max(_SHARED, len(shared)):
             self._refs.popitem(last=False)
-        return Parcel(job, digest, job.content.read_bytes(), styles, encoder), shared
+        return Parcel(job, digest, job.content.read_bytes(), others, encoder), shared
 
     def _put(self, key: str, make: Callable[[], Any]) -> str:
         if key not in self._refs:

@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 from jaxstyle.batch.guest import Guest, Parcel
-from jaxstyle.batch.painter import Record
 from jaxstyle.batch.ray_cluster import library
+from jaxstyle.batch.steps import Record
 from jaxstyle.errors import ResourceError
 from jaxstyle.version import __version__
 

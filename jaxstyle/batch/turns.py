@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Hashable, Iterable
 from itertools import groupby
 
-from jaxstyle.batch.jobs import Job, program_of
+from jaxstyle.batch.jobs import Job, shared_program
 
 _TRIES = 3
 
@@ -18,7 +18,7 @@ class Turns:
     """
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        self._groups = [deque(group) for _, group in groupby(jobs, program_of)]
+        self._groups = [deque(group) for _, group in groupby(jobs, shared_program)]
         self._suspects: deque[Job] = deque()
         self._deaths: Counter[str] = Counter()
         self._at: dict[Hashable, deque[Job]] = {}

@@ -1,22 +1,35 @@
-"""Jobs one after the other; one that fails is recorded, and the rest go on."""
+"""Jobs in turn: loaded by one thread, painted by another, saved by a third."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import NamedTuple
 
+from jaxstyle.batch.claims import claim
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.painter import Loaded, Painter, Record, Told
+from jaxstyle.batch.painter import Painter
+from jaxstyle.batch.steps import Loaded, Painted, Record, Told
+from jaxstyle.configuration import of_this_thread
 from jaxstyle.run.ahead import ahead
 
 Report = Callable[[Record], None]
 """Hears what has become of a job."""
 
+_UNSAVED = 2  # Groups that wait for the disk, at most; so memory stays what it is.
+
 
 class _Taken(NamedTuple):
-    """A job that this process alone has."""
+    """A job that this process alone has.
 
-    index: int
+    Attributes:
+        place: Which of all jobs.
+        loaded: What it is painted from.
+        claim: What keeps the others off.
+    """
+
+    place: int
     loaded: Loaded | Record
     claim: ExitStack
 
@@ -30,34 +43,94 @@ def run_jobs(
         jobs: In the order in which they are painted.
         painter: What paints them.
         manifest: The record of the folder.
-        report: Hears of each job's end.
+        report: Hears of each job's end, in a thread of its own.
         told: Hears which part of all jobs is done, and may stop it.
     """
-    failed = 0
-    # The next job's pictures are decoded while this one's is painted.
-    for index, loaded, claim in ahead(_take(jobs, painter, manifest)):
+    saving = _Saving(painter, manifest, report)
+    with saving:
+        # The next pictures are decoded while these are painted.
+        for group in ahead(_grouped(_take(jobs, painter, manifest), painter)):
+            place, loaded = group[0].place, [taken.loaded for taken in group]
 
-        def show(fraction: float, index: int = index) -> bool | None:
-            return told((index + fraction) / len(jobs))
+            def show(fraction: float, place: int = place, count: int = len(group)) -> bool | None:
+                return told((place + count * fraction) / len(jobs))
 
-        with claim:
-            steps = [loaded] if isinstance(loaded, Record) else painter.paint([loaded], show)
-            record = painter.save(steps[0])
-            if record.status == "stopped":
+            steps = [step for step in loaded if isinstance(step, Loaded)]
+            ended = [step for step in loaded if isinstance(step, Record)]
+            painted = [*ended, *painter.paint(steps, show)]
+            saving.put(painted, [taken.claim for taken in group])
+            if any(isinstance(step, Painted) and step.stopped for step in painted):
                 break
-            manifest.add(record)
-            report(record)
-            failed += record.status == "failed"
-        if told((index + 1) / len(jobs)):
-            break
-    return failed
+            if told((group[-1].place + 1) / len(jobs)):
+                break
+    return saving.failed
 
 
 def _take(jobs: Sequence[Job], painter: Painter, manifest: Manifest) -> Iterator[_Taken]:
     """Yields the jobs that nobody else has or has done, with what they are painted from."""
-    for index, job in enumerate(jobs):
+    for place, job in enumerate(jobs):
         with ExitStack() as stack:
-            mine = stack.enter_context(manifest.claim(job))
+            mine = stack.enter_context(claim(manifest.folder, job.output))
             manifest.refresh()
             if mine and not manifest.is_done(job):
-                yield _Taken(index, painter.load(job), stack.pop_all())
+                yield _Taken(place, painter.load(job), stack.pop_all())
+
+
+def _grouped(taken: Iterator[_Taken], painter: Painter) -> Iterator[list[_Taken]]:
+    """Yields jobs that follow each other and are painted at once."""
+    group: list[_Taken] = []
+    for one in taken:
+        if group and _alike(group[0]) != _alike(one):
+            yield group
+            group = []
+        group.append(one)
+        room = painter.room(one.loaded) if isinstance(one.loaded, Loaded) else 1
+        if len(group) >= room:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _alike(taken: _Taken) -> object:
+    return taken.loaded.alike if isinstance(taken.loaded, Loaded) else None
+
+
+class _Saving:
+    """Saves and records what is painted, beside the painting of what comes next.
+
+    Attributes:
+        failed: How many jobs have.
+    """
+
+    def __init__(self, painter: Painter, manifest: Manifest, report: Report) -> None:
+        self.failed = 0
+        self._painter, self._manifest, self._report = painter, manifest, report
+        self._pool, self._here = ThreadPoolExecutor(max_workers=1), of_this_thread()
+        self._pending: deque[Future[None]] = deque()
+
+    def __enter__(self) -> None:
+        """Begins."""
+
+    def __exit__(self, *error: object) -> None:
+        """Waits until all is saved."""
+        self._pool.shutdown(wait=True)
+        while self._pending:
+            self._pending.popleft().result()
+
+    def put(self, painted: Sequence[Painted | Record], claims: Sequence[ExitStack]) -> None:
+        """Takes over jobs and their claims; waits if the disk is far behind."""
+        self._pending.append(self._pool.submit(self._save, painted, claims))
+        while len(self._pending) > _UNSAVED:
+            self._pending.popleft().result()
+
+    def _save(self, painted: Sequence[Painted | Record], claims: Sequence[ExitStack]) -> None:
+        with self._here(), ExitStack() as stack:
+            for held in claims:
+                stack.push(held)
+            for step in painted:
+                record = self._painter.save(step)
+                if record.status != "stopped":
+                    self._manifest.add(record)
+                    self._report(record)
+                self.failed += record.status == "failed"

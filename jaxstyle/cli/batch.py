@@ -10,9 +10,11 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from jaxstyle.batch import ray
-from jaxstyle.batch.jobs import LISTS, Job, find_pictures, in_order, make_jobs, read_jobs, shard_of
+from jaxstyle.batch.jobs import Job, in_order, shard_of
+from jaxstyle.batch.lists import LISTS, find_pictures, make_jobs, read_jobs
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.painter import Painter, Record
+from jaxstyle.batch.painter import Painter
+from jaxstyle.batch.steps import Record
 from jaxstyle.batch.work import run_jobs
 from jaxstyle.cli import report, run
 from jaxstyle.cli.interruption import Interruption

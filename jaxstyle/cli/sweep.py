@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -25,12 +24,12 @@ from jaxstyle.cli.options import (
     Overwrite,
     PresetName,
     Quiet,
-    parse_layers,
 )
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import portable
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.words import parse_setting
 
 _LAYERS = ("content_layers", "style_layers")
 _MOST = 2
@@ -82,19 +81,6 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
         names = ", ".join(axis.option for axis in axes)
         raise InputError(f"{names}: too many options in several values; vary one or two")
     return single, tuple(axes)
-
-
-def _meant(name: str, word: str) -> Any:
-    """Returns what a word means as a setting: as in TOML, where it is a number or a truth."""
-    if name in _LAYERS:
-        try:
-            return dict(parse_layers(word))
-        except ValueError as error:
-            raise InputError(f"{name} {word!r}: {error}; give LAYER[=WEIGHT],…") from None
-    try:
-        return json.loads(word)
-    except ValueError:
-        return word
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,7 +176,7 @@ class Sweep:
     def _changes(self) -> Iterator[dict[str, Any]]:
         for words in self._words():
             pairs = zip(self.axes, words, strict=True)
-            yield {axis.name: _meant(axis.name, word) for axis, word in pairs}
+            yield {axis.name: parse_setting(axis.name, word) for axis, word in pairs}
 
     def _name(self, words: Sequence[str]) -> str:
         told = (f"{axis.name}={word}" for axis, word in zip(self.axes, words, strict=True))

@@ -8,7 +8,7 @@ and with the settings that made them.
 
 from jaxstyle.files.masks import Masks, load_masks
 from jaxstyle.files.output import SUFFIXES, check_output, read_metadata, read_provenance, save_image
-from jaxstyle.files.picture import Picture, load_image, load_picture
+from jaxstyle.files.picture import Picture, has_picture_suffix, load_image, load_picture, read_shape
 from jaxstyle.files.regions import MAX_REGIONS
 from jaxstyle.files.samples import MAX_PIXELS
 
@@ -19,10 +19,12 @@ __all__ = [
     "Masks",
     "Picture",
     "check_output",
+    "has_picture_suffix",
     "load_image",
     "load_masks",
     "load_picture",
     "read_metadata",
     "read_provenance",
+    "read_shape",
     "save_image",
 ]

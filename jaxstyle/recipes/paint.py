@@ -10,9 +10,11 @@ from jaxstyle.encoder.base import check_layers
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.losses.loss import Extra
+from jaxstyle.losses.targets import StyleTargets
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.sources import scale_style_targets
 from jaxstyle.run.start import Init
 from jaxstyle.run.stylize import Callback, Result, stylize
 from jaxstyle.run.texture import texture
@@ -55,6 +57,7 @@ def paint(
     blend: Sequence[float] | None = None,
     content_masks: Masks | None = None,
     style_masks: Sequence[Masks] | None = None,
+    style_targets: Sequence[StyleTargets] | None = None,
     extra: Extra | None = None,
     callback: Callback | None = None,
 ) -> Result:
@@ -69,6 +72,7 @@ def paint(
         blend: How much each of several styles counts; all alike if None.
         content_masks: One per region, ``f32[r, _, _]`` in [0, 1], of any size.
         style_masks: For each style as many.
+        style_targets: What the styles ask for, from :func:`prepare_styles`; not of textures.
         extra: A term of one's own, a pure function of the image; none if None.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
 
@@ -97,9 +101,6 @@ def paint(
         return texture(fit_styles(styles, side, shape), shape, encoder, init=start, **options)
     shape = recipe.shape_of(resize.shape_of(content))
     fitted = fit_styles(styles, recipe, shape)
-    if style_masks is not None:
-        sized = zip(style_masks, fitted, strict=True)
-        style_masks = [resize.resize_masks(m, resize.shape_of(s)) for m, s in sized]
     return stylize(
         resize.resize(content, shape),
         fitted,
@@ -107,9 +108,46 @@ def paint(
         init=start,
         colour=recipe.colour,
         content_masks=None if content_masks is None else resize.resize_masks(content_masks, shape),
-        style_masks=style_masks,
+        style_masks=fit_masks(style_masks, fitted),
+        style_targets=style_targets,
         **options,
     )
+
+
+def prepare_styles(
+    recipe: Recipe,
+    styles: Sequence[Image],
+    shape: tuple[int, int],
+    encoder: Encoder,
+    *,
+    style_masks: Sequence[Masks] | None = None,
+) -> list[StyleTargets] | None:
+    """Returns what styles ask for, for :func:`paint` to take whatever the photograph.
+
+    Args:
+        recipe: How pictures are painted.
+        styles: The painting, ``f32[h', w', 3]``, or several, all alike.
+        shape: Height and width of the results.
+        encoder: Network and pretrained parameters.
+        style_masks: For each style as many, of any size.
+
+    Returns:
+        The targets of each scale; None where they depend on the photograph's colours.
+    """
+    if recipe.colour != "style":
+        return None
+    objective, fitted = recipe.make_objective(), fit_styles(styles, recipe, shape)
+    scales = [scale.shape for scale in recipe.make_schedule().scales_of(shape)]
+    masks = fit_masks(style_masks, fitted)
+    return scale_style_targets(fitted, shape, scales, encoder, objective, style_masks=masks)
+
+
+def fit_masks(masks: Sequence[Masks] | None, styles: Sequence[Image]) -> list[Masks] | None:
+    """Returns masks at the sizes of their styles."""
+    if masks is None:
+        return None
+    sized = zip(masks, styles, strict=True)
+    return [resize.resize_masks(mask, resize.shape_of(style)) for mask, style in sized]
 
 
 def texture_shape(recipe: Recipe) -> tuple[int, int]:

@@ -35,7 +35,7 @@ _NORMALISATION = cast(Normalisation, Objective.normalisation)
 _TV = cast(Variation, Objective.tv)
 _SEEDS = 2**32
 # Beyond any use: what is larger would fill the memory, or time, before it is noticed.
-_MOST = {"history": 1000, "style_scale": 64, "scales": 64, "iterations": 10**9}
+_MOST = {"history": 1000, "multiple": 1024, "style_scale": 64, "scales": 64, "iterations": 10**9}
 _MOST |= dict.fromkeys(("coarse_iterations", "first_iterations", "decay_steps"), 10**9)
 
 
@@ -52,6 +52,8 @@ class Recipe:
     original, the photograph's own."""
     side: resize.Side = "longer"
     """The side that a single number is."""
+    multiple: int = 1
+    """Pixels that both sides become a multiple of, so that near shapes share a program."""
     style_scale: float = 1.0
     """Size of the painting relative to the result: larger, larger strokes."""
     stretch_style: bool = False
@@ -164,6 +166,7 @@ class Recipe:
         shape = content
         if self.size != "original":
             shape = resize.fit(content, self.size, self.side)
+        shape = resize.round_to(shape, self.multiple)
         if min(shape) < resize.MIN_SIDE:
             least = resize.MIN_SIDE
             raise InputError(f"size {self.size}: the shorter side would be under {least} px")
@@ -180,6 +183,7 @@ class Recipe:
         else:
             side = resize.measure(result, self.side)
             shape = resize.fit(style, round(side * self.style_scale), self.side)
+        shape = resize.round_to(shape, self.multiple)
         scale, least, most = self.style_scale, resize.MIN_SIDE, resize.MAX_SIDE
         if min(shape) < least:
             raise InputError(f"style_scale {scale}: the painting's side would be under {least} px")

@@ -18,7 +18,7 @@ from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import make_targets
+from jaxstyle.losses.targets import StyleTargets
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour, recolour, restore
 from jaxstyle.run.ahead import ahead
@@ -93,6 +93,7 @@ def stylize(
     blend: Sequence[float] | None = None,
     content_masks: Masks | None = None,
     style_masks: Sequence[Masks] | None = None,
+    style_targets: Sequence[StyleTargets] | None = None,
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
@@ -121,6 +122,8 @@ def stylize(
         blend: How much each of several styles counts; all alike if None.
         content_masks: One per region, ``f32[r, h, w]`` in [0, 1], adding up to 1 everywhere.
         style_masks: For each style as many, ``f32[r, h', w']``: whose style a region takes over.
+        style_targets: What the styles ask for at each scale, from ``scale_style_targets``; made
+            here if None, as where the content's colours are kept.
         extra: A term of one's own, a pure function of the image at any scale; none if None.
         seed: Seed of the noise.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
@@ -148,6 +151,8 @@ def stylize(
     sources = make_sources(content, styles, blend, content_masks, style_masks)
     seen, styles = recolour(colour, sources.content, sources.styles)
     sources = sources._replace(content=seen, styles=list(styles))
+    if colour == "style":
+        sources = sources._replace(made=style_targets)
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
     program = make_program(objective, solver, variable)
     data = Data(
@@ -158,6 +163,9 @@ def stylize(
         extra=as_partial(extra),
     )
     scales = schedule.scales_of(shape)
+    if sources.made is not None and len(sources.made) != len(scales):
+        count = f"{len(sources.made)} for {len(scales)} scales"
+        raise InputError(f"style_targets: {count}; make them for this size and schedule")
     first = scales[0].shape if scales else shape
     image = initial_image(init, sources.content, sources.styles[0], first, seed)
     run = _Run(jnp.array(image, jnp.float32), scales)
@@ -244,17 +252,9 @@ def _prepare(
 ) -> Iterator[tuple[Scale, Any, Compiled]]:
     """Yields the scales with their targets and their programs."""
     state = None
-    for scale in scales:
+    for scale, made in zip(scales, sources.made or [None] * len(scales), strict=True):
         scaled = sources.at(scale.shape)
-        targets = make_targets(
-            scaled.content,
-            scaled.styles,
-            data.encoder,
-            program.objective,
-            blend=scaled.blend,
-            content_masks=scaled.content_masks,
-            style_masks=scaled.style_masks,
-        )
+        targets = scaled.targets(data.encoder, program.objective, made)
         carried = state and jax.eval_shape(
             lambda state, shape=scale.shape: program.solver.carry(state, shape), state
         )
