@@ -15,7 +15,8 @@ import command
 import jaxstyle as js
 from jaxstyle import files
 from jaxstyle.batch.guest import Guest, Parcel
-from jaxstyle.batch.jobs import find_pictures, in_order, make_jobs
+from jaxstyle.batch.jobs import in_order
+from jaxstyle.batch.lists import find_pictures, make_jobs
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.ray_workers import find_seats
 from jaxstyle.batch.turns import Turns
@@ -215,7 +216,7 @@ def test_a_cluster_that_falls_apart(folder, pictures, cluster, capsys):
     assert sorted(r.output for r in ends) == sorted(job.output for job in jobs)
     # Beside it the same by one process.
     Path("one").mkdir()
-    painter = js.batch.painter.Painter(Path("one"), sources={"preset": "default"})
+    painter = js.batch.painter.Painter(Path("one"), sources={"preset": "default"}, lanes=1)
     manifest = Manifest(Path("one"))
     js.batch.work.run_jobs(jobs, painter, manifest, lambda record: None, lambda fraction: False)
     told = manifest.entries
