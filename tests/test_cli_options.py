@@ -45,7 +45,7 @@ CHANGES = {
     "scale_factor": (TWO, ["--scale-factor", "1.2"]),
     "coarse_iterations": (TWO, ["--coarse-iterations", "9"]),
     "first_iterations": (TWO, ["--first-iterations", "9"]),
-    "decline": ([*TWO, "--first-iterations", "9"], ["--decline", "2"]),
+    "decline": ([*TWO, "--first-iterations", "9"], ["--decline", "1.5"]),
     "coarsest": (TWO, ["--coarsest", "32"]),
     "average": ([], ["--average", "0.9"]),
     "solver": ([], ["--solver", "adam"]),

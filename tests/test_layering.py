@@ -60,6 +60,7 @@ FLOORS = """
     run.texture run.sweep
     pretrained
     recipes
+    recipes.typed
     recipes.recipe
     recipes.paint recipes.presets recipes.words
     recipes.sweeps
