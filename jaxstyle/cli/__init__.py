@@ -33,6 +33,7 @@ from jaxstyle.cli.settings import base
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.sweep import Axis, Sweep, split_axes
 from jaxstyle.cli.texture import Texture
+from jaxstyle.cli.web import Web
 from jaxstyle.cli.weights import Weights
 from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.recipes.recipe import Recipe
@@ -47,7 +48,7 @@ class _Command(Protocol):
 
 # Those that take a recipe, whose settings are options of theirs.
 _PAINTING = {"stylize": Stylize, "batch": Batch, "sweep": Sweep, "texture": Texture}
-_OTHER = {"presets": Presets, "weights": Weights}
+_OTHER = {"presets": Presets, "web": Web, "weights": Weights}
 
 
 def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
