@@ -13,14 +13,14 @@ from PIL import Image
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
-from starlette.testclient import TestClient  # noqa: E402
+from starlette.testclient import TestClient
 
-import jaxstyle as js  # noqa: E402
-import page  # noqa: E402
-from jaxstyle import cli, files  # noqa: E402
-from jaxstyle.web import controls  # noqa: E402
-from jaxstyle.web.app import make_app  # noqa: E402
-from jaxstyle.web.limits import Limits  # noqa: E402
+import jaxstyle as js
+import page
+from jaxstyle import cli, files
+from jaxstyle.web import controls
+from jaxstyle.web.app import make_app
+from jaxstyle.web.limits import Limits
 
 HOME = "http://localhost"
 
@@ -63,7 +63,12 @@ def wish(client, **changes):
     content, style = upload(client), upload(client, "painting.png", seed=1)
     settings = page.QUICK | changes.pop("settings", {})
     styles = [{"id": style["id"], "share": 1}]
-    return {"content": content["id"], "styles": styles, "preset": "default", "settings": settings} | changes
+    return {
+        "content": content["id"],
+        "styles": styles,
+        "preset": "default",
+        "settings": settings,
+    } | changes
 
 
 def paint(client, wished):
@@ -148,7 +153,7 @@ def test_a_preview_is_gone_on_from_above_its_size():
 
 
 def mask(split):
-    image = Image.new("RGB", (48, 36), list(controls.REGIONS)[0])
+    image = Image.new("RGB", (48, 36), next(iter(controls.REGIONS)))
     image.paste(list(controls.REGIONS)[1], (0, 0, split, 36))
     file = io.BytesIO()
     image.save(file, "PNG")
@@ -199,7 +204,9 @@ def test_bad_settings_are_told(serve, changes, needle):
     assert needle in told
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", page.picture()[:200], b"\x89PNG\r\n\x1a\n"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no picture", page.picture()[:200], b"\x89PNG\r\n\x1a\n"]
+)
 def test_bad_files_are_told_and_not_kept(serve, tmp_path, content):
     client = serve()
     answer = client.post("/api/pictures?name=../../etc/x.png", content=content)

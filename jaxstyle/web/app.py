@@ -237,7 +237,9 @@ class _Page:
         session, upload = await self._take_in(request)
         self._drop(session, upload)
         if not upload.settings:
-            raise InputError(f"{upload.name}: carries no settings of jaxstyle; choose a picture of ours")
+            raise InputError(
+                f"{upload.name}: carries no settings of jaxstyle; choose a picture of ours"
+            )
         return JSONResponse(_told(upload))
 
     async def picture(self, request: Request) -> Response:

@@ -4,6 +4,7 @@ import ast
 import dataclasses
 import functools
 import inspect
+import itertools
 import textwrap
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -49,7 +50,7 @@ def _help() -> dict[str, str]:
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(Recipe))).body
     found: dict[str, str] = {}
     body = tree.body if isinstance(tree, ast.ClassDef) else []
-    for field, below in zip(body, body[1:], strict=False):
+    for field, below in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             match below:
                 case ast.Expr(value=ast.Constant(value=str(text))):

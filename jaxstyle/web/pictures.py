@@ -73,7 +73,9 @@ def check_pixels(path: Path, limits: Limits) -> None:
         height, width = read_header(file).shape
         if height * width > limits.max_pixels:
             most = f"{limits.max_pixels / 1e6:g}"
-            raise InputError(f"has {width}×{height} pixels; at most {most} million: reduce it first")
+            raise InputError(
+                f"has {width}×{height} pixels; at most {most} million: reduce it first"
+            )
 
 
 def _whole(settings: dict[str, object]) -> dict[str, object]:

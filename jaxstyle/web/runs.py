@@ -58,7 +58,12 @@ class Run:
     def __init__(
         self, kind: Kind, session: Session, order: Any, limits: Limits, clock: Callable[[], float]
     ) -> None:
-        self.id, self.kind, self.session, self.order = secrets.token_urlsafe(12), kind, session, order
+        self.id, self.kind, self.session, self.order = (
+            secrets.token_urlsafe(12),
+            kind,
+            session,
+            order,
+        )
         self.state: State = "waiting"
         self.message = ""
         self.results: list[Painted] = []

@@ -76,7 +76,7 @@ class Session:
         return _find(self.runs, key)
 
     def told(self, error: object) -> str:
-        """Returns a message that names pictures as their owner does, and no path of this machine."""
+        """Returns a message that names pictures as their owner does, and no path."""
         message = str(error).strip().partition("\n")[0]
         for upload in self.uploads.values():
             message = message.replace(str(upload.path), upload.name)
@@ -129,7 +129,7 @@ class Sessions:
             return self._sessions[key]
 
     def expire(self) -> None:
-        """Deletes what is over: an hour after the last action, unless something is being painted."""
+        """Deletes what is over: an hour after the last action, unless it is painting."""
         before = self._clock() - self._limits.keep_seconds
         with self._lock:
             over = [s for s in self._sessions.values() if s.touched < before and not s.busy]

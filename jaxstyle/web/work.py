@@ -103,9 +103,7 @@ class Painter:
             styles = [files.load_image(style.path) for style in order.styles]
             return _Loaded(content, styles, _load_masks(order))
 
-    def _paint(
-        self, run: Run, recipe: Recipe, loaded: _Loaded, before: float, part: float
-    ) -> None:
+    def _paint(self, run: Run, recipe: Recipe, loaded: _Loaded, before: float, part: float) -> None:
         order: Order = run.order
         shape = recipe.shape_of(resize.shape_of(loaded.content.image))
         seen = [recipe.style_shape_of(resize.shape_of(style), shape) for style in loaded.styles]
@@ -142,7 +140,10 @@ class Painter:
         encoder: js.VGGEncoder,
         result: js.Result,
     ) -> Painted:
-        path, alpha = run.session.folder / secrets.token_hex(8), self._tools.alpha_of(content, result)
+        path, alpha = (
+            run.session.folder / secrets.token_hex(8),
+            self._tools.alpha_of(content, result),
+        )
         layers = [result.image] if alpha is None else [result.image, alpha[..., None]]
         with path.open("wb") as file:
             np.save(file, np.concatenate([np.asarray(layer) for layer in layers], -1))
@@ -172,7 +173,9 @@ def check_shapes(shapes: Sequence[_SHAPE], limits: Limits) -> None:
     for height, width in shapes:
         if height * width > limits.max_result:
             most = f"{limits.max_result / 1e6:g} million pixels"
-            raise InputError(f"size: {width}×{height} is too large here; at most {most} are painted")
+            raise InputError(
+                f"size: {width}×{height} is too large here; at most {most} are painted"
+            )
 
 
 def _load_masks(order: Order) -> files.Masks | None:

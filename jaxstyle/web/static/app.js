@@ -13,6 +13,7 @@ function refresh() {
   byId("print").disabled = busy;
   byId("paint").textContent = busy ? "Painting …" : "Paint";
   byId("open-masks").disabled = !content || !styles.length;
+  byId("invitation").textContent = content && styles.length ? "Ready to paint." : content ? "Now choose a painting." : "Choose a photograph and a painting.";
   const note = masks.note();
   byId("mask-note").hidden = !note;
   byId("mask-note").textContent = note;

@@ -192,6 +192,7 @@ async function stop() {
 }
 
 function finish(run) {
+  const waiting = [byId("stop"), document.body, null].includes(document.activeElement);
   end();
   if (run.results.length && !runs.some((other) => other.id === run.id)) runs.push(run);
   if (run.state === "failed") {
@@ -207,6 +208,8 @@ function finish(run) {
     }
   }
   if (run.results.length) show(run);
+  // Whoever has waited by keyboard goes on at the picture.
+  if (waiting) (byId("compare") ?? byId("grid").querySelector("button"))?.focus({ preventScroll: true });
   const time = run.seconds == null ? "" : ` after ${duration(run.seconds)}`;
   if (run.state !== "failed") say(run.results.length ? `${run.state === "done" ? "Done" : "Stopped, and kept"}${time}.${run.message ? ` Note: ${run.message}.` : ""}` : "Stopped.");
 }
