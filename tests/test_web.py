@@ -336,7 +336,7 @@ def test_a_queue(serve, clock):
     assert "waiting" in full.json()["error"]
     clock.now += limits.grace_seconds + 1  # nobody has ever watched
     state = [c.get(f"/api/runs/{run['id']}").json() for c, run in zip(clients, runs)]
-    assert [found["state"] for found in state] == ["preparing", "waiting", "waiting"]
+    assert [found["state"] for found in state] == ["preparing", "stopped", "stopped"]
     taken = clients[3].post("/api/runs", json=wishes[3]).json()
     assert taken["ahead"] == 1
     gate.set()

@@ -2,6 +2,7 @@
 
 ``limits`` says how much a visitor may ask for, ``sessions`` keeps what each has, ``pictures`` takes
 uploads in, ``controls`` makes the page's controls of the recipe's fields, ``runs`` is the queue
-whose one thread paints, ``work`` what it does, ``guard`` refuses requests of strangers, ``app`` has
-the routes, and ``serve`` runs them.
+whose one thread paints, ``work`` what it does, ``guard`` refuses requests of strangers,
+``reading`` reads the others, ``orders`` turns them into what is to be painted, ``app`` has the
+routes, and ``serve`` runs them.
 """

@@ -1,12 +1,8 @@
 """The routes: what the page asks for, and what it is answered."""
 
 import asyncio
-import base64
-import binascii
 import contextlib
-import importlib.resources
 import json
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
@@ -27,18 +23,17 @@ from jaxstyle.errors import InputError
 from jaxstyle.web import controls
 from jaxstyle.web.guard import Guard
 from jaxstyle.web.limits import Limits
+from jaxstyle.web.orders import enlarged_order, order_of, result_of
 from jaxstyle.web.pictures import take_in
-from jaxstyle.web.runs import Painted, Queue, Run
+from jaxstyle.web.reading import EXAMPLES, display_name, read_body, read_json, read_static
+from jaxstyle.web.runs import Queue, Run
 from jaxstyle.web.sessions import Missing, Session, Sessions, Upload
-from jaxstyle.web.work import Order, Painter, Tools, encode
+from jaxstyle.web.work import Painter, Tools, encode
 
 _COOKIE = "jaxstyle"
-_LARGEST_JSON = 4_000_000
 _TURN, _PING, _SWEEP = 0.2, 15.0, 60.0  # seconds
 _TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".jpg": "image/jpeg"}
 _TYPES |= {".svg": "image/svg+xml"}
-EXAMPLES = {"harbour.jpg": "content", "painting.jpg": "style", "window.jpg": "style"}
-"""Pictures to try, and what they are."""
 
 
 def make_app(
@@ -101,14 +96,6 @@ def _tell(request: Request, error: Exception) -> Response:
     return JSONResponse({"error": told}, code)
 
 
-def _read_static() -> dict[str, bytes]:
-    """Reads the page's own files once: no request ever becomes a path."""
-    root = importlib.resources.files("jaxstyle.web") / "static"
-    found = [(entry.name, entry) for entry in root.iterdir() if entry.is_file()]
-    found += [(f"examples/{name}", root / "examples" / name) for name in EXAMPLES]
-    return {name: entry.read_bytes() for name, entry in found}
-
-
 class _Page:
     """What answers the routes."""
 
@@ -118,7 +105,7 @@ class _Page:
         self._limits, self._clock = limits, clock
         self._sessions = Sessions(folder, limits, clock)
         self._queue = Queue(Painter(tools, limits), limits)
-        self._static = _read_static()
+        self._static = read_static()
         self._encoders = controls.encoders_here(tools.cache)
 
     @contextlib.asynccontextmanager
@@ -191,36 +178,12 @@ class _Page:
         answer.delete_cookie(_COOKIE)
         return answer
 
-    async def _body(self, request: Request, most: int) -> bytes:
-        """Reads a request's body, and no more than may be."""
-        told = request.headers.get("content-length", "0")
-        parts, size = [], int(told) if told.isdigit() else 0
-        if size <= most:
-            size = 0
-            async for part in request.stream():
-                size += len(part)
-                if size > most:
-                    break
-                parts.append(part)
-        if size > most:
-            raise HTTPException(413, f"it has more than {most / 1e6:g} MB; reduce it first")
-        return b"".join(parts)
-
-    async def _json(self, request: Request) -> dict[str, Any]:
-        try:
-            found = json.loads(await self._body(request, _LARGEST_JSON))
-        except (ValueError, RecursionError):
-            raise InputError("the request is no JSON; load the page again") from None
-        if not isinstance(found, dict):
-            raise InputError("the request is no JSON object; load the page again")
-        return found
-
     async def _take_in(self, request: Request) -> tuple[Session, Upload]:
         session = self._session(request, touch=True)
         example = request.query_params.get("example")
         if example is None:
-            name = _display_name(request.query_params.get("name", ""))
-            content = await self._body(request, self._limits.max_upload)
+            name = display_name(request.query_params.get("name", ""))
+            content = await read_body(request, self._limits.max_upload)
         elif example in EXAMPLES:
             name, content = example, self._static[f"examples/{example}"]
         else:
@@ -230,7 +193,7 @@ class _Page:
     async def upload(self, request: Request) -> Response:
         """Takes a picture in: the body of the request, or an example."""
         _, upload = await self._take_in(request)
-        return JSONResponse(_told(upload))
+        return JSONResponse(upload.facts)
 
     async def settings(self, request: Request) -> Response:
         """Returns the settings that a picture of ours carries, and keeps nothing."""
@@ -240,7 +203,7 @@ class _Page:
             raise InputError(
                 f"{upload.name}: carries no settings of jaxstyle; choose a picture of ours"
             )
-        return JSONResponse(_told(upload))
+        return JSONResponse(upload.facts)
 
     async def picture(self, request: Request) -> Response:
         """Shows an uploaded picture."""
@@ -262,57 +225,19 @@ class _Page:
     async def paint(self, request: Request) -> Response:
         """Puts a run into the queue."""
         session = self._session(request, touch=True)
-        wish = await self._json(request)
+        wish = await read_json(request)
         kind = wish.get("kind", "painting")
         if kind not in ("painting", "sheet", "print"):
             raise InputError("kind: none of painting, sheet and print; load the page again")
-        order = self._enlarged(session, wish) if kind == "print" else self._order(session, wish)
+        order = (
+            enlarged_order(session, wish)
+            if kind == "print"
+            else order_of(session, wish, self._encoders)
+        )
         run = Run(kind, session, order, self._limits, self._clock)
         self._queue.add(run)
-        self._forget(session)
+        session.forget_oldest(self._limits.max_files)
         return JSONResponse(self._snapshot(run))
-
-    def _order(self, session: Session, wish: dict[str, Any]) -> Order:
-        recipe = controls.recipe_of(wish.get("preset"), wish.get("settings"), self._encoders)
-        chosen = wish.get("styles")
-        if not isinstance(chosen, list) or not chosen:
-            raise InputError("no painting: choose one")
-        styles = [session.upload(style.get("id")) for style in chosen]
-        content = session.upload(wish.get("content"))
-        shares = [_share(style.get("share", 1)) for style in chosen]
-        if not any(shares):
-            raise InputError("shares: all paintings count nothing; raise a slider")
-        order = Order(recipe, str(wish.get("preset")), content, styles, shares)
-        masks = wish.get("masks")
-        return self._with_masks(session, order, masks) if isinstance(masks, dict) else order
-
-    def _with_masks(self, session: Session, order: Order, masks: dict[str, Any]) -> Order:
-        painted = masks.get("styles")
-        if not isinstance(painted, list) or len(painted) != len(order.styles):
-            raise InputError("masks: paint regions on the photograph and on every painting")
-        content = _keep_mask(session, masks.get("content"))
-        return order._replace(
-            content_mask=content, style_masks=tuple(_keep_mask(session, mask) for mask in painted)
-        )
-
-    def _enlarged(self, session: Session, wish: dict[str, Any]) -> Order:
-        run = session.run(wish.get("from"))
-        found, size = _result(run, wish.get("result", 0)), wish.get("size")
-        if not isinstance(size, int):
-            raise InputError("size: no number; choose how large the picture shall be")
-        recipe = controls.enlarged(found.recipe, size, found.shape)
-        return run.order._replace(recipe=recipe, init=found.path)
-
-    def _forget(self, session: Session) -> None:
-        """Deletes the oldest results beyond what is kept for one visitor."""
-        over = [run for run in session.runs.values() if run.over]
-        needed = {run.order.init for run in session.runs.values() if not run.over}
-        for run in over[: max(0, len(over) - self._limits.max_files)]:
-            if not needed & {found.path for found in run.results}:
-                del session.runs[run.id]
-                for found in run.results:
-                    for path in session.folder.glob(f"{found.path.name}*"):
-                        path.unlink(missing_ok=True)
 
     async def state(self, request: Request) -> Response:
         """Tells where a run is."""
@@ -362,49 +287,15 @@ class _Page:
     async def result_preview(self, request: Request) -> Response:
         """Shows a finished picture."""
         _, run = self._run(request)
-        found = _result(run, request.path_params["result"])
+        found = result_of(run, request.path_params["result"])
         return Response(found.preview, media_type="image/jpeg")
 
     async def download(self, request: Request) -> Response:
         """Returns a finished picture as a file with its settings in it."""
         _, run = self._run(request, touch=True)
-        found, suffix = _result(run, request.path_params["result"]), request.path_params["suffix"]
+        found, suffix = result_of(run, request.path_params["result"]), request.path_params["suffix"]
         if suffix not in files.SUFFIXES:
             raise HTTPException(404, f"there is no such format; use {', '.join(files.SUFFIXES)}")
         path = await run_in_threadpool(encode, found, suffix)
-        stem = _display_name(run.order.content.name).rpartition(".")[0] or "picture"
+        stem = display_name(run.order.content.name).rpartition(".")[0] or "picture"
         return FileResponse(path, filename=f"{stem}-painted{suffix}")
-
-
-def _told(upload: Upload) -> dict[str, Any]:
-    height, width = upload.shape
-    told = {"id": upload.id, "name": upload.name, "width": width, "height": height}
-    return told | {"settings": upload.settings, "sources": upload.sources}
-
-
-def _display_name(name: str) -> str:
-    """Returns the last part of a file's name, printable and of bearable length."""
-    last = name.replace("\\", "/").rpartition("/")[2]
-    return "".join(c for c in last if c.isprintable())[-100:] or "picture"
-
-
-def _share(value: object) -> float:
-    if not isinstance(value, int | float) or not 0 <= value <= 1e6:
-        raise InputError(f"share {value!r}: none; give a number from 0")
-    return float(value)
-
-
-def _keep_mask(session: Session, content: object) -> Path:
-    """Keeps a mask that the page has painted, a PNG in base64."""
-    path = session.folder / f"mask-{secrets.token_hex(8)}.png"
-    try:
-        path.write_bytes(base64.b64decode(str(content), validate=True))
-    except binascii.Error:
-        raise InputError("masks: no PNG; load the page again") from None
-    return path
-
-
-def _result(run: Run, index: object) -> Painted:
-    if not isinstance(index, int) or not 0 <= index < len(run.results):
-        raise Missing("there is no such picture; paint it again")
-    return run.results[index]

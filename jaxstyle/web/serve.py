@@ -91,7 +91,7 @@ def serve(
             app,
             host=host,
             port=port,
-            log_level="critical",
+            log_config=None,
             access_log=False,
             server_header=False,
             proxy_headers=False,

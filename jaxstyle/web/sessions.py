@@ -39,6 +39,13 @@ class Upload:
     settings: dict[str, Any]
     sources: dict[str, Any]
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What its owner's page shows of it."""
+        height, width = self.shape
+        told = {"id": self.id, "name": self.name, "width": width, "height": height}
+        return told | {"settings": self.settings, "sources": self.sources}
+
 
 @dataclasses.dataclass(kw_only=True)
 class Session:
@@ -74,6 +81,17 @@ class Session:
     def run(self, key: object) -> Any:
         """Returns a run of theirs, with the same exception."""
         return _find(self.runs, key)
+
+    def forget_oldest(self, most: int) -> None:
+        """Deletes the oldest runs that are over, beyond what is kept."""
+        over = [run for run in self.runs.values() if run.over]
+        needed = {run.order.init for run in self.runs.values() if not run.over}
+        for run in over[: max(0, len(over) - most)]:
+            if not needed & {found.path for found in run.results}:
+                del self.runs[run.id]
+                for found in run.results:
+                    for path in self.folder.glob(f"{found.path.name}*"):
+                        path.unlink(missing_ok=True)
 
     def told(self, error: object) -> str:
         """Returns a message that names pictures as their owner does, and no path."""
