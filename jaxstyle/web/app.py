@@ -32,8 +32,8 @@ from jaxstyle.web.work import Painter, Tools, encode
 
 _COOKIE = "jaxstyle"
 _TURN, _PING, _SWEEP = 0.2, 15.0, 60.0  # seconds
-_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".jpg": "image/jpeg"}
-_TYPES |= {".svg": "image/svg+xml"}
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+_TYPES |= {"jpg": "image/jpeg", "svg": "image/svg+xml"}
 
 
 def make_app(
@@ -142,7 +142,7 @@ class _Page:
         name = request.path_params.get("name", "index.html")
         if name not in self._static:
             raise HTTPException(404, "there is no such page")
-        kind = _TYPES["." + name.rpartition(".")[2]]
+        kind = _TYPES[name.rpartition(".")[2]]
         return Response(self._static[name], media_type=kind)
 
     async def controls(self, request: Request) -> Response:
@@ -164,8 +164,7 @@ class _Page:
         """Begins a visit, or goes on with one."""
         session = self._sessions.find(request.cookies.get(_COOKIE), touch=True)
         session = self._sessions.create() if session is None else session
-        runs = [self._snapshot(run) for run in session.runs.values()]
-        answer = JSONResponse({"runs": runs})
+        answer = JSONResponse({"runs": [self._snapshot(run) for run in session.runs.values()]})
         secure = request.url.scheme == "https"
         answer.set_cookie(_COOKIE, session.id, httponly=True, samesite="strict", secure=secure)
         return answer
