@@ -1,17 +1,16 @@
 """``jaxstyle web``: the page, for this machine or, if asked to, for others."""
 
-import contextlib
 import dataclasses
 import importlib.util
 import ipaddress
-from collections.abc import Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 from tyro.conf import UseAppendAction, arg
 
 import jaxstyle as js
 from jaxstyle.cli import report, run
-from jaxstyle.cli.memory import demand_of, watching
+from jaxstyle.cli.memory import demand_of, within_memory
 from jaxstyle.cli.options import Cache, CompileCache, Debug, Quiet
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
@@ -70,7 +69,7 @@ class Web:
             max_queue=self.max_queue,
             max_seconds=round(self.max_minutes * 60),
         )
-        tools = Tools(self.cache, _watching, run.alpha_of, run.provenance)
+        tools = Tools(self.cache, _within_memory)
         if not _is_own(self.host):
             report.print_error(
                 f"--host {self.host} opens this page to everybody who can reach the machine, "
@@ -86,13 +85,14 @@ class Web:
         report.console(quiet=self.quiet).print("paint there; Ctrl-C here ends it")
 
 
-def _watching(
+def _within_memory(
     encoder: js.VGGEncoder,
     recipe: Recipe,
     shape: tuple[int, int],
     seen: Sequence[tuple[int, int]],
-) -> contextlib.AbstractContextManager[Any]:
-    return watching(demand_of(encoder, recipe, shape, seen))
+    paint: Callable[[Recipe], js.Result],
+) -> tuple[Recipe, js.Result]:
+    return within_memory(demand_of(encoder, recipe, shape, seen), paint, lambda line: None)
 
 
 def _is_own(host: str) -> bool:

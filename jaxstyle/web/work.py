@@ -1,6 +1,5 @@
 """What a run does: pictures and recipe in, finished pictures in the visitor's folder."""
 
-import contextlib
 import secrets
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -11,9 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxstyle as js
-from jaxstyle import files
+from jaxstyle import files, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import opacity_of, portable, provenance_of
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
@@ -32,16 +32,13 @@ class Tools(NamedTuple):
 
     Attributes:
         cache: Where downloads are kept; None as for ``load_encoder``.
-        watching: Refuses a run that the memory does not suffice for: takes the encoder, the
-            recipe, the result's shape and those of the paintings.
-        alpha_of: Returns the photograph's opacity at the size of the result, or None.
-        provenance: Returns what is recorded beside the recipe; takes encoder, result and sources.
+        within_memory: Runs what fits into the memory, or refuses it: takes the encoder, the
+            recipe, the result's shape, those of the paintings, and what runs a recipe; returns the
+            recipe that it was and what came of it.
     """
 
     cache: Path | None
-    watching: Callable[..., contextlib.AbstractContextManager[None]]
-    alpha_of: Callable[[files.Picture, js.Result], Any]
-    provenance: Callable[..., dict[str, Any]]
+    within_memory: Callable[..., tuple[Recipe, js.Result]]
 
 
 class Order(NamedTuple):
@@ -109,8 +106,9 @@ class Painter:
         seen = [recipe.style_shape_of(resize.shape_of(style), shape) for style in loaded.styles]
         check_shapes([shape, *seen], self._limits)
         encoder, masks = self._encoder_of(recipe), loaded.masks
-        with self._tools.watching(encoder, recipe, shape, seen):
-            result = js.paint(
+
+        def paint(recipe: Recipe) -> js.Result:
+            return js.paint(
                 recipe,
                 loaded.content.image,
                 loaded.styles,
@@ -120,7 +118,10 @@ class Painter:
                 content_masks=masks and masks.content,
                 style_masks=masks and masks.styles,
                 callback=lambda progress: run.show(progress, before, part),
+                scratch=files.scratch,
             )
+
+        recipe, result = self._tools.within_memory(encoder, recipe, shape, seen, paint)
         if result.status == "non-finite":
             run.message = "the loss was no longer finite; a smaller strength may help"
         if len(result.terms.style) or not recipe.iterations:
@@ -140,10 +141,8 @@ class Painter:
         encoder: js.VGGEncoder,
         result: js.Result,
     ) -> Painted:
-        path, alpha = (
-            run.session.folder / secrets.token_hex(8),
-            self._tools.alpha_of(content, result),
-        )
+        path = run.session.folder / secrets.token_hex(8)
+        alpha = opacity_of(content, result.image)
         layers = [result.image] if alpha is None else [result.image, alpha[..., None]]
         with path.open("wb") as file:
             np.save(file, np.concatenate([np.asarray(layer) for layer in layers], -1))
@@ -160,7 +159,7 @@ class Painter:
             preview=to_jpeg(result.image),
             shape=resize.shape_of(result.image),
             recipe=recipe,
-            provenance=self._tools.provenance(encoder, result, sources),
+            provenance=provenance_of(result, pretrained.fingerprint(encoder), sources),
         )
 
 
@@ -222,7 +221,7 @@ def encode(found: Painted, suffix: str) -> Path:
             path,
             jnp.asarray(values[..., :3]),
             alpha=jnp.asarray(values[..., 3]) if values.shape[-1] == 4 else None,
-            metadata=found.recipe.to_table(),
+            metadata=portable(found.recipe).to_table(),
             provenance=found.provenance,
             overwrite=True,  # by two requests at once
         )
