@@ -110,7 +110,6 @@ def test_from_pictures_to_a_file(open_page, photo, tmp_path):
     check_accessible(page)
     choose(page, photo)
     page.click("#paint")
-    page.wait_for_selector("#developing[data-version]")
     page.wait_for_selector("#result")
     assert "Done" in page.text_content("#status")
     check_accessible(page)
