@@ -315,17 +315,18 @@ def test_all_is_gone_at_a_wish(serve, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-@contextlib.contextmanager
-def _held(gate, *_):
+def _held(gate, recipe, paint):
     assert gate.wait(20)
-    yield
+    return recipe, paint(recipe)
 
 
 def test_a_queue(serve, clock):
     """One paints, the others wait in turn; a visitor who leaves frees their place."""
     gate = threading.Event()
     limits = Limits(max_queue=2)
-    clients = serve(limits, visitors=4, watching=lambda *_: _held(gate))
+    clients = serve(
+        limits, visitors=4, within_memory=lambda _, recipe, *rest: _held(gate, recipe, rest[-1])
+    )
     wishes = [wish(client) for client in clients]
     runs = [c.post("/api/runs", json=w).json() for c, w in zip(clients[:1], wishes[:1])]
     wait(clients[0], runs[0]["id"], ("preparing",))

@@ -146,7 +146,7 @@ class Run:
             "terms": terms,
             "left": self._left_of(now, fraction),
         }
-        self.preview = to_jpeg(progress.image)
+        self.preview = to_jpeg(progress.picture())
         self.state = "painting"
         self.version += 1
         return self.stopping
