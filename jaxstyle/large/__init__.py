@@ -1,0 +1,1 @@
+"""Pictures beyond one device's memory: evaluated in parts that add up to the whole."""
