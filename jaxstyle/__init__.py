@@ -5,6 +5,8 @@ from jaxstyle import compilation
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.files import load_image, save_image
+from jaxstyle.large.devices import sharded_targets, sharded_value_and_grad
+from jaxstyle.large.mesh import Mesh, mesh
 from jaxstyle.losses.loss import LossTerms, compare, loss, loss_terms
 from jaxstyle.losses.measure import Stats, masks_at, statistics
 from jaxstyle.losses.normalisation import Normalisation
@@ -45,6 +47,7 @@ __all__ = [
     "LossTerms",
     "LossWeights",
     "MeanStd",
+    "Mesh",
     "Normalisation",
     "Objective",
     "Optimised",
@@ -76,11 +79,14 @@ __all__ = [
     "loss_terms",
     "make_targets",
     "masks_at",
+    "mesh",
     "optimise",
     "paint",
     "paint_all",
     "preset",
     "save_image",
+    "sharded_targets",
+    "sharded_value_and_grad",
     "statistics",
     "style_targets",
     "stylize",

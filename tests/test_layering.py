@@ -36,6 +36,10 @@ FLOORS = """
     losses.measure
     losses.targets
     losses.loss
+    large large.mesh
+    large.halo
+    large.sharded
+    large.devices
     solvers.base solvers.linesearch
     solvers.from_jaxopt
     solvers.lbfgs solvers.first_order

@@ -1,6 +1,7 @@
 """The devices that share one image, and how its rows are shared out among them."""
 
 import dataclasses
+import functools
 from typing import Any, Literal, TypeVar
 
 import jax
@@ -120,12 +121,28 @@ class Rows:
         shared = jnp.shape(x)[-3:] == (self.room, width, 3)
         return self.mesh.sharding(len(jnp.shape(x)) - 3 if shared else None)
 
+    def shapes(self, tree: T, width: int) -> T:
+        """Returns a tree's shapes, with how :meth:`hold` lays its arrays; of images all rows."""
+
+        def lay(x: Any) -> Any:
+            image = len(x.shape) == 3 and x.shape[-3:] == (self.height, width, 3)
+            shape = (self.room, width, 3) if image else x.shape
+            laid = jax.ShapeDtypeStruct(shape, x.dtype)
+            return jax.ShapeDtypeStruct(shape, x.dtype, sharding=self.sharding_of(laid, width))
+
+        return jax.tree.map(lay, tree)
+
+    def lay(self, tree: T) -> T:
+        """Returns a tree whose images are put in shares, all else whole; on the host."""
+        return jax.tree.map(
+            lambda x: self.place(x) if jnp.ndim(x) == 3 else self.mesh.replicate(x), tree
+        )
+
     def whole(self, image: Array) -> Array:
-        """Returns an image without what hangs over, that this process can read; on the host."""
+        """Returns an image without what hangs over, where JAX computes by default; on the host."""
         if self.mesh.processes > 1:
-            image = jax.jit(lambda x: x, out_shardings=self.mesh.sharding())(image)
-            return jnp.asarray(image.addressable_data(0))[: self.height]
-        return image[: self.height]
+            image = _gather(image, self.mesh).addressable_data(0)
+        return jnp.asarray(np.asarray(image)[: self.height])
 
 
 def mesh(devices: int | Literal["all"] = "all") -> Mesh:
@@ -154,6 +171,11 @@ def mesh(devices: int | Literal["all"] = "all") -> Mesh:
             f"devices {devices}: {jax.process_count()} processes have {len(found)}; give all"
         )
     return Mesh(tuple(found[:count]))
+
+
+@functools.partial(jax.jit, static_argnames=("mesh",))
+def _gather(image: Array, mesh: Mesh) -> Array:
+    return jax.lax.with_sharding_constraint(image, mesh.sharding())
 
 
 def _place(x: Any, sharding: NamedSharding) -> Array:

@@ -7,14 +7,14 @@ features never leave it.
 
 from collections.abc import Mapping
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array
 
-from jaxstyle.arrays import Feature, Features, Image, Masks, Scalar, check_image, widen
+from jaxstyle.arrays import Feature, Features, Image, Masks, check_image, widen
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import IMAGE, Encoder, VGGEncoder, shape_at, wraps
 from jaxstyle.encoder.base import check_layers, check_size, pixels
@@ -172,9 +172,7 @@ def _encode(
         def run(x: Feature, encoder: VGGEncoder, block: tuple[str, ...] = block) -> Any:
             found, lying = {}, rows.at(_halvings(block[0]))
             for name in block:
-                x = convolve(
-                    encoder, name, surround(x, encoder.network.padding_of(name), lying)
-                )
+                x = convolve(encoder, name, surround(x, encoder.network.padding_of(name), lying))
                 if name in names:
                     found[name] = widen(x)
             return x if block is blocks[-1] else pool(x, encoder.network.pooling), found
@@ -230,12 +228,16 @@ def loss_terms(
     )
     # The divisors are made of the sizes of features without what hangs over.
     terms = compare(stats, _trimmed(targets, encoder, rows), loss_weights, objective)
-    return terms if extra is None else terms._replace(extra=jnp.asarray(extra(image[: rows.height])))
+    return (
+        terms if extra is None else terms._replace(extra=jnp.asarray(extra(image[: rows.height])))
+    )
 
 
 def _trimmed(targets: Targets, encoder: Encoder, rows: Rows) -> Targets:
     features = {
-        name: p[: encoder.shape_at(name, (rows.height, 1))[0]] if name != IMAGE else p[: rows.height]
+        name: p[: encoder.shape_at(name, (rows.height, 1))[0]]
+        if name != IMAGE
+        else p[: rows.height]
         for name, p in targets.content.features.items()
     }
     return targets._replace(content=targets.content._replace(features=features))

@@ -9,6 +9,7 @@ from jaxstyle.encoder import Encoder
 from jaxstyle.encoder.base import check_layers
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, unknown
+from jaxstyle.large.mesh import Mesh
 from jaxstyle.losses.loss import Extra
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
@@ -52,6 +53,7 @@ def paint(
     style_masks: Sequence[Masks] | None = None,
     extra: Extra | None = None,
     callback: Callback | None = None,
+    mesh: Mesh | None = None,
 ) -> Result:
     """Paints by a recipe: pictures in, of any size, and the picture out.
 
@@ -66,6 +68,8 @@ def paint(
         style_masks: For each style as many.
         extra: A term of one's own, a pure function of the image; none if None.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        mesh: The devices that share the image, from :func:`jaxstyle.mesh`; one if None. Not for a
+            texture.
 
     Raises:
         InputError: As for :func:`jaxstyle.stylize`; or the encoder is not here.
@@ -103,6 +107,7 @@ def paint(
         colour=recipe.colour,
         content_masks=None if content_masks is None else resize.resize_masks(content_masks, shape),
         style_masks=style_masks,
+        mesh=mesh,
         **options,
     )
 

@@ -44,21 +44,24 @@ class Compiled(NamedTuple):
         start: :func:`start` without its static arguments.
         advance: :func:`advance` likewise.
         state: The solver's, as shapes.
+        program: What has been compiled.
     """
 
     start: Callable[..., tuple[SolverState, Average]]
     advance: Callable[..., Chunk]
     state: Any
+    program: Program
 
 
 def compile_programs(image: Any, carried: Any, data: Data, program: Program) -> Compiled:
     """Compiles what :func:`chunks` calls; what it is given may be shapes instead of arrays."""
     decay: Any = jax.ShapeDtypeStruct((), jnp.float32)
+    image, carried = program.shapes((image, carried), image)
     lowered = start.lower(image, carried, decay, data.encoder, program)
-    state, average = lowered.out_info
+    state, average = program.shapes(lowered.out_info, image)
     steps: Any = jax.ShapeDtypeStruct((), jnp.int32)
     advancing = advance.lower(state, average, steps, decay, data, program)
-    return Compiled(lowered.compile(), advancing.compile(), state)
+    return Compiled(lowered.compile(), advancing.compile(), state, program)
 
 
 def chunks(
@@ -80,14 +83,14 @@ def chunks(
         decay: Decay of the moving average of the variables, in [0, 1); 0 for the last of them.
         carried: What the solver remembers of a coarser scale.
     """
-    factor = jnp.float32(decay)
+    factor = compiled.program.replicate(jnp.float32(decay))
     state, average = compiled.start(image, carried, factor, data.encoder)
     size, done = _CHUNK, 0
     while done < iterations and state.finite and not state.stuck:
         started = time.monotonic()
-        steps = jnp.int32(min(size, iterations - done))
+        steps = compiled.program.replicate(jnp.int32(min(size, iterations - done)))
         chunk = compiled.advance(state, average, steps, factor, data)
         state, average, done = chunk.state, chunk.average, done + int(chunk.step)
-        if time.monotonic() - started < _CHUNK_SECONDS:
+        if not compiled.program.agree(time.monotonic() - started >= _CHUNK_SECONDS):
             size = min(2 * size, _CHUNK_LIMIT)
         yield chunk

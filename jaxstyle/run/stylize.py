@@ -6,6 +6,7 @@ of the progress and may stop.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -16,6 +17,8 @@ from jaxstyle.arrays import Image, Masks, is_traced
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
+from jaxstyle.large.devices import sharded_targets
+from jaxstyle.large.mesh import Mesh, Rows
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import make_targets
@@ -96,6 +99,7 @@ def stylize(
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    mesh: Mesh | None = None,
 ) -> Result:
     """Paints a content image in the manner of a style image.
 
@@ -124,6 +128,8 @@ def stylize(
         extra: A term of one's own, a pure function of the image at any scale; none if None.
         seed: Seed of the noise.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        mesh: The devices that share the image, from :func:`jaxstyle.mesh`; one if None. Several
+            processes all make the same call, and one that stops stops all.
 
     Returns:
         The image, the loss terms per iteration, the number of evaluations, and how it ended.
@@ -149,20 +155,21 @@ def stylize(
     seen, styles = recolour(colour, sources.content, sources.styles)
     sources = sources._replace(content=seen, styles=list(styles))
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
-    program = make_program(objective, solver, variable)
+    program = make_program(objective, solver, variable, mesh)
     data = Data(
         targets=None,  # pyright: ignore[reportArgumentType] # of each scale
         # One type whatever is handed in, or another way of writing a number would recompile.
-        loss_weights=jax.tree.map(jnp.float32, loss_weights or LossWeights()),
+        loss_weights=program.replicate(jax.tree.map(jnp.float32, loss_weights or LossWeights())),
         encoder=program.prepare(encoder),
-        extra=as_partial(extra),
+        extra=program.replicate(as_partial(extra)),
     )
     scales = schedule.scales_of(shape)
     first = scales[0].shape if scales else shape
     image = initial_image(init, sources.content, sources.styles[0], first, seed)
     run = _Run(jnp.array(image, jnp.float32), scales)
     for chunk in run.chunks(sources, data, program, schedule.average):
-        if chunk.state.finite and callback and callback(run.progress(chunk)):
+        stop = chunk.state.finite and callback and callback(run.progress(chunk))
+        if program.agree(bool(stop)):
             run.stopped = True
             break
     image = jnp.clip(resize.resize(run.image, shape), 0.0, 1.0)
@@ -173,30 +180,39 @@ class _Run:
     """A run on its way: what all its chunks have led to.
 
     Attributes:
-        image: The present one, not clipped.
         stopped: Whether the callback has asked for it.
     """
 
     def __init__(self, image: Image, scales: list[Scale]) -> None:
-        self.image = image
         self.stopped = False
+        self._image, self._rows = image, None
         self._scales = scales
         self._terms = [np.zeros((0, len(LossTerms._fields)), np.float32)]
         self._evaluations = 0
         self._chunk: Chunk | None = None
 
+    @property
+    def image(self) -> Image:
+        """The present one, not clipped."""
+        return self._image if self._rows is None else self._rows.whole(self._image)
+
     def chunks(
         self, sources: Sources, data: Data, program: Program, decay: float
     ) -> Iterator[Chunk]:
         """Yields the chunks of all scales, each enlarging what the one before has come to."""
-        for scale, targets, compiled in ahead(_prepare(sources, self._scales, data, program)):
-            before, spent = self._chunk, self._evaluations
-            carried = before and program.solver.carry(before.state, scale.shape)
+        prepared = _prepare(sources, self._scales, data, program)
+        # Devices that share an image run one program after the other, in the same order everywhere.
+        for scale, targets, compiled in prepared if program.mesh else ahead(prepared):
+            before, spent, rows = self._chunk, self._evaluations, compiled.program.rows
+            carried = before and _carry(before.state, program.solver, scale.shape, self._rows)
             image, data = resize.resize(self.image, scale.shape), data._replace(targets=targets)
+            if rows is not None:
+                image, carried = rows.lay((image, carried))
+            self._rows = rows
             for chunk in chunks(
                 image, scale.iterations, data, compiled, decay=decay, carried=carried
             ):
-                self.image, self._chunk = chunk.image, chunk
+                self._image, self._chunk = chunk.image, chunk
                 self._terms.append(np.asarray(chunk.terms)[: int(chunk.step)])
                 self._evaluations = spent + int(chunk.state.evaluations)
                 yield chunk
@@ -210,8 +226,8 @@ class _Run:
         terms = LossTerms(*np.asarray(chunk.terms)[int(chunk.step) - 1])
         fraction = fraction_done(self._scales, step)
         steps = sum(scale.iterations for scale in self._scales)
-        shape = resize.shape_of(chunk.image)
-        return Progress(step, steps, fraction, shape, terms, chunk.image)
+        image = self.image
+        return Progress(step, steps, fraction, resize.shape_of(image), terms, image)
 
     def result(self, image: Image) -> Result:
         """Returns how it ended, with the image as it is handed out."""
@@ -239,14 +255,25 @@ def _overflowed(chunk: Chunk) -> tuple[str, ...]:
     return tuple(name for name, finite in names if not finite) or ("gradient",)
 
 
+def _carry(state: SolverState, solver: Solver, shape: tuple[int, int], rows: Rows | None) -> Any:
+    """Returns what the solver remembers at another scale."""
+    carried = partial(solver.carry, shape=shape)
+    if rows is not None and jax.tree.leaves(jax.eval_shape(carried, state)):
+        whole = jax.tree.map(lambda x: rows.whole(x) if x.ndim == 3 else x, state.inner)
+        state = state._replace(inner=whole)
+    return carried(state)
+
+
 def _prepare(
     sources: Sources, scales: list[Scale], data: Data, program: Program
 ) -> Iterator[tuple[Scale, Any, Compiled]]:
     """Yields the scales with their targets and their programs."""
     state = None
     for scale in scales:
-        scaled = sources.at(scale.shape)
-        targets = make_targets(
+        scaled, program = sources.at(scale.shape), program.at(scale.shape)
+        targets = (
+            make_targets if program.mesh is None else partial(sharded_targets, mesh=program.mesh)
+        )(
             scaled.content,
             scaled.styles,
             data.encoder,
