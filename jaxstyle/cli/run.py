@@ -97,6 +97,8 @@ def finish(
     output: Path,
     demand: Demand,
     console: Console,
+    *,
+    writes: bool = True,
 ) -> int:
     """Paints, saves, prints where the picture is, and returns the exit code.
 
@@ -106,6 +108,7 @@ def finish(
         output: Where it should go.
         demand: How much memory that takes.
         console: For everything else that is told.
+        writes: Whether this process is the one to save the picture.
 
     Raises:
         ResourceError: There is not enough memory, or nowhere to save the picture.
@@ -113,6 +116,8 @@ def finish(
     with Interruption(console) as interruption:
         with watching(demand):
             result = _paint(run, demand.shape, console, interruption)
+        if not writes:
+            return interruption.exit_code
         path, trouble = save_somewhere(lambda path: save(path, result), output)
         if trouble:  # Said even if quiet: it is not where it was asked for.
             report.print_error(f"{trouble}; the picture is in {path.resolve()}")

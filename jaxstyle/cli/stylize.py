@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import jax
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
 from jaxstyle import files
-from jaxstyle.cli import report, run
+from jaxstyle.cli import processes, report, run
 from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
@@ -45,6 +46,14 @@ class Stylize:
     """A picture that paints the photograph's regions in flat colours, for --style-mask to match."""
     style_mask: Files = ()
     """The same for the painting; for several, once for each in their order."""
+    devices: Annotated[str | None, arg(metavar="N|all")] = None
+    """How many devices share the picture's rows; JAX's first one has it all if left out."""
+    coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
+    """Where process 0 listens, if several processes share the picture and no launcher tells."""
+    process_id: int | None = None
+    """Which of them this is, from 0; process 0 writes the picture."""
+    num_processes: int | None = None
+    """How many there are."""
     preset: PresetName = "default"
     config: Config = None
     cache: Cache = None
@@ -56,8 +65,10 @@ class Stylize:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         blend = self._blend()
+        processes.join(self)
         files.check_output(self.output, overwrite=self.overwrite)
         run.begin(self.cache, keep=self.compile_cache)
+        mesh, writes = processes.mesh_of(self), jax.process_index() == 0
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
         files.check_output(self.output, overwrite=self.overwrite, shape=shape)
@@ -66,7 +77,7 @@ class Stylize:
         seen = [self.recipe.style_shape_of(resize.shape_of(style), shape) for style in styles]
         masks = self._load_masks()
         init = run.load_init(self.recipe)
-        console = report.console(quiet=self.quiet)
+        console = report.console(quiet=self.quiet or not writes)
         encoder = run.load_encoder(self.recipe, self.cache, console)
 
         def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
@@ -80,6 +91,7 @@ class Stylize:
                 content_masks=masks and masks.content,
                 style_masks=masks and masks.styles,
                 callback=callback,
+                mesh=mesh,
             )
 
         def save(path: Path, result: js.Result) -> Path:
@@ -93,7 +105,7 @@ class Stylize:
             )
 
         demand = demand_of(encoder, self.recipe, shape, seen)
-        return run.finish(paint, save, self.output, demand, console)
+        return run.finish(paint, save, self.output, demand, console, writes=writes)
 
     def _blend(self) -> list[float] | None:
         if not self.styles:

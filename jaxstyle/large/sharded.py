@@ -228,16 +228,12 @@ def loss_terms(
     )
     # The divisors are made of the sizes of features without what hangs over.
     terms = compare(stats, _trimmed(targets, encoder, rows), loss_weights, objective)
-    return (
-        terms if extra is None else terms._replace(extra=jnp.asarray(extra(image[: rows.height])))
-    )
+    if extra is None:
+        return terms
+    return terms._replace(extra=jnp.asarray(extra(image[: rows.height])))
 
 
 def _trimmed(targets: Targets, encoder: Encoder, rows: Rows) -> Targets:
-    features = {
-        name: p[: encoder.shape_at(name, (rows.height, 1))[0]]
-        if name != IMAGE
-        else p[: rows.height]
-        for name, p in targets.content.features.items()
-    }
+    kept = targets.content.features.items()
+    features = {name: p[: shape_at(encoder, name, (rows.height, 1))[0]] for name, p in kept}
     return targets._replace(content=targets.content._replace(features=features))

@@ -282,9 +282,7 @@ def _prepare(
             content_masks=scaled.content_masks,
             style_masks=scaled.style_masks,
         )
-        carried = state and jax.eval_shape(
-            lambda state, shape=scale.shape: program.solver.carry(state, shape), state
-        )
+        carried = state and jax.eval_shape(partial(program.solver.carry, shape=scale.shape), state)
         compiled = compile_programs(
             scaled.content, carried, data._replace(targets=targets), program
         )
