@@ -23,6 +23,7 @@ _WATCHED = "JAXSTYLE_WATCHED"
 _LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
 LOST = 70
 """The exit code of a process whose others are gone; the one that watches it tells."""
+_MISSED = 20
 _FORWARDED = ("SIGTERM", "SIGHUP")
 
 
@@ -134,7 +135,8 @@ def join(command: Any) -> None:
         # Signals are the command's own.
         jax.config.update("jax_enable_preemption_service", False)
     try:
-        jax.distributed.initialize(*given)
+        # The default is a minute and a half until one that is gone is missed.
+        jax.distributed.initialize(*given, heartbeat_timeout_seconds=_MISSED)
     except (RuntimeError, ValueError) as error:
         told = str(error).partition("\n")[0]
         where = command.coordinator or "the launcher's coordinator"
