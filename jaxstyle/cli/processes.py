@@ -61,14 +61,14 @@ def watch(arguments: Sequence[str]) -> int:
 
     Only what the command itself says comes through; a death of whatever kind is one line.
     """
-    errors = os.dup(2)
-    os.set_inheritable(errors, True)
-    debugging = "--debug" in arguments
+    streams = os.dup(1), os.dup(2)
+    muted = None if "--debug" in arguments else subprocess.DEVNULL
     with subprocess.Popen(
         [sys.executable, "-m", "jaxstyle", *arguments],
-        stderr=None if debugging else subprocess.DEVNULL,
-        pass_fds=(errors,),
-        env={**os.environ, _WATCHED: str(errors)},
+        stdout=muted,  # Libraries print there, too.
+        stderr=muted,
+        pass_fds=streams,
+        env={**os.environ, _WATCHED: ",".join(map(str, streams))},
     ) as worker:
         previous = {}
         for name in _FORWARDED:
@@ -80,7 +80,8 @@ def watch(arguments: Sequence[str]) -> int:
         code = worker.wait()
         for number, handler in previous.items():
             signal.signal(number, handler)
-    os.close(errors)
+    for descriptor in streams:
+        os.close(descriptor)
     if code >= 0 and code != LOST:
         return code
     report.print_error(
@@ -92,7 +93,10 @@ def watch(arguments: Sequence[str]) -> int:
 
 def begin_watched() -> None:
     """Writes what the command says where the watching process does."""
-    sys.stderr = os.fdopen(int(os.environ[_WATCHED]), "w", buffering=1, errors="backslashreplace")
+    sys.stdout, sys.stderr = (
+        os.fdopen(int(descriptor), "w", buffering=1, errors="backslashreplace")
+        for descriptor in os.environ[_WATCHED].split(",")
+    )
 
 
 def end_watched(code: int) -> None:

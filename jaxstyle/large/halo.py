@@ -20,9 +20,10 @@ def surround(x: Feature, padding: Padding, rows: Rows) -> Feature:
         ``f32[share + 2, w, c]``.
     """
     last = len(rows.mesh) - 1
-    above = jax.lax.ppermute(x[-1:], AXIS, [(i, i + 1) for i in range(last)])
-    below = jax.lax.ppermute(x[:1], AXIS, [(i + 1, i) for i in range(last)])
-    # What has no neighbour receives zeros.
+    above, below = jnp.zeros_like(x[-1:]), jnp.zeros_like(x[:1])
+    if last:  # What has no neighbour receives zeros.
+        above = jax.lax.ppermute(x[-1:], AXIS, [(i, i + 1) for i in range(last)])
+        below = jax.lax.ppermute(x[:1], AXIS, [(i + 1, i) for i in range(last)])
     if padding == "zeros" and rows.full:
         return jnp.concatenate([above, x, below])
     y = jnp.concatenate([above, x, below])

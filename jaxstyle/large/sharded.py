@@ -96,11 +96,11 @@ def statistics(
     normalised = loss_weights if objective.normalise_gradients else None
 
     def measure(
-        image: Image, encoder: VGGEncoder, content: Features, masks: dict[str, Masks], weights: Any
+        image: Image, encoder: Any, content: Features, masks: dict[str, Masks], weights: Any
     ) -> Any:
         features = _encode(image, encoder, (*content, *objective.style_layers), objective, rows)
-        kept = {name: features[name] for name in content}
-        style = {name: features[name] for name in objective.style_layers}
+        kept: Any = {name: features[name] for name in content}
+        style: Any = {name: features[name] for name in objective.style_layers}
         if weights is not None:
             kept = {n: with_gradient_norm(f, weights.of_content(n), AXIS) for n, f in kept.items()}
             style = {n: with_gradient_norm(f, weights.of_style(n), AXIS) for n, f in style.items()}
@@ -148,7 +148,7 @@ def content_features(image: Image, encoder: Encoder, objective: Objective, rows:
     """
     check_shared(encoder, objective)
 
-    def observe(image: Image, encoder: VGGEncoder) -> Features:
+    def observe(image: Image, encoder: Any) -> Features:
         features = _encode(image, encoder, objective.content_layers, objective, rows)
         return {name: _counted(f, name, rows) for name, f in features.items()}
 
@@ -162,7 +162,8 @@ def _encode(
 ) -> Features:
     """Returns this device's rows of features."""
     names = check_layers(encoder, layers)
-    check_size(jax.ShapeDtypeStruct((rows.height, *image.shape[1:]), image.dtype), encoder, names)
+    whole: Any = jax.ShapeDtypeStruct((rows.height, *image.shape[1:]), image.dtype)
+    check_size(whole, encoder, names)
     features = {IMAGE: pixels(image)} if IMAGE in names else {}
     encoder = encoder.truncate(tuple(name for name in names if name != IMAGE))
     x = network_input(encoder, image)

@@ -118,6 +118,8 @@ def _measure(
     """Returns the features of content layers, and what is summed of the style layers."""
     layers, statistic = objective.style_layers, objective.statistic
     features, sums = {}, {}
+    kept: Any
+    style: Any
     if objective.memory == "high":
         features = encode(image, encoder, (*content, *layers))
     elif statistic.additive and not objective.normalise_gradients:
