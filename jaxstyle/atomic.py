@@ -32,23 +32,27 @@ def name_temporary(kind: str) -> str:
     return f"{kind}{_machine()}-{os.getpid()}-{secrets.token_hex(8)}"
 
 
-def remove_abandoned(folder: Path, kind: str) -> None:
+def remove_abandoned(folder: Path, kind: str = _KIND) -> None:
     """Removes the temporary files and folders of a kind whose processes were killed.
 
     Those of other machines, whose processes cannot be asked for, stay.
     """
-    if os.name != "posix":
-        return  # Windows ends a process that is asked for by a signal.
-    name = re.compile(rf"{re.escape(kind)}{_machine()}-(\d+)-\w+(\.tmp)?")
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
-            match = name.fullmatch(path.name)
-            if match is None or _is_alive(int(match[1])):
+            if not is_abandoned(path.name, kind):
                 continue
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
+
+
+def is_abandoned(name: str, kind: str) -> bool:
+    """Tells whether a name of :func:`name_temporary` is of a process of this machine that died."""
+    if os.name != "posix":
+        return False  # Windows ends a process that is asked for by a signal.
+    match = re.fullmatch(rf"{re.escape(kind)}{_machine()}-(\d+)-\w+(\.tmp)?", name)
+    return match is not None and not _is_alive(int(match[1]))
 
 
 def _machine() -> str:
@@ -73,7 +77,7 @@ def replacing(path: Path) -> Iterator[Path]:
     a file's permissions kept. What processes that were killed have left there goes, too.
     """
     path = Path(os.path.realpath(path))
-    remove_abandoned(path.parent, _KIND)
+    remove_abandoned(path.parent)
     # Named, not opened: tempfile's files would be nobody else's to read.
     temporary = path.with_name(f"{name_temporary(_KIND)}.tmp")
     try:

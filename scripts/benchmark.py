@@ -22,8 +22,12 @@ from benchmarking.memory import Memory
 from benchmarking.outcome import circumstances, show, write
 from benchmarking.quality import Quality
 from benchmarking.sweep import Sweep
+from benchmarking.tiles import Tiles
+from benchmarking.whole import Whole
 
-Command = Evaluate | Loop | EndToEnd | Compile | Memory | Growth | Sweep | Quality | Gpu
+Command = (
+    Evaluate | Loop | EndToEnd | Compile | Memory | Growth | Sweep | Quality | Gpu | Tiles | Whole
+)
 
 
 def isolate(cores: int) -> None:

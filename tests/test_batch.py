@@ -16,7 +16,8 @@ import pytest
 import command
 import jaxstyle as js
 from jaxstyle import cli, files
-from jaxstyle.batch.jobs import make_jobs, shard_of
+from jaxstyle.batch.jobs import shard_of
+from jaxstyle.batch.lists import make_jobs
 
 folder = command.folder
 SETTINGS = [*command.ENCODER, *command.QUICK]

@@ -34,6 +34,7 @@ from benchmarking.outcome import circumstances, show, write  # noqa: E402
 from benchmarking.problem import OBJECTIVE, evaluate, make_problem  # noqa: E402
 from benchmarking.quality import Quality  # noqa: E402
 from benchmarking.sweep import Sweep  # noqa: E402
+from benchmarking.tiles import Tiles  # noqa: E402
 
 SMALL = {"sizes": (32,), "rounds": 1}
 COMMAND = "stylize docs/examples/harbour.jpg docs/examples/painting.jpg --iterations 1 --scales 1"
@@ -54,6 +55,10 @@ SLOW = {
     },
     Sweep(**SMALL, lanes=(2,), iterations=2): {
         "lanes [s]", "single runs [s]", "lanes / single runs",
+    },
+    Tiles(sizes=(32,), rounds=1): {
+        "tiles [s]", "tiles [MB]", "high [s]", "high [MB]", "low [s]", "low [MB]",
+        "tiles / high", "tiles / low",
     },
     Compile(**SMALL, command=""): {"tracing [s]", "compiling [s]", "fusions", "convolutions"},
     EndToEnd(**SMALL, command="", evaluations=12, scales=2, coarse_iterations=4): {

@@ -63,7 +63,7 @@ def test_words_for_choices_are_refused():
     assert told.stdout.splitlines() == [
         "normalisation 'energies': unknown, perhaps energy; "
         "choose energy, mean, neural-style, udacity, keras",
-        "memory 'hig': unknown, perhaps high; choose high, low",
+        "memory 'hig': unknown, perhaps high; choose high, low, tiles",
         "tv 'nine-points': unknown, perhaps nine-point; choose l1, l2, isotropic^1.25, nine-point",
         "pooling 'averaged': unknown, perhaps average; choose max, average, l2",
         "padding 'zero': unknown, perhaps zeros; "

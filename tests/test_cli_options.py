@@ -45,6 +45,7 @@ CHANGES = {
     "scale_factor": (TWO, ["--scale-factor", "1.2"]),
     "coarse_iterations": (TWO, ["--coarse-iterations", "9"]),
     "first_iterations": (TWO, ["--first-iterations", "9"]),
+    "decline": ([*TWO, "--first-iterations", "9"], ["--decline", "2"]),
     "coarsest": (TWO, ["--coarsest", "32"]),
     "average": ([], ["--average", "0.9"]),
     "solver": ([], ["--solver", "adam"]),
@@ -72,7 +73,7 @@ def picture(name="out.png"):
 
 
 def test_every_setting_has_a_change():
-    # Memory alone leaves the picture as it is: tests/test_strips.py.
+    # Memory alone leaves the picture as it is: tests/test_strips.py, tests/test_tiles.py.
     assert {*CHANGES, "memory"} == {field.name for field in dataclasses.fields(Recipe)}
 
 

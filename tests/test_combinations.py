@@ -55,11 +55,13 @@ OPTIONS = {
     "precision": get_args(Precision),
 }
 
-# The library refuses the first three; textures have no content to take anything from.
+# The library refuses the first five; textures have no content to take anything from.
 EXCLUDED = [
     ({"solver": ("lbfgs",)}, {"clamp": (True,)}),
     ({"solver": ("lbfgs",)}, {"normalise_gradients": (True,)}),
     ({"variable": ("encoder", "sigmoid", "fourier")}, {"clamp": (True,)}),
+    ({"memory": ("tiles",)}, {"normalise_gradients": (True,)}),
+    ({"memory": ("tiles",)}, {"statistic": ("sliced",)}),
     ({"texture": (True,)}, {"colour": ("content", "luminance", "match")}),
     ({"texture": (True,)}, {"regions": (2,)}),
     ({"texture": (True,)}, {"init": ("content", "matched")}),

@@ -22,6 +22,7 @@ from jaxstyle.files import (
     SUFFIXES,
     check_output,
     load_image,
+    load_metadata,
     load_picture,
     pixels,
     read_metadata,
@@ -863,10 +864,11 @@ def test_round_trip(tmp_path, suffix, with_alpha):
         jnp.asarray(image),
         alpha=None if alpha is None else jnp.asarray(alpha),
         metadata=METADATA,
+        provenance={"content": "a.jpg"},
     )
     assert path == tmp_path / f"a{suffix}"
     assert os.listdir(tmp_path) == [path.name]
-    assert read_metadata(path) == METADATA
+    assert load_metadata(path) == (METADATA, {"content": "a.jpg"})
     picture = load_picture(path)
     jpeg = suffix in (".jpg", ".jpeg")
     if with_alpha and jpeg:
@@ -913,12 +915,16 @@ def test_metadata_is_json_in_the_description(tmp_path, suffix):
     assert json.loads(text) == {"jaxstyle": METADATA, "provenance": {}}
 
 
-@pytest.mark.parametrize("description", ["A photo of a cat", "[1]", '{"jaxstyle": 3}', '{"a": {}}'])
+@pytest.mark.parametrize(
+    "description", ["A photo of a cat", "[1]", '{"jaxstyle": 3}', '{"a": {}}', "[" * 9999]
+)
 def test_descriptions_by_others_are_not_metadata(tmp_path, description):
     exif = PillowImage.Exif()
     exif[ExifTags.Base.ImageDescription] = description
     save_pillow(tmp_path / "a.jpg", np.zeros((16, 16, 3), np.uint8), exif=exif)
     assert read_metadata(tmp_path / "a.jpg") == {}
+    with pytest.raises(InputError, match=r"a\.jpg: has no settings of ours; name a picture"):
+        load_metadata(tmp_path / "a.jpg")
 
 
 def test_metadata_of_a_bad_file(tmp_path):

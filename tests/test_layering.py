@@ -15,7 +15,7 @@ PACKAGE = Path(jaxstyle.__file__).parent
 # From the ground up; a module may import what stands on a line above its own, and nothing else.
 # A name without a dot is a module at the root or a room's ``__init__``.
 FLOORS = """
-    errors atomic configuration interrupts
+    errors atomic configuration interrupts version
     arrays
     compilation.options compilation.programs
     compilation.jitted
@@ -25,21 +25,30 @@ FLOORS = """
     ops.convolution ops.colour
     encoder.preprocessing
     encoder.base encoder.vgg
-    encoder.vgg_encoder
+    encoder.vgg_encoder encoder.receptive
     encoder
+    large
+    large.grid
+    large.windows
     losses
     losses.normalisation losses.statistics.base losses.statistics.roots
     losses.statistics.gram losses.statistics.sliced
     losses.statistics.moments
     losses.statistics
     losses.objective losses.strips
+    losses.tiles
     losses.measure
     losses.targets
     losses.loss
-    large large.mesh
+    large.tiles large.mesh
     large.halo
     large.sharded
     large.devices
+    perceptual.pair
+    perceptual.relative
+    perceptual.calibration
+    perceptual.learned
+    perceptual
     solvers.base solvers.linesearch
     solvers.from_jaxopt
     solvers.lbfgs solvers.first_order
@@ -47,13 +56,16 @@ FLOORS = """
     run
     run.schedule run.sources run.start run.parameterisation
     run.ahead run.loop
-    run.chunks run.optimise run.lanes
+    run.shares
+    run.chunks run.optimise run.lanes run.sweep_sources
+    run.checkpoint
+    run.progress
     run.stylize
     run.texture run.sweep
     pretrained
     recipes
     recipes.recipe
-    recipes.paint recipes.presets
+    recipes.paint recipes.presets recipes.words
     recipes.sweeps
     files
     batch
@@ -176,6 +188,7 @@ def test_defaults_stand_once():
     for name, parameter in inspect.signature(jaxstyle.stylize).parameters.items():
         if name in recipe and parameter.default not in (parameter.empty, None):
             assert parameter.default == recipe[name], name
+    del recipe["memory"]  # auto, which only whoever knows the memory can decide
     for kind in (jaxstyle.Schedule, jaxstyle.Objective):
         for field in dataclasses.fields(kind):
             if field.name in recipe and not isinstance(

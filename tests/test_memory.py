@@ -15,7 +15,7 @@ import command
 import jaxstyle as js
 from command import stylize
 from jaxstyle import pretrained
-from jaxstyle.cli import memory
+from jaxstyle.cli import free, memory
 from jaxstyle.errors import ResourceError
 from jaxstyle.recipes.recipe import Recipe
 
@@ -28,7 +28,7 @@ def vgg16():
 
 
 def demand_of(encoder, **settings):
-    recipe = Recipe(**settings)
+    recipe = Recipe(**{"memory": "high"} | settings)
     shape = recipe.shape_of((300, 400))
     style = recipe.style_shape_of((500, 400), shape)
     return memory.demand_of(encoder, recipe, shape, [style])
@@ -47,12 +47,12 @@ def set_room(monkeypatch, room):
 def test_what_is_advised_fits(vgg16, monkeypatch, settings, gigabytes):
     set_room(monkeypatch, gigabytes * 1e9)
     demand = demand_of(vgg16, **settings)
-    with pytest.raises(ResourceError) as caught, memory.watching(demand):
-        raise AssertionError("a run was started")
+    with pytest.raises(ResourceError) as caught:
+        memory.choose(demand)
     line = str(caught.value)
     assert "\n" not in line
     assert f"{demand.shape[1]}×{demand.shape[0]} px" in line
-    low = re.search(r"--memory low", line.partition(";")[2])
+    low = re.search(r"--memory (low|tiles)", line.partition(";")[2])
     size = re.search(r"--size (\d+)(?:x(\d+))?", line)
     if gigabytes == 0.1:
         assert (low, size) == (None, None)
@@ -60,15 +60,13 @@ def test_what_is_advised_fits(vgg16, monkeypatch, settings, gigabytes):
     assert low or size
     advised = dict(settings)
     if low:
-        advised["memory"] = "low"
+        advised["memory"] = low[1]
     if size and "or --size" not in line:
         advised["size"] = tuple(map(int, size.groups())) if size[2] else int(size[1])
-    with memory.watching(demand_of(vgg16, **advised)):
-        pass
+    assert memory.choose(demand_of(vgg16, **advised))
     if low and "or --size" in line:  # One or the other.
         advised = settings | {"size": tuple(map(int, size.groups())) if size[2] else int(size[1])}
-        with memory.watching(demand_of(vgg16, **advised)):
-            pass
+        assert memory.choose(demand_of(vgg16, **advised))
 
 
 def test_what_takes_more(vgg16):
@@ -83,6 +81,41 @@ def test_what_takes_more(vgg16):
     assert taken(size=1000, style_scale=3.0) > 2 * plain
     shallow = {"style_layers": {"conv1_1": 1.0}, "content_layers": {"conv1_2": 1.0}}
     assert taken(size=1000, **shallow) < 0.8 * plain
+
+
+@pytest.mark.parametrize(("gigabytes", "ways"), [
+    (100, ["high", "low", "tiles"]), (12, ["low", "tiles"]), (6, ["tiles"]), (3.5, ["tiles"]),
+])  # fmt: skip
+def test_auto_takes_what_fits(vgg16, monkeypatch, gigabytes, ways):
+    """The fastest way first; then fewer pairs, and no more than that would free."""
+    set_room(monkeypatch, gigabytes * 1e9)
+    chosen = memory.choose(demand_of(vgg16, size=3000, memory="auto"))
+    assert [choice.recipe.memory for choice in chosen] == ways
+    fewer = [choice.recipe.history < Recipe().history for choice in chosen]
+    assert fewer == [gigabytes == 3.5] * len(ways)
+    for choice in chosen:
+        assert choice.bytes_of(memory._RESIDENT, choice.recipe.memory) <= gigabytes * 1e9
+    sliced = demand_of(vgg16, size=1000, memory="auto", statistic="sliced")
+    assert "tiles" not in [choice.recipe.memory for choice in memory.choose(sliced)]
+
+
+def test_what_runs_out_goes_on_the_next_smaller_way(vgg16, monkeypatch):
+    set_room(monkeypatch, 100e9)
+    tried, told = [], []
+
+    def run(recipe):
+        tried.append(recipe.memory)
+        if recipe.memory != "tiles":
+            raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+        return "picture"
+
+    demand = demand_of(vgg16, memory="auto")
+    recipe, result = memory.within_memory(demand, run, told.append)
+    assert (tried, recipe.memory, result) == (["high", "low", "tiles"], "tiles", "picture")
+    assert [line.partition(":")[0] for line in told][:1] == ["memory high"]
+    assert all("once more with --memory" in line for line in told[1:])
+    with pytest.raises(ResourceError, match="did not fit"):
+        memory.within_memory(demand._with(memory="low"), run, told.append)
 
 
 @pytest.mark.parametrize("error", [
@@ -118,10 +151,10 @@ def test_control_groups(tmp_path, monkeypatch, version):
             f"{prefix}active_file 60\n{prefix}inactive_file 40\nx 1\n"
         )
     (tmp_path / "own").write_text("7:pids:/a\n4:memory:/a/b\n" if version == 1 else "0::/a/b\n")
-    monkeypatch.setattr(memory, "_CGROUPS", tmp_path)
-    assert sorted(memory._cgroups(tmp_path / "own")) == [150, 700]
+    monkeypatch.setattr(free, "_CGROUPS", tmp_path)
+    assert sorted(free._cgroups(tmp_path / "own")) == [150, 700]
     (top / "a/b" / names[0]).write_text("max\n")
-    assert sorted(memory._cgroups(tmp_path / "own")) == [700]
+    assert sorted(free._cgroups(tmp_path / "own")) == [700]
 
 
 def test_a_limit_to_the_addresses(folder):

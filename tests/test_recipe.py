@@ -108,6 +108,7 @@ def test_every_schedule_setting_reaches_the_schedule():
         "coarsest": 40,
         "scale_factor": 1.5,
         "first_iterations": 6,
+        "decline": 2.0,
         "average": 0.7,
     }
     assert {field.name for field in dataclasses.fields(js.Schedule)} == numbers.keys()
@@ -224,6 +225,7 @@ def test_value_of_the_wrong_kind_names_the_setting(value, fitting):
         ("first_iterations", -1),
         ("coarsest", 15),
         ("scale_factor", 1.0),
+        ("decline", 0.5),
         ("average", 1.0),
         ("history", 0),
     ],

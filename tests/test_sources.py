@@ -53,7 +53,7 @@ def test_what_is_no_picture_is_refused(picture):
 
 def test_numbers_of_regions_must_agree():
     # Without the tests' own check of types, which would be quicker.
-    check = getattr(module._check_masks, "__wrapped__", module._check_masks)
+    check = getattr(module.check_masks, "__wrapped__", module.check_masks)
     with pytest.raises(js.InputError, match=r"masks: \[1, 2\] regions; give the same number"):
         check([1.0], HALVES, [STYLE_HALVES[:1]])
 

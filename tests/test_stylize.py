@@ -111,6 +111,12 @@ def test_schedule_leaves_out_scales_that_are_too_small():
     ]
 
 
+def test_iterations_fall_as_scales_grow():
+    schedule = js.Schedule(iterations=10, scales=5, first_iterations=90, decline=3.0, coarsest=16)
+    iterations = [scale.iterations for scale in schedule.scales_of((256, 320))]
+    assert iterations == [90, 30, 10, 10, 10]
+
+
 def test_callback_stops_the_run(encoder, pictures):
     result = run(encoder, pictures, callback=lambda progress: True)
     assert result.status == "stopped"

@@ -1,58 +1,60 @@
 """What has become of jobs: JSON lines, appended and synced, one file a process that shares work."""
 
 import contextlib
-import hashlib
 import json
 import os
-from collections.abc import Iterator
+import threading
 from pathlib import Path
 from typing import Any
 
 from jaxstyle.batch.jobs import Job
-
-try:
-    import fcntl
-except ImportError:  # Windows: two runs on one folder are then not kept apart.
-    fcntl = None
+from jaxstyle.batch.steps import Record
 
 
 class Manifest:
     """The record of a folder: it reads what all processes have written, and adds to its own file.
 
     Attributes:
+        folder: Which.
         entries: By output, the last line that was written about it.
     """
 
     def __init__(self, folder: Path, name: str = "manifest.jsonl") -> None:
         self.entries: dict[str, dict[str, Any]] = {}
-        self._folder, self._path = folder, folder / name
+        self.folder, self._path = folder, folder / name
         self._read: dict[Path, int] = {}
+        self._lock = threading.RLock()  # Pictures are saved beside the painting of others.
         self.refresh()
 
     def refresh(self) -> None:
         """Reads what has been added since."""
-        for path in sorted(self._folder.glob("manifest*.jsonl")):
-            with path.open("rb") as file:
-                file.seek(self._read.get(path, 0))
-                added = file.read()
-            whole = added.rpartition(b"\n")[0]  # A last line without an end is being written.
-            self._read[path] = self._read.get(path, 0) + (len(whole) + 1 if whole else 0)
-            for line in whole.splitlines():
-                with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a SIGKILL
-                    entry = json.loads(line)
-                    self.entries[entry["output"]] = entry
+        with self._lock:
+            for path in sorted(self.folder.glob("manifest*.jsonl")):
+                self._read_on(path)
+
+    def _read_on(self, path: Path) -> None:
+        with path.open("rb") as file:
+            file.seek(self._read.get(path, 0))
+            added = file.read()
+        whole = added.rpartition(b"\n")[0]  # A last line without an end is being written.
+        self._read[path] = self._read.get(path, 0) + (len(whole) + 1 if whole else 0)
+        for line in whole.splitlines():
+            with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a SIGKILL
+                entry = json.loads(line)
+                self.entries[entry["output"]] = entry
 
     def is_done(self, job: Job) -> bool:
         """Whether a job has been done as it is now, and its picture is still there."""
         entry = self.entries.get(job.output, {})
         done = entry.get("status") == "done" and entry.get("digest") == job.digest
-        return done and (self._folder / job.output).exists()
+        return done and (self.folder / job.output).exists()
 
-    def add(self, job: Job, status: str, **told: Any) -> None:
+    def add(self, record: Record) -> None:
         """Writes what has become of a job, and waits until the disk has it."""
-        entry = {"output": job.output, "status": status, "digest": job.digest, **told}
+        entry = {name: value for name, value in record._asdict().items() if value not in (None, "")}
         line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
-        descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o666)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(self._path, flags, 0o666)
         try:
             if (size := os.fstat(descriptor).st_size) and _byte(descriptor, size - 1) != b"\n":
                 line = b"\n" + line  # behind a line that a SIGKILL has torn
@@ -60,24 +62,8 @@ class Manifest:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        self.entries[job.output] = entry
-
-    @contextlib.contextmanager
-    def claim(self, job: Job) -> Iterator[bool]:
-        """Yields whether this process alone has the job; the system frees it if that dies."""
-        if fcntl is None:
-            yield True
-            return
-        folder = self._folder / ".claims"
-        folder.mkdir(exist_ok=True)
-        name = hashlib.sha256(job.output.encode()).hexdigest()[:32]
-        with (folder / name).open("wb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            yield True
+        with self._lock:
+            self.entries[record.output] = entry
 
 
 def _byte(descriptor: int, position: int) -> bytes:

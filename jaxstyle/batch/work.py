@@ -1,119 +1,136 @@
-"""Painting jobs one after the other; one that fails is recorded, and the rest go on."""
+"""Jobs in turn: loaded by one thread, painted by another, saved by a third."""
 
-import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import lru_cache
-from pathlib import Path
-from typing import Any, NamedTuple
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import NamedTuple
 
-from jaxstyle import files
-from jaxstyle.arrays import Image
+from jaxstyle.batch.claims import claim
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.encoder.vgg_encoder import VGGEncoder
-from jaxstyle.errors import InputError
-from jaxstyle.recipes.paint import encoder_of, paint
+from jaxstyle.batch.painter import Painter
+from jaxstyle.batch.steps import Loaded, Painted, Record, Told
+from jaxstyle.configuration import of_this_thread
 from jaxstyle.run.ahead import ahead
-from jaxstyle.run.stylize import Result
 
-Told = Callable[[float], bool | None]
-"""Hears which part of all jobs is done, in [0, 1]; returns True to stop."""
+Report = Callable[[Record], None]
+"""Hears what has become of a job."""
 
-_PAINTINGS = 8  # that are kept in memory
+_UNSAVED = 2  # Groups that wait for the disk, at most; so memory stays what it is.
 
 
-class Tools(NamedTuple):
-    """What the host gives to a batch.
+class _Taken(NamedTuple):
+    """A job that this process alone has.
 
     Attributes:
-        cache: Where downloads are kept; None as for ``load_encoder``.
-        save: Writes a result to a path, with what it came from.
-        report: Hears of each job's end: the job, and why it failed; None if it is done.
-        told: Hears of the progress, and may stop it.
+        place: Which of all jobs.
+        loaded: What it is painted from.
+        claim: What keeps the others off.
     """
 
-    cache: Path | None
-    save: Callable[[Path, "Loaded", Result], Any]
-    report: Callable[[Job, str | None], None]
-    told: Told
+    place: int
+    loaded: Loaded | Record
+    claim: ExitStack
 
 
-class Loaded(NamedTuple):
-    """A job with what it is painted from."""
-
-    job: Job
-    content: files.Picture
-    styles: list[Image]
-    encoder: VGGEncoder
-
-
-def run_jobs(jobs: Sequence[Job], folder: Path, manifest: Manifest, tools: Tools) -> int:
+def run_jobs(
+    jobs: Sequence[Job], painter: Painter, manifest: Manifest, report: Report, told: Told
+) -> int:
     """Paints jobs but those that another process has or has done, and returns how many failed.
 
     Args:
         jobs: In the order in which they are painted.
-        folder: Where the pictures go.
-        manifest: The record of that folder.
-        tools: What reads, writes and tells.
+        painter: What paints them.
+        manifest: The record of the folder.
+        report: Hears of each job's end, in a thread of its own.
+        told: Hears which part of all jobs is done, and may stop it.
     """
-    failed = 0
-    # The next job's pictures are decoded while this one's is painted.
-    for i, (job, loaded) in enumerate(ahead(_load_all(jobs, tools.cache))):
-        with manifest.claim(job) as mine:
+    saving = _Saving(painter, manifest, report)
+    with saving:
+        # The next pictures are decoded while these are painted.
+        for group in ahead(_grouped(_take(jobs, painter, manifest), painter)):
+            place, loaded = group[0].place, [taken.loaded for taken in group]
+
+            def show(fraction: float, place: int = place, count: int = len(group)) -> bool | None:
+                return told((place + count * fraction) / len(jobs))
+
+            steps = [step for step in loaded if isinstance(step, Loaded)]
+            ended = [step for step in loaded if isinstance(step, Record)]
+            painted = [*ended, *painter.paint(steps, show)]
+            saving.put(painted, [taken.claim for taken in group])
+            if any(isinstance(step, Painted) and step.stopped for step in painted):
+                break
+            if told((group[-1].place + 1) / len(jobs)):
+                break
+    return saving.failed
+
+
+def _take(jobs: Sequence[Job], painter: Painter, manifest: Manifest) -> Iterator[_Taken]:
+    """Yields the jobs that nobody else has or has done, with what they are painted from."""
+    for place, job in enumerate(jobs):
+        with ExitStack() as stack:
+            mine = stack.enter_context(claim(manifest.folder, job.output))
             manifest.refresh()
-            if not mine or manifest.is_done(job):
-                continue
-            began, last = time.monotonic(), [0.0]
-
-            def show(progress: Any, i: int = i, last: list[float] = last) -> bool | None:
-                last[0] = progress.fraction
-                return tools.told((i + progress.fraction) / len(jobs))
-
-            try:
-                if isinstance(loaded, Exception):
-                    raise loaded
-                result = paint(
-                    job.recipe,
-                    loaded.content.image,
-                    loaded.styles,
-                    encoder=loaded.encoder,
-                    callback=show,
-                )
-                if result.status == "stopped":
-                    return failed
-                if result.status == "non-finite":
-                    raise InputError("the loss is not finite; try smaller weights")
-                (folder / job.output).parent.mkdir(parents=True, exist_ok=True)
-                tools.save(folder / job.output, loaded, result)
-            except Exception as error:
-                reason = str(error).strip().partition("\n")[0] or type(error).__name__
-                manifest.add(job, "failed", reason=reason)
-                tools.report(job, reason)
-                failed += 1
-            else:
-                seconds = round(time.monotonic() - began, 3)
-                terms = {k: float(v[-1]) for k, v in result.terms._asdict().items() if len(v)}
-                manifest.add(job, "done", seconds=seconds, terms=terms)
-                tools.report(job, None)
-        if tools.told((i + 1) / len(jobs)):
-            break
-    return failed
+            if mine and not manifest.is_done(job):
+                yield _Taken(place, painter.load(job), stack.pop_all())
 
 
-def _load_all(jobs: Sequence[Job], cache: Path | None) -> Iterator[tuple[Job, Loaded | Exception]]:
-    @lru_cache(maxsize=_PAINTINGS)
-    def painting(path: Path) -> Image:
-        return files.load_image(path)
+def _grouped(taken: Iterator[_Taken], painter: Painter) -> Iterator[list[_Taken]]:
+    """Yields jobs that follow each other and are painted at once."""
+    group: list[_Taken] = []
+    for one in taken:
+        if group and _alike(group[0]) != _alike(one):
+            yield group
+            group = []
+        group.append(one)
+        room = painter.room(one.loaded) if isinstance(one.loaded, Loaded) else 1
+        if len(group) >= room:
+            yield group
+            group = []
+    if group:
+        yield group
 
-    encoders: dict[tuple[Any, ...], VGGEncoder] = {}
-    for job in jobs:
-        recipe = job.recipe
-        key = (recipe.encoder, recipe.pooling, recipe.padding, recipe.precision)
-        key += (recipe.seed if recipe.encoder == "random" else 0, recipe.make_objective().layers)
-        try:
-            if key not in encoders:
-                encoders[key] = encoder_of(recipe, cache)
-            styles = [painting(path) for path in job.styles]
-            yield job, Loaded(job, files.load_picture(job.content), styles, encoders[key])
-        except Exception as error:
-            yield job, error
+
+def _alike(taken: _Taken) -> object:
+    return taken.loaded.alike if isinstance(taken.loaded, Loaded) else None
+
+
+class _Saving:
+    """Saves and records what is painted, beside the painting of what comes next.
+
+    Attributes:
+        failed: How many jobs have.
+    """
+
+    def __init__(self, painter: Painter, manifest: Manifest, report: Report) -> None:
+        self.failed = 0
+        self._painter, self._manifest, self._report = painter, manifest, report
+        self._pool, self._here = ThreadPoolExecutor(max_workers=1), of_this_thread()
+        self._pending: deque[Future[None]] = deque()
+
+    def __enter__(self) -> None:
+        """Begins."""
+
+    def __exit__(self, *error: object) -> None:
+        """Waits until all is saved."""
+        self._pool.shutdown(wait=True)
+        while self._pending:
+            self._pending.popleft().result()
+
+    def put(self, painted: Sequence[Painted | Record], claims: Sequence[ExitStack]) -> None:
+        """Takes over jobs and their claims; waits if the disk is far behind."""
+        self._pending.append(self._pool.submit(self._save, painted, claims))
+        while len(self._pending) > _UNSAVED:
+            self._pending.popleft().result()
+
+    def _save(self, painted: Sequence[Painted | Record], claims: Sequence[ExitStack]) -> None:
+        with self._here(), ExitStack() as stack:
+            for held in claims:
+                stack.push(held)
+            for step in painted:
+                record = self._painter.save(step)
+                if record.status != "stopped":
+                    self._manifest.add(record)
+                    self._report(record)
+                self.failed += record.status == "failed"

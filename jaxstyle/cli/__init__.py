@@ -26,13 +26,19 @@ import jaxstyle as js
 from jaxstyle import interrupts
 from jaxstyle.cli import processes, report
 from jaxstyle.cli.batch import Batch
+from jaxstyle.cli.completion import Completion
+from jaxstyle.cli.doctor import Doctor
 from jaxstyle.cli.memory import is_exhausted
 from jaxstyle.cli.options import registry
+from jaxstyle.cli.plot import Plot
 from jaxstyle.cli.presets import Presets
+from jaxstyle.cli.rerun import Rerun, first_picture
+from jaxstyle.cli.resume import Resume
 from jaxstyle.cli.settings import base
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.sweep import Axis, Sweep, split_axes
 from jaxstyle.cli.texture import Texture
+from jaxstyle.cli.watch import fill_watch
 from jaxstyle.cli.weights import Weights
 from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.recipes.recipe import Recipe
@@ -46,14 +52,29 @@ class _Command(Protocol):
 
 
 # Those that take a recipe, whose settings are options of theirs.
-_PAINTING = {"stylize": Stylize, "batch": Batch, "sweep": Sweep, "texture": Texture}
-_OTHER = {"presets": Presets, "weights": Weights}
+_PAINTING = {
+    "stylize": Stylize,
+    "batch": Batch,
+    "sweep": Sweep,
+    "texture": Texture,
+    "rerun": Rerun,
+}
+_OTHER = {
+    "resume": Resume,
+    "plot": Plot,
+    "presets": Presets,
+    "weights": Weights,
+    "doctor": Doctor,
+    "completion": Completion,
+}
 
 
 def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
     """Returns the subcommands, their defaults those of the preset and file that are named."""
-    name, recipe = base(arguments, "texture" if arguments[:1] == ["texture"] else "default")
-    own = {"sweep": {"axes": axes}}
+    again = first_picture(arguments) if arguments[:1] == ["rerun"] else None
+    otherwise = "texture" if arguments[:1] == ["texture"] else "default"
+    name, recipe = base(arguments, otherwise, again)
+    own = {"sweep": {"axes": axes}, "rerun": {"source": again}}
     return functools.reduce(
         operator.or_,
         [
@@ -70,6 +91,12 @@ def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
     )
 
 
+def print_completion(shell: str) -> None:
+    """Prints the script that lets a shell complete what this command takes."""
+    with contextlib.suppress(SystemExit):
+        _parse(["--tyro-print-completion", shell])
+
+
 def _is_ruler(row: str) -> bool:
     return bool(row.strip()) and not row.strip("─-╯ ")
 
@@ -79,6 +106,8 @@ def _parse(arguments: Sequence[str]) -> _Command:
     axes: tuple[Axis, ...] = ()
     if list(arguments[:1]) == ["sweep"]:
         arguments, axes = split_axes(arguments)
+    if {*arguments[:1]} & {"stylize", "texture"}:
+        arguments = fill_watch(arguments)
     commands = _commands(arguments, axes)
     box = io.StringIO()
     try:
@@ -166,9 +195,19 @@ def _main(arguments: Sequence[str]) -> int:
     if list(arguments) == ["--version"]:
         print(f"jaxstyle {js.__version__}")
         return 0
+    if "--json" not in arguments:
+        return _run(arguments)
+    with report.answering() as answer:
+        answer["exit_code"] = _run(arguments)
+    return answer["exit_code"]
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Parses, runs, and tells what went wrong."""
     try:
         command = _parse(arguments)
         if processes.are_several(command) and not processes.is_watched():
+            processes.check_several(command)
             return processes.watch(arguments)
         return command.run()
     except KeyboardInterrupt:

@@ -9,14 +9,16 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
-import jaxstyle as js
-from jaxstyle import files
-from jaxstyle.batch.jobs import LISTS, Job, find_pictures, in_order, make_jobs, read_jobs, shard_of
+from jaxstyle.batch import ray
+from jaxstyle.batch.jobs import Job, in_order, shard_of
+from jaxstyle.batch.lists import LISTS, find_pictures, make_jobs, read_jobs
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.work import Loaded, Tools, run_jobs
+from jaxstyle.batch.painter import Painter
+from jaxstyle.batch.steps import Record
+from jaxstyle.batch.work import run_jobs
 from jaxstyle.cli import report, run
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, PresetName, Quiet
+from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, Json, PresetName, Quiet
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
 
@@ -44,6 +46,8 @@ class Batch:
     """Pattern of the pictures' names, which may have settings in it, as in {style_weight}."""
     shard: str | None = None
     """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes numbers this process."""
+    ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]", help_behavior_hint="")] = None
+    """Paint on a Ray cluster, HOST:PORT of its head; without, on the cluster of this machine."""
     dry_run: Flag = False
     """List the jobs, and paint nothing."""
     status: Flag = False
@@ -52,6 +56,7 @@ class Batch:
     config: Config = None
     cache: Cache = None
     compile_cache: CompileCache = True
+    json: Json = False
     quiet: Quiet = False
     debug: Debug = False
 
@@ -65,9 +70,15 @@ class Batch:
             jobs, name = shard_of(jobs, index, count), f"manifest-{index}-of-{count}.jsonl"
         if self.dry_run:
             return self._list(jobs)
+        if self.ray is not None:
+            with ray.connected(self._address()):
+                return self._work(jobs, name)
+        run.begin(self.cache, keep=self.compile_cache)
+        return self._work(jobs, name)
+
+    def _work(self, jobs: Sequence[Job], name: str) -> int:
         self.output.mkdir(parents=True, exist_ok=True)
         manifest = Manifest(self.output, name)
-        run.begin(self.cache, keep=self.compile_cache)
         console = report.console(quiet=self.quiet)
         todo = [job for job in jobs if not manifest.is_done(job)]
         console.print(report.plain(f"{len(todo)} of {len(jobs)} pictures to paint"))
@@ -77,17 +88,35 @@ class Batch:
                 bar.show(fraction)
                 return interruption.number is not None
 
-            def tell(job: Job, reason: str | None) -> None:
-                if reason is not None:  # Said even if quiet.
-                    report.print_error(f"{job.output}: {reason}")
-                else:
-                    report.print_path(self.output / job.output)
-
-            tools = Tools(self.cache, self._save, tell, show)
-            failed = run_jobs(todo, self.output, manifest, tools)
+            kind = {"cache": self.cache, "sources": {"preset": self.preset}}
+            if self.ray is None:
+                painter = Painter(self.output, **kind)
+                failed = run_jobs(todo, painter, manifest, self._tell, show)
+            else:
+                failed = ray.run_jobs(
+                    todo,
+                    self.output,
+                    manifest,
+                    self._tell,
+                    show,
+                    keep=self.compile_cache,
+                    notice=lambda text: console.print(report.plain(text)),
+                    **kind,
+                )
         if failed:
             console.print(report.plain(f"{failed} failed; run it again once they are mended"))
         return interruption.exit_code or int(failed > 0)
+
+    def _address(self) -> str | None:
+        if len(self.ray or ()) > 1:
+            raise InputError(f"--ray {' '.join(self.ray or ())}: give one address, HOST:PORT")
+        return next(iter(self.ray or ()), None)
+
+    def _tell(self, record: Record) -> None:
+        if record.status == "failed":  # Said even if quiet.
+            report.print_error(f"{record.output}: {record.reason}")
+        else:
+            report.print_path(self.output / record.output)
 
     def _jobs(self) -> list[Job]:
         lists = [path for path in self.inputs if path.suffix.lower() in LISTS]
@@ -131,22 +160,6 @@ class Batch:
             report.print_table(sorted(bad), ("failed", "reason"))
         report.print_table([(len(entries) - len(bad), len(bad))], ("done", "failed"))
         return int(bool(bad))
-
-    def _save(self, path: Path, loaded: Loaded, result: js.Result) -> None:
-        job = loaded.job
-        sources = {
-            "content": job.content.name,
-            "styles": [style.name for style in job.styles],
-            "preset": self.preset,
-        }
-        files.save_image(
-            path,
-            result.image,
-            alpha=run.alpha_of(loaded.content, result),
-            metadata=run.portable(job.recipe).to_table(),
-            provenance=run.provenance(loaded.encoder, result, sources),
-            overwrite=True,  # The manifest says that it is another picture.
-        )
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

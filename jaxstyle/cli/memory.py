@@ -1,33 +1,33 @@
 """The memory that a run takes, estimated before it starts, and the memory that there is.
 
 Where memory runs out, XLA and LLVM often abort the process; no message is left then, and no
-picture. So a run that would not fit is refused. The estimate is a line through what was measured
-(docs/benchmarks.md, "Memory that a command takes"): what every run takes, and bytes per pixel that
-grow with the features that the network makes of one.
+picture. So a run takes the fastest way that fits, and one that would not fit is refused. The
+estimate is a line through what was measured (docs/benchmarks.md, "Memory that a command takes"):
+what every run takes, and bytes per pixel that grow with the features that the network makes of one.
 """
 
-import contextlib
 import math
-import os
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import jax
 
 import jaxstyle as js
+from jaxstyle.cli import free
 from jaxstyle.cli.report import plain
 from jaxstyle.encoder import IMAGE
 from jaxstyle.encoder.vgg import block_of
 from jaxstyle.errors import ResourceError
+from jaxstyle.losses.objective import Memory
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
 
+R = TypeVar("R")
+
+MEMORIES: tuple[str, ...] = get_args(Memory)
 _GIGABYTE = 1e9
 _IMAGE = 12  # Bytes of a pixel, float32.
 _REMEMBERED = 1.35  # Images for each that L-BFGS remembers.
-_CGROUPS = Path("/sys/fs/cgroup")
-_FIRST_VERSION = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
 _EXHAUSTED = ("RESOURCE_EXHAUSTED", "bad_alloc", "Unable to allocate", "out of memory")
 
 
@@ -39,17 +39,30 @@ class _Line(NamedTuple):
         parameters: Bytes for each byte of the parameters.
         features: Bytes for each byte of the features that the network makes of a picture.
         images: Pictures of the result's size, besides those that L-BFGS remembers.
+        window: Pixels whose features are there at once, at most.
     """
 
     fixed: float
     parameters: float
     features: float
     images: float
+    window: float = math.inf
 
 
-_RESIDENT = {"high": _Line(0.25e9, 6, 1.7, 3), "low": _Line(0.25e9, 1, 0.61, 3)}
+# Pixels of a window: a tile never has more, so that no picture has more of features.
+_WINDOW = js.Objective.tile**2
+_RESIDENT = {
+    "high": _Line(0.25e9, 6, 1.7, 3),
+    "low": _Line(0.25e9, 1, 0.61, 3),
+    "tiles": _Line(0.25e9, 1, 1.7, 4, _WINDOW),
+}
 # What is allocated and never written to counts, too.
-_ADDRESSES = {"high": _Line(0.25e9, 3, 4.05, 3), "low": _Line(0.25e9, 3, 1.0, 3)}
+_ADDRESSES = {
+    "high": _Line(0.25e9, 3, 4.05, 3),
+    "low": _Line(0.25e9, 3, 1.0, 3),
+    "tiles": _Line(0.25e9, 3, 2.5, 6, _WINDOW),
+}
+_FEWEST = 3  # Pairs that L-BFGS cannot do without.
 
 
 class Demand(NamedTuple):
@@ -61,6 +74,7 @@ class Demand(NamedTuple):
         pixels: Of the largest picture that the network sees, in parts of the result's.
         features: Bytes of the features of a pixel, over all layers that are used.
         parameters: Bytes of the network's parameters, as far as they are used.
+        devices: How many with a memory of their own share the picture.
     """
 
     recipe: Recipe
@@ -68,41 +82,75 @@ class Demand(NamedTuple):
     pixels: float
     features: float
     parameters: int
+    devices: int = 1
 
     def bytes_of(self, lines: dict[str, _Line], memory: str, scale: float = 1.0) -> float:
-        """Returns how many bytes the run takes.
+        """Returns how many bytes the run takes of a memory.
 
         Args:
             lines: Of which kind.
-            memory: high or low.
+            memory: high, low or tiles.
             scale: Of the sides of all pictures.
         """
         line, recipe = lines[memory], self.recipe
         remembered = 2 * recipe.history if recipe.solver == "lbfgs" else 0
         images = line.images + _REMEMBERED * remembered
         pixels = scale**2 * math.prod(self.shape)
-        seen = max(1.0, self.pixels) * line.features * self.features
-        return line.fixed + line.parameters * self.parameters + pixels * (seen + images * _IMAGE)
+        seen = min(max(1.0, self.pixels) * pixels, line.window) * line.features * self.features
+        kept = pixels * images * _IMAGE
+        return line.fixed + line.parameters * self.parameters + (seen + kept) / self.devices
 
     def largest(self, lines: dict[str, _Line], memory: str, room: float) -> tuple[int, int] | None:
         """Returns height and width of the largest result that fits, None if none does."""
-        least = self.bytes_of(lines, memory, 0.0)
-        scale = math.sqrt(max(0, room - least) / (self.bytes_of(lines, memory) - least))
-        height, width = (int(side * min(1, 0.95 * scale)) for side in self.shape)
+        # Halved until it is known to an eighth of a percent; what is said to fit has a margin.
+        fits, scale = 0.0, 1.0
+        for step in (0.5**i for i in range(11)):
+            scale = fits + step
+            fits = scale if self.bytes_of(lines, memory, scale) <= room else fits
+        height, width = (int(side * min(1, 0.95 * fits)) for side in self.shape)
         return (height, width) if min(height, width) >= resize.MIN_SIDE else None
+
+    @property
+    def memories(self) -> tuple[str, ...]:
+        """The ways to compute this, from the fastest to the smallest."""
+        tiled = self.devices == 1 and self.recipe.make_objective().adds_up
+        return MEMORIES if tiled else MEMORIES[:2]
+
+    def choices(self) -> list["Demand"]:
+        """Returns what there is to choose from: one, or for ``auto`` all, the fastest first."""
+        if self.recipe.memory != "auto":
+            return [self]
+        return [self._with(memory=memory) for memory in self.memories]
+
+    def with_history(self, room: float, lines: dict[str, _Line]) -> "Demand":
+        """Returns this with as many pairs as fit, no more than the recipe's and not too few."""
+        demand = self
+        while (
+            demand.recipe.solver == "lbfgs"
+            and demand.recipe.history > _FEWEST
+            and demand.bytes_of(lines, demand.recipe.memory) > room
+        ):
+            demand = demand._with(history=demand.recipe.history - 1)
+        return demand
+
+    def _with(self, **changes: Any) -> "Demand":
+        return self._replace(recipe=self.recipe.replace(**changes))
 
     def advice(self, lines: dict[str, _Line], room: float) -> str:
         """Returns which options make a run that fits."""
-        low = self.recipe.memory == "high"
-        if low and self.bytes_of(lines, "low") <= room:
-            taken = self.bytes_of(lines, "low") / _GIGABYTE
-            fits = self.largest(lines, "high", room)
-            smaller = f", or {self._option(fits)}" if fits else ""
-            return f"try --memory low, which takes {taken:.1f} GB{smaller}"
-        fits = self.largest(lines, "low", room)
+        memory, memories = self.recipe.memory, self.memories
+        for smaller in memories[memories.index(memory) + 1 :]:
+            taken = self.bytes_of(lines, smaller)
+            if taken <= room:
+                fits = self.largest(lines, memory, room)
+                less = f", or {self._option(fits)}" if fits else ""
+                return f"try --memory {smaller}, which takes {taken / _GIGABYTE:.1f} GB{less}"
+        fits = self.largest(lines, memories[-1], room)
         if fits is None:
             return "no --size fits; free some, or raise the limit"
-        return f"try {'--memory low and ' * low}{self._option(fits)}"
+        return (
+            f"try {f'--memory {memories[-1]} and ' * (memory != memories[-1])}{self._option(fits)}"
+        )
 
     def _option(self, shape: tuple[int, int]) -> str:
         if isinstance(self.recipe.size, tuple):
@@ -116,6 +164,7 @@ def demand_of(
     recipe: Recipe,
     shape: tuple[int, int],
     styles: Sequence[tuple[int, int]],
+    devices: int = 1,
 ) -> Demand:
     """Returns what a run will take.
 
@@ -124,6 +173,7 @@ def demand_of(
         recipe: How.
         shape: Height and width of the result.
         styles: Heights and widths of the paintings, as they are seen.
+        devices: How many with a memory of their own share the picture.
     """
     layers = tuple(name for name in recipe.make_objective().layers if name != IMAGE)
     params = encoder.truncate(layers).params
@@ -134,34 +184,79 @@ def demand_of(
     # There is no way back through a painting, so that half of it is kept at most.
     pixels = max(math.prod(style) for style in styles) / 2 / math.prod(shape)
     parameters = sum(array.nbytes for layer in params.values() for array in layer.values())
-    return Demand(recipe, shape, pixels, features, parameters)
+    return Demand(recipe, shape, pixels, features, parameters, devices)
 
 
-@contextlib.contextmanager
-def watching(demand: Demand) -> Iterator[None]:
-    """Refuses a run that takes more memory than there is, before it and, failing that, in it.
+def choose(demand: Demand) -> list[Demand]:
+    """Returns the ways to run what is demanded that fit into the memory, the fastest first.
 
     Raises:
-        ResourceError: The memory does not suffice; the line says which options make a run that
-            fits.
+        ResourceError: None does; the line says which options make a run that fits.
     """
-    memory = demand.recipe.memory
-    for lines, room, what in _rooms():
-        taken = demand.bytes_of(lines, memory)
-        if taken > room:
+    rooms, choices = list(_rooms()), demand.choices()
+    fitting = [choice for choice in choices if all(_fits(choice, *room) for room in rooms)]
+    if fitting:
+        return fitting
+    last = choices[-1]
+    if demand.recipe.memory == "auto":
+        for lines, room, _ in rooms:
+            last = last.with_history(room, lines)
+    for lines, room, what in rooms:
+        if not _fits(last, lines, room):
+            taken = last.bytes_of(lines, last.recipe.memory)
             raise ResourceError(
-                f"out of memory: {_named(demand)} would take {taken / _GIGABYTE:.1f} GB {what}, "
-                f"and {max(0, room) / _GIGABYTE:.1f} GB are free; {demand.advice(lines, room)}"
+                f"out of memory: {_named(last)} would take {taken / _GIGABYTE:.1f} GB {what}, "
+                f"and {max(0, room) / _GIGABYTE:.1f} GB are free; {choices[-1].advice(lines, room)}"
             )
-    try:
-        yield
-    except Exception as error:
-        if not is_exhausted(error):
-            raise
-        # What was estimated was too little; so half of the size is a guess with a margin.
-        room = demand.bytes_of(_RESIDENT, memory) / 4
-        advice = demand.advice(_RESIDENT, room)
-        raise ResourceError(f"out of memory: {_named(demand)} did not fit; {advice}") from error
+    return [last]
+
+
+def _fits(demand: Demand, lines: dict[str, _Line], room: float, what: str = "") -> bool:
+    return demand.bytes_of(lines, demand.recipe.memory) <= room
+
+
+def within_memory(
+    demand: Demand, run: Callable[[Recipe], R], told: Callable[[str], None]
+) -> tuple[Recipe, R]:
+    """Runs what is demanded as it fits, and if that proves too much, the next smaller way.
+
+    Args:
+        demand: What is to run.
+        run: Runs it by a recipe.
+        told: Hears which way is taken, where the recipe leaves it open.
+
+    Returns:
+        The recipe that it was, and what came of it.
+
+    Raises:
+        ResourceError: There is too little memory for any.
+    """
+    last, cause = demand, None
+    for choice in _told(demand, told):
+        try:
+            return choice.recipe, run(choice.recipe)
+        except Exception as error:
+            if not is_exhausted(error):
+                raise
+            last, cause = choice, error
+    # What was estimated was too little; so half of the size is a guess with a margin.
+    advice = last.advice(_RESIDENT, last.bytes_of(_RESIDENT, last.recipe.memory) / 4)
+    raise ResourceError(f"out of memory: {_named(last)} did not fit; {advice}") from cause
+
+
+def _told(demand: Demand, told: Callable[[str], None]) -> Iterator[Demand]:
+    """Yields the ways that fit, and says which one it is."""
+    last = None
+    for choice in choose(demand):
+        memory, history = choice.recipe.memory, choice.recipe.history
+        if last:
+            told(f"out of memory with {_named(last)}; once more with --memory {memory}")
+        elif demand.recipe.memory == "auto":
+            taken = choice.bytes_of(_RESIDENT, memory) / _GIGABYTE
+            fewer = f" --history {history}" if history < demand.recipe.history else ""
+            told(f"memory {memory}{fewer}: about {taken:.1f} GB")
+        yield choice
+        last = choice
 
 
 def is_exhausted(error: BaseException) -> bool:
@@ -176,60 +271,12 @@ def _named(demand: Demand) -> str:
 
 def _rooms() -> Iterator[tuple[dict[str, _Line], float, str]]:
     """Yields the bytes that are free in each place that may run out."""
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
         if "bytes_limit" in stats:
-            free = float(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
-            yield _RESIDENT, free, f"of the {plain(device.device_kind)}'s memory"
+            room = float(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
+            yield _RESIDENT, room, f"of the {plain(device.device_kind)}'s memory"
         return
-    free = (_meminfo(), *_cgroups(Path("/proc/self/cgroup")))
-    yield _RESIDENT, float(min(free)), "more"
-    yield _ADDRESSES, _addresses(), "more of addresses (ulimit -v)"
-
-
-def _meminfo() -> float:
-    """Returns what the system can give, as far as it says so."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        facts = dict(line.split(":", 1) for line in lines)
-        return 1024.0 * sum(int(facts[name].split()[0]) for name in ("MemAvailable", "SwapFree"))
-    return math.inf
-
-
-def _cgroups(own_groups: Path) -> Iterator[float]:
-    """Yields what each control group above this process has left; of both versions."""
-    try:
-        groups = [line.split(":", 2) for line in own_groups.read_text().splitlines()]
-    except OSError:
-        return
-    names = {"": ("memory.max", "memory.current", ""), "memory": _FIRST_VERSION}
-    for _, controllers, own in groups:
-        if controllers not in names:
-            continue
-        most, used, prefix = names[controllers]
-        mounted = _CGROUPS / controllers
-        # In containers what is mounted is the group itself, under another name than its own.
-        inner = mounted / own.lstrip("/")
-        for folder in {mounted, inner, *inner.parents}:
-            with contextlib.suppress(OSError, ValueError, KeyError):
-                limit, taken = (int((folder / name).read_text()) for name in (most, used))
-                lines = (folder / "memory.stat").read_text().splitlines()
-                stat = dict(line.split() for line in lines)
-                # Files are in the memory only until somebody needs it.
-                files = sum(int(stat[f"{prefix}{kind}_file"]) for kind in ("active", "inactive"))
-                yield float(limit - max(0, taken - files))
-
-
-def _addresses() -> float:
-    """Returns how many addresses this process may still use."""
-    try:
-        import resource  # not on Windows
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if limit == resource.RLIM_INFINITY:
-            return math.inf
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        return float(limit - pages * os.sysconf("SC_PAGE_SIZE"))
-    except (ImportError, OSError, ValueError):
-        return math.inf
+    yield _RESIDENT, free.memory(), "more"
+    yield _ADDRESSES, free.addresses(), "more of addresses (ulimit -v)"

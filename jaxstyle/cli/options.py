@@ -10,6 +10,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 from jaxstyle.cli.report import plain
 from jaxstyle.ops.resize import Size, parse_size, size_text
 from jaxstyle.recipes.recipe import LayerWeights
+from jaxstyle.recipes.words import parse_layers
 
 Flag: TypeAlias = FlagCreatePairsOff[bool]
 Cache: TypeAlias = Annotated[
@@ -23,10 +24,12 @@ CompileCache: TypeAlias = Annotated[
     Flag, arg(help="Keep no compiled programs in the cache folder.")
 ]
 Config: TypeAlias = Annotated[
-    Path | None, arg(help="A TOML file of settings, as `jaxstyle presets show` prints them.")
+    Path | None,
+    arg(help="Settings: TOML, as `jaxstyle presets show` prints it, or a picture of ours."),
 ]
 Debug: TypeAlias = Annotated[Flag, arg(help="Show the traceback of an error.")]
 Files: TypeAlias = UseAppendAction[tuple[Path, ...]]
+Json: TypeAlias = Annotated[Flag, arg(help="Answer with one JSON object on stdout, for programs.")]
 Overwrite: TypeAlias = Annotated[Flag, arg(help="Replace the output if it exists.")]
 PresetName: TypeAlias = Annotated[
     str, arg(help="The recipe to start from; see `jaxstyle presets`. Other options change it.")
@@ -74,15 +77,3 @@ def _text(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         # What the help shows may come from a file.
         str_from_instance=lambda value: [plain(value)],
     )
-
-
-def parse_layers(text: str) -> LayerWeights:
-    """Reads ``image=20,conv1_1``; tyro tells whoever wrote something else."""
-    parts = [part.partition("=") for part in text.split(",") if part.strip()]
-    names = [name.strip() for name, *_ in parts]
-    if len(names) > len(set(names)):
-        raise ValueError("a layer is named twice")
-    return {
-        name: float(weight) if equals else 1.0
-        for name, (_, equals, weight) in zip(names, parts, strict=True)
-    }

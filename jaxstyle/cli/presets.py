@@ -7,7 +7,7 @@ import tomli_w
 from tyro.conf import Positional, arg, subcommand
 
 from jaxstyle.cli import report
-from jaxstyle.cli.options import Debug
+from jaxstyle.cli.options import Debug, Json
 from jaxstyle.recipes import presets
 
 
@@ -15,6 +15,7 @@ from jaxstyle.recipes import presets
 class List:
     """Show every preset and where it comes from."""
 
+    json: Json = False
     debug: Debug = False
 
     def run(self) -> int:

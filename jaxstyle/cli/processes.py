@@ -51,6 +51,17 @@ def are_several(command: Any, environment: Mapping[str, str] = os.environ) -> bo
     return tasks > 1 or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
 
 
+def check_several(command: Any) -> None:
+    """Refuses what only a single process does.
+
+    Raises:
+        InputError: Checkpoints or JSON are asked for.
+    """
+    for name in ("checkpoint", "json"):
+        if getattr(command, name):
+            raise InputError(f"--{name}: not for several processes that share a picture")
+
+
 def is_watched() -> bool:
     """Returns whether this process works below the one that was started."""
     return _WATCHED in os.environ
@@ -135,6 +146,7 @@ def join(command: Any) -> None:
         raise InputError(
             f"--process-id {command.process_id}: give 0 to {command.num_processes - 1}"
         )
+    check_several(command)
     if hasattr(jax.config, "jax_enable_preemption_service"):
         # Signals are the command's own.
         jax.config.update("jax_enable_preemption_service", False)
@@ -151,3 +163,8 @@ def mesh_of(command: Any) -> js.Mesh | None:
     """Returns the devices that share the picture; None for JAX's first."""
     devices = parse_devices(command.devices)
     return None if devices is None else js.mesh(devices)
+
+
+def memories_of(mesh: js.Mesh | None) -> int:
+    """Returns how many devices with a memory of their own share the picture."""
+    return 1 if mesh is None or mesh.devices[0].platform == "cpu" else len(mesh)

@@ -1,18 +1,19 @@
 """What a person sees while a command works: messages and progress bars on stderr, tables."""
 
+import contextlib
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
-    ProgressColumn,
-    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -21,7 +22,8 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from jaxstyle.run.stylize import Progress as RunProgress
+from jaxstyle.cli.usage import memory_in_use
+from jaxstyle.run.progress import Progress as RunProgress
 
 _LONGEST = 1000
 
@@ -48,23 +50,57 @@ def plain(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
+_ANSWER: ContextVar[dict[str, Any] | None] = ContextVar("answer", default=None)
+
+
+@contextlib.contextmanager
+def answering() -> Iterator[dict[str, Any]]:
+    """Collects what would be printed as a result in a table for programs, and prints that."""
+    answer: dict[str, Any] = {"exit_code": 1, "paths": [], "errors": []}
+    token = _ANSWER.set(answer)
+    try:
+        yield answer
+    finally:
+        _ANSWER.reset(token)
+        print(json.dumps(answer, default=str), flush=True)
+
+
+def answer(**facts: Any) -> None:
+    """Adds facts to what programs are answered; does nothing for people."""
+    found = _ANSWER.get()
+    if found is not None:
+        found.update(facts)
+
+
 def print_error(message: object) -> None:
     """Prints the one line that says what went wrong."""
+    if (found := _ANSWER.get()) is not None:
+        found["errors"].append(str(message))
     print(f"jaxstyle: {plain(message)}", file=sys.stderr)
 
 
 def print_path(path: Path) -> None:
     """Prints where a result is: to a program the very path, to a person what can be printed."""
+    if (found := _ANSWER.get()) is not None:
+        found["paths"].append(str(path))
+        return
     terminal = sys.stdout is not None and sys.stdout.isatty()
     print(plain(path) if terminal else path, flush=True)
 
 
-class _RateColumn(ProgressColumn):
-    """Iterations per second since the present scale's first chunk."""
+class _WithLine(Progress):
+    """A bar with a line of text below it.
 
-    def render(self, task: Task) -> Text:
-        rate = task.fields.get("rate")
-        return Text("" if not rate else f"{rate:.2f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it")
+    Attributes:
+        line: The text.
+    """
+
+    line = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from super().get_renderables()
+        if self.line:
+            yield Text(self.line, no_wrap=True, overflow="ellipsis")
 
 
 B = TypeVar("B", bound="Bar")
@@ -74,11 +110,9 @@ class Bar:
     """The bar of whatever takes long: how far it is, and the time left."""
 
     def __init__(self, console: Console) -> None:
-        self._bar = Progress(
+        self._bar = _WithLine(
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
-            TextColumn("{task.fields[terms]}"),
-            _RateColumn(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -86,7 +120,7 @@ class Bar:
             transient=True,
             disable=console.quiet,
         )
-        self._task = self._bar.add_task("compiling", total=1.0, terms="", rate=None)
+        self._task = self._bar.add_task("compiling", total=1.0)
 
     def __enter__(self: B) -> B:
         self._bar.start()
@@ -100,34 +134,80 @@ class Bar:
     ) -> None:
         self._bar.stop()
 
-    def show(self, fraction: float, description: str = "painting", **fields: Any) -> None:
-        """Shows that a part of the work, in [0, 1], is done."""
-        self._bar.update(self._task, completed=fraction, description=description, **fields)
+    def show(self, fraction: float, description: str = "painting", line: str = "") -> None:
+        """Shows that a part of the work, in [0, 1], is done, and a line below."""
+        self._bar.line = line
+        self._bar.update(self._task, completed=fraction, description=description)
 
 
 class RunBar(Bar):
-    """The bar of a run: iteration, loss terms, rate, time left."""
+    """The bar of a run: scale, iteration, time left; loss terms, rate and memory below.
+
+    Where stderr is no terminal, it is a line a scale.
+    """
 
     def __init__(self, console: Console) -> None:
         super().__init__(console)
-        self._last: tuple[Any, int, float] | None = None
+        self._terminal = console.is_terminal
+        self._bar.disable |= not self._terminal
+        self._last: tuple[RunProgress, float] | None = None
+        self._scale_began = (0, self._bar.get_time())
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        super().__exit__(kind, error, trace)
+        self._tell_scale()
 
     def update(self, progress: RunProgress) -> None:
         """Shows where the run is."""
-        step, shape, now = progress.step, progress.shape, self._bar.get_time()
-        rate = None
-        if self._last is not None and self._last[0] == shape:
-            rate = (step - self._last[1]) / (now - self._last[2])
-        self._last = (shape, step, now)
-        terms = {name: float(value) for name, value in progress.terms._asdict().items()}
-        if not terms["extra"]:
-            del terms["extra"]
+        rate, now = "", self._bar.get_time()
+        if self._last is not None:
+            last, then = self._last
+            if last.scale != progress.scale:
+                self._tell_scale()
+                self._scale_began = (last.step, then)
+            elif now > then:
+                rate = _rate((progress.step - last.step) / (now - then))
+        self._last = progress, now
+        height, width = progress.shape
         self.show(
             progress.fraction,
-            f"{step}/{progress.steps} at {shape[1]}×{shape[0]}",
-            terms="  ".join(f"{name} {value:.3g}" for name, value in terms.items()),
-            rate=rate,
+            f"scale {progress.scale}/{progress.scales}, {width}×{height}, "
+            f"iteration {progress.step}/{progress.steps}",
+            "  ".join(filter(None, (_terms(progress), rate, _memory()))),
         )
+
+    def _tell_scale(self) -> None:
+        """Prints how the present scale has gone, where nobody sees a bar."""
+        if self._terminal or self._last is None:
+            return
+        progress, now = self._last
+        height, width = progress.shape
+        before, began = self._scale_began
+        self._bar.console.print(
+            f"scale {progress.scale}/{progress.scales}, {width}×{height}: "
+            f"{progress.step - before} iterations in {now - began:.1f} s, {_terms(progress)}"
+        )
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.2f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it"
+
+
+def _terms(progress: RunProgress) -> str:
+    terms = {name: float(value) for name, value in progress.terms._asdict().items()}
+    if not terms["extra"]:
+        del terms["extra"]
+    return "  ".join(f"{name} {value:.3g}" for name, value in terms.items())
+
+
+def _memory() -> str:
+    used = memory_in_use()
+    return "" if used is None else f"{used / 1e9:.1f} GB"
 
 
 class DownloadBar:
@@ -151,6 +231,9 @@ class DownloadBar:
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> None:
     """Prints a table on stdout; no cell is cut, whatever the width of the terminal."""
+    if _ANSWER.get() is not None:
+        answer(rows=[dict(zip(header, row, strict=True)) for row in rows])
+        return
     table = Table(*header, box=None, pad_edge=False)
     cells = [[Text(plain(cell)) for cell in row] for row in rows]
     for row in cells:

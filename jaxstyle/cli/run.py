@@ -1,12 +1,13 @@
 """What the painting subcommands share: pictures, encoder, the run under its bar, the result."""
 
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
 import jax
-from jax import Array
 from rich.console import Console
 
 import jaxstyle as js
@@ -15,8 +16,9 @@ from jaxstyle.arrays import Image
 from jaxstyle.atomic import make_private
 from jaxstyle.cli import report
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.memory import Demand, watching
+from jaxstyle.cli.memory import Demand, within_memory
 from jaxstyle.cli.saving import save_somewhere
+from jaxstyle.cli.watch.watcher import Watchers
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of
@@ -77,11 +79,17 @@ def check_devices() -> None:
 
 def load_init(recipe: Recipe) -> Image | None:
     """Loads the picture to start from; None if the recipe's start goes by a name."""
-    if recipe.init in get_args(Init):
+    file = init_file(recipe)
+    if file is None:
         return None
-    if not os.path.exists(recipe.init):
+    if not os.path.exists(file):
         raise unknown("init", recipe.init, get_args(Init), ", or a file that exists")
-    return files.load_image(recipe.init)
+    return files.load_image(file)
+
+
+def init_file(recipe: Recipe) -> Path | None:
+    """Returns the file of the picture to start from; None if the start goes by a name."""
+    return None if recipe.init in get_args(Init) else Path(recipe.init)
 
 
 def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGGEncoder:
@@ -92,39 +100,46 @@ def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGG
 
 
 def finish(
-    run: Callable[[Callable[[js.Progress], bool]], js.Result],
-    save: Callable[[Path, js.Result], Path],
+    run: Callable[[Recipe, Callable[[js.Progress], bool]], js.Result],
+    save: Callable[[Path, Recipe, js.Result], Path],
     output: Path,
     demand: Demand,
     console: Console,
+    watchers: Watchers,
     *,
     writes: bool = True,
 ) -> int:
     """Paints, saves, prints where the picture is, and returns the exit code.
 
     Args:
-        run: Paints; hears of the progress by a callback.
-        save: Writes the result to a path.
+        run: Paints by a recipe; hears of the progress by a callback.
+        save: Writes the result to a path, with the recipe that it was painted by.
         output: Where it should go.
         demand: How much memory that takes.
         console: For everything else that is told.
+        watchers: Who else hears of the progress.
         writes: Whether this process is the one to save the picture.
 
     Raises:
         ResourceError: There is not enough memory, or nowhere to save the picture.
     """
     with Interruption(console) as interruption:
-        with watching(demand):
-            result = _paint(run, demand.shape, console, interruption)
+        began = time.monotonic()
+
+        def paint(recipe: Recipe) -> js.Result:
+            return _paint(partial(run, recipe), demand.shape, console, interruption, watchers)
+
+        recipe, result = within_memory(demand, paint, console.print)
         if not writes:
             return interruption.exit_code
-        path, trouble = save_somewhere(lambda path: save(path, result), output)
+        report.answer(**_facts(result, time.monotonic() - began))
+        path, trouble = save_somewhere(lambda path: save(path, recipe, result), output)
         if trouble:  # Said even if quiet: it is not where it was asked for.
             report.print_error(f"{trouble}; the picture is in {path.resolve()}")
         report.print_path(path)
     # The photograph as it was is not what was asked for either.
     unpainted = result.status == "non-finite" and not len(result.terms.style)
-    return 1 if trouble or unpainted else interruption.exit_code
+    return 1 if trouble or unpainted or watchers.failed else interruption.exit_code
 
 
 def _paint(
@@ -132,16 +147,20 @@ def _paint(
     shape: tuple[int, int],
     console: Console,
     interruption: Interruption,
+    watchers: Watchers,
 ) -> js.Result:
     """Runs under a progress bar; a signal ends it early, and an overflow is told."""
     console.print(f"device {jax.devices()[0].device_kind}, size {shape[1]}×{shape[0]}")
-    with report.RunBar(console) as bar:
+    with watchers:
+        with report.RunBar(console) as bar:
 
-        def show(progress: js.Progress) -> bool:
-            bar.update(progress)
-            return interruption.number is not None
+            def show(progress: js.Progress) -> bool:
+                bar.update(progress)
+                watchers.see(progress)
+                return interruption.number is not None
 
-        result = run(show)
+            result = run(show)
+        watchers.end(result)
     steps = len(result.terms.style)
     if result.status == "converged":
         console.print(f"converged after {steps} iterations: no step lowers the loss any further")
@@ -154,30 +173,18 @@ def _paint(
     return result
 
 
+def _facts(result: js.Result, seconds: float) -> dict[str, Any]:
+    """Returns what programs are answered of a result."""
+    height, width = resize.shape_of(result.image)
+    return {
+        "size": [width, height],
+        "status": result.status,
+        "iterations": len(result.terms.style),
+        "evaluations": result.evaluations,
+        "terms": {k: float(v[-1]) for k, v in result.terms._asdict().items() if len(v)},
+        "seconds": round(seconds, 3),
+    }
+
+
 def _named(result: js.Result) -> str:
     return " and ".join(result.overflowed) + (" term" * (result.overflowed != ("gradient",)))
-
-
-def alpha_of(content: files.Picture, result: js.Result) -> Array | None:
-    """Returns the photograph's opacity at the size of the result; None if it has none."""
-    if content.alpha is None:
-        return None
-    return resize.resize(content.alpha[..., None], resize.shape_of(result.image))[..., 0]
-
-
-def portable(recipe: Recipe) -> Recipe:
-    """Returns the recipe as a picture tells it to others: of files, the names only."""
-    return recipe.replace(init=Path(recipe.init).name, encoder=Path(recipe.encoder).name)
-
-
-def provenance(
-    encoder: js.VGGEncoder, result: js.Result, sources: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Returns what it takes beside the recipe to make the picture again, and how it came about."""
-    return {
-        **sources,
-        "version": js.__version__,
-        "encoder_sha256": pretrained.fingerprint(encoder),
-        "evaluations": result.evaluations,
-        "status": result.status,
-    }

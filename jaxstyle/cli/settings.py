@@ -1,4 +1,4 @@
-"""The recipe that a command line starts from: a preset, changed by a file of settings."""
+"""The recipe that a command line starts from: a preset, changed by a file, or a picture's own."""
 
 import codecs
 import itertools
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jaxstyle import files
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.presets import preset
 from jaxstyle.recipes.recipe import Recipe
@@ -26,31 +27,48 @@ def _named(arguments: Sequence[str], option: str) -> str | None:
     return value
 
 
-def base(arguments: Sequence[str], otherwise: str) -> tuple[str, Recipe]:
+def base(
+    arguments: Sequence[str], otherwise: str, picture: Path | None = None
+) -> tuple[str, Recipe]:
     """Returns the recipe that the options change, and its name: a preset, changed by a file.
 
     Args:
         arguments: Of the command line.
         otherwise: The preset if none is named.
+        picture: One of ours that is painted again; None if none is.
     """
     name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
     if config is not None:
         table = _read_settings(Path(config))
+    if picture is not None and config is None and name is None:
+        config, table = str(picture), _of_picture(picture)
     # An option counts before the file.
     in_file = str(table.pop(_FILE_SETTING, otherwise))
-    name = name or in_file
     try:
-        return name, preset(name).updated(table)
+        # A picture has every setting, whatever the preset of that name says by now.
+        start = Recipe() if _is_picture(config) else preset(name or in_file)
+        return name or in_file, start.updated(table)
     except InputError as error:
         raise InputError(f"{config}: {error}") if config else error from None
 
 
+def _is_picture(config: str | None) -> bool:
+    return config is not None and Path(config).suffix.lower() in files.SUFFIXES
+
+
+def _of_picture(path: Path) -> dict[str, Any]:
+    settings, provenance = files.load_metadata(path)
+    return settings | {_FILE_SETTING: provenance.get(_FILE_SETTING, "default")}
+
+
 def _read_settings(path: Path) -> dict[str, Any]:
-    """Reads a TOML file.
+    """Reads a TOML file, or what a picture of ours tells.
 
     Raises:
         InputError: It cannot be read, or is none.
     """
+    if _is_picture(str(path)):
+        return _of_picture(path)
     try:
         if path.exists() and not path.is_file():  # A pipe would keep us waiting for ever.
             raise InputError(f"{path}: is no ordinary file; save the settings in one")

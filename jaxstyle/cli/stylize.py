@@ -9,8 +9,9 @@ import jax
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
-from jaxstyle import files
+from jaxstyle import files, pretrained
 from jaxstyle.cli import processes, report, run
+from jaxstyle.cli.checkpoints import Folder, Keeper, Run, Seconds, check_folder
 from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
@@ -18,13 +19,19 @@ from jaxstyle.cli.options import (
     Config,
     Debug,
     Files,
+    Json,
     Overwrite,
     PresetName,
     Quiet,
 )
+from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import digests, opacity_of, save_result
 from jaxstyle.ops import resize
+from jaxstyle.recipes.paint import shared
 from jaxstyle.recipes.recipe import Recipe
+
+_PICTURES = ("content", "styles", "content_mask", "style_mask")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,9 +63,13 @@ class Stylize:
     """How many there are."""
     preset: PresetName = "default"
     config: Config = None
+    checkpoint: Folder = None
+    checkpoint_every: Seconds = 60.0
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    watching: Watching = UNWATCHED
+    json: Json = False
     quiet: Quiet = False
     debug: Debug = False
 
@@ -67,8 +78,10 @@ class Stylize:
         blend = self._blend()
         processes.join(self)
         files.check_output(self.output, overwrite=self.overwrite)
+        check_folder(self.checkpoint, self.checkpoint_every)
         run.begin(self.cache, keep=self.compile_cache)
         mesh, writes = processes.mesh_of(self), jax.process_index() == 0
+        recipe = self.recipe if mesh is None else shared(self.recipe)
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
         files.check_output(self.output, overwrite=self.overwrite, shape=shape)
@@ -78,11 +91,22 @@ class Stylize:
         masks = self._load_masks()
         init = run.load_init(self.recipe)
         console = report.console(quiet=self.quiet or not writes)
+        watchers, every = self.watching.make(
+            self.output,
+            recipe,
+            shape,
+            console,
+            overwrite=self.overwrite,
+            writes=writes,
+            alpha=lambda image: opacity_of(content, image),
+        )
         encoder = run.load_encoder(self.recipe, self.cache, console)
+        fingerprint, sources = pretrained.fingerprint(encoder), self._sources()
+        keeper = Keeper(self.checkpoint, self.checkpoint_every, self._run(sources, fingerprint))
 
-        def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
+        def paint(recipe: Recipe, callback: Callable[[js.Progress], bool]) -> js.Result:
             return js.paint(
-                self.recipe,
+                recipe,
                 content.image,
                 styles,
                 encoder=encoder,
@@ -90,22 +114,33 @@ class Stylize:
                 blend=blend,
                 content_masks=masks and masks.content,
                 style_masks=masks and masks.styles,
-                callback=callback,
+                callback=keeper.heard_by(callback),
+                callback_every=every,
+                resume=keeper.resume,
+                scratch=files.scratch,
                 mesh=mesh,
             )
 
-        def save(path: Path, result: js.Result) -> Path:
-            return files.save_image(
+        def save(path: Path, recipe: Recipe, result: js.Result) -> Path:
+            return save_result(
                 path,
-                result.image,
-                alpha=run.alpha_of(content, result),
-                metadata=run.portable(self.recipe).to_table(),
-                provenance=run.provenance(encoder, result, self._sources()),
+                result,
+                recipe,
+                fingerprint=fingerprint,
+                sources=sources,
+                content=content,
                 overwrite=self.overwrite and path == self.output,
             )
 
-        demand = demand_of(encoder, self.recipe, shape, seen)
-        return run.finish(paint, save, self.output, demand, console, writes=writes)
+        demand = demand_of(encoder, recipe, shape, seen, processes.memories_of(mesh))
+        painted = run.finish(paint, save, self.output, demand, console, watchers, writes=writes)
+        return keeper.ended(painted)
+
+    def _run(self, sources: dict[str, object], fingerprint: str) -> Run:
+        pictures = {name: getattr(self, name) for name in _PICTURES}
+        options = {"blend": self.blend, "overwrite": self.overwrite, "devices": self.devices}
+        facts = sources, fingerprint, pictures, options, self.output
+        return Run("stylize", self.recipe, *facts)
 
     def _blend(self) -> list[float] | None:
         if not self.styles:
@@ -145,4 +180,11 @@ class Stylize:
         if self.content_mask is not None:
             sources["content_mask"] = self.content_mask.name
             sources["style_masks"] = [path.name for path in self.style_mask]
+        sources["sha256"] = digests(
+            content=self.content,
+            styles=self.styles,
+            content_mask=self.content_mask,
+            style_masks=self.style_mask,
+            init=run.init_file(self.recipe),
+        )
         return sources

@@ -4,7 +4,6 @@ import csv
 import dataclasses
 import io
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -22,14 +21,16 @@ from jaxstyle.cli.options import (
     CompileCache,
     Config,
     Debug,
+    Json,
     Overwrite,
     PresetName,
     Quiet,
-    parse_layers,
 )
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import digests, portable
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.words import parse_setting
 
 _LAYERS = ("content_layers", "style_layers")
 _MOST = 2
@@ -83,19 +84,6 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
     return single, tuple(axes)
 
 
-def _meant(name: str, word: str) -> Any:
-    """Returns what a word means as a setting: as in TOML, where it is a number or a truth."""
-    if name in _LAYERS:
-        try:
-            return dict(parse_layers(word))
-        except ValueError as error:
-            raise InputError(f"{name} {word!r}: {error}; give LAYER[=WEIGHT],…") from None
-    try:
-        return json.loads(word)
-    except ValueError:
-        return word
-
-
 @dataclasses.dataclass(frozen=True)
 class Sweep:
     """Paint a photograph with one or two options in several values, as in --style-weight 1,3,10."""
@@ -117,6 +105,7 @@ class Sweep:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    json: Json = False
     quiet: Quiet = False
     debug: Debug = False
 
@@ -161,7 +150,7 @@ class Sweep:
                 files.save_image(
                     folder / name,
                     result.image,
-                    metadata=run.portable(recipe).to_table(),
+                    metadata=portable(recipe).to_table(),
                     provenance=self._sources() | {"status": result.status},
                     overwrite=self.overwrite,
                 )
@@ -173,7 +162,7 @@ class Sweep:
         path = files.save_image(
             sheet,
             picture,
-            metadata=run.portable(self.recipe).to_table(),
+            metadata=portable(self.recipe).to_table(),
             provenance=self._sources(),
             overwrite=self.overwrite,
         )
@@ -189,7 +178,7 @@ class Sweep:
     def _changes(self) -> Iterator[dict[str, Any]]:
         for words in self._words():
             pairs = zip(self.axes, words, strict=True)
-            yield {axis.name: _meant(axis.name, word) for axis, word in pairs}
+            yield {axis.name: parse_setting(axis.name, word) for axis, word in pairs}
 
     def _name(self, words: Sequence[str]) -> str:
         told = (f"{axis.name}={word}" for axis, word in zip(self.axes, words, strict=True))
@@ -205,6 +194,7 @@ class Sweep:
             "styles": [path.name for path in self.styles],
             "preset": self.preset,
             "version": js.__version__,
+            "sha256": digests(content=self.content, styles=self.styles),
             "varied": {axis.name: list(axis.words) for axis in self.axes},
         }
 

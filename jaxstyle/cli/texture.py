@@ -8,8 +8,9 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
-from jaxstyle import files
+from jaxstyle import files, pretrained
 from jaxstyle.cli import report, run
+from jaxstyle.cli.checkpoints import Folder, Keeper, Run, Seconds, check_folder
 from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
     Cache,
@@ -17,11 +18,14 @@ from jaxstyle.cli.options import (
     Config,
     Debug,
     Flag,
+    Json,
     Overwrite,
     PresetName,
     Quiet,
 )
+from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import digests, save_result
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import texture_shape
 from jaxstyle.recipes.recipe import Recipe
@@ -42,9 +46,13 @@ class Texture:
     """Let opposite borders meet, so that copies side by side show no seam."""
     preset: PresetName = "texture"
     config: Config = None
+    checkpoint: Folder = None
+    checkpoint_every: Seconds = 60.0
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    watching: Watching = UNWATCHED
+    json: Json = False
     quiet: Quiet = False
     debug: Debug = False
 
@@ -53,6 +61,7 @@ class Texture:
         if not self.styles:
             raise InputError("no painting: name one")
         files.check_output(self.output, overwrite=self.overwrite)
+        check_folder(self.checkpoint, self.checkpoint_every)
         run.begin(self.cache, keep=self.compile_cache)
         recipe = self._recipe()
         shape = texture_shape(recipe)
@@ -60,23 +69,46 @@ class Texture:
         styles = [files.load_image(path) for path in self.styles]
         init = run.load_init(recipe)
         console = report.console(quiet=self.quiet)
+        watchers, every = self.watching.make(
+            self.output, recipe, shape, console, overwrite=self.overwrite
+        )
         encoder = run.load_encoder(recipe, self.cache, console)
+        fingerprint, sources = pretrained.fingerprint(encoder), self._sources(recipe)
+        options = {"overwrite": self.overwrite}
+        facts = sources, fingerprint, {"styles": self.styles}, options, self.output
+        keeper = Keeper(self.checkpoint, self.checkpoint_every, Run("texture", recipe, *facts))
 
-        def paint(callback: Callable[[js.Progress], bool]) -> js.Result:
-            return js.paint(recipe, None, styles, encoder=encoder, init=init, callback=callback)
+        def paint(recipe: Recipe, callback: Callable[[js.Progress], bool]) -> js.Result:
+            return js.paint(
+                recipe,
+                None,
+                styles,
+                encoder=encoder,
+                init=init,
+                callback=keeper.heard_by(callback),
+                callback_every=every,
+                resume=keeper.resume,
+            )
 
-        def save(path: Path, result: js.Result) -> Path:
-            sources = {"styles": [style.name for style in self.styles], "preset": self.preset}
-            return files.save_image(
+        def save(path: Path, recipe: Recipe, result: js.Result) -> Path:
+            return save_result(
                 path,
-                result.image,
-                metadata=run.portable(recipe).to_table(),
-                provenance=run.provenance(encoder, result, sources),
+                result,
+                recipe,
+                fingerprint=fingerprint,
+                sources=sources,
                 overwrite=self.overwrite and path == self.output,
             )
 
         demand = demand_of(encoder, recipe, shape, [resize.shape_of(s) for s in styles])
-        return run.finish(paint, save, self.output, demand, console)
+        return keeper.ended(run.finish(paint, save, self.output, demand, console, watchers))
+
+    def _sources(self, recipe: Recipe) -> dict[str, object]:
+        return {
+            "styles": [style.name for style in self.styles],
+            "preset": self.preset,
+            "sha256": digests(styles=self.styles, init=run.init_file(recipe)),
+        }
 
     def _recipe(self) -> Recipe:
         """Returns the recipe as a texture takes it: without a photograph to keep or start from."""

@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg, subcommand
 
 from jaxstyle import pretrained
 from jaxstyle.cli import report
-from jaxstyle.cli.options import Cache, Debug, Overwrite, Quiet
+from jaxstyle.cli.options import Cache, Debug, Json, Overwrite, Quiet
 from jaxstyle.errors import InputError
 
 
@@ -17,6 +17,7 @@ class List:
     """Show every encoder: source, size, checksum, licence, and whether it is here."""
 
     cache: Cache = None
+    json: Json = False
     debug: Debug = False
 
     def run(self) -> int:
@@ -42,7 +43,8 @@ class Download:
     """Fetch pretrained parameters, check them, keep them in the cache, and print where they are."""
 
     names: Positional[Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")]]
-    """vgg19, vgg19-torch, vgg16-torch; vgg16 needs no network: it came with the package."""
+    """vgg19, vgg19-torch, vgg16-torch; vgg16 needs no network: it came with the package.
+    lpips, dists: calibrations of js.perceptual."""
     cache: Cache = None
     quiet: Quiet = False
     debug: Debug = False

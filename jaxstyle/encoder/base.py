@@ -23,7 +23,9 @@ class Encoder(Protocol):
     Besides what is named here an encoder may have ``prepare(layers)``, which returns one that
     computes no more than these layers, and once whatever pays in a run; ``truncate(layers)``, the
     same without what takes memory; ``unwrap()``, which returns it for pictures that are no tiles;
-    and ``wraps``, whether opposite borders are neighbours.
+    ``wraps``, whether opposite borders are neighbours; and ``field_at(layer)``, stride and reach of
+    the layer's receptive field (:class:`~jaxstyle.encoder.receptive.Field`), which parts of an
+    image are computed by.
     """
 
     @property

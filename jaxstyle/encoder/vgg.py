@@ -118,6 +118,18 @@ class VGG(nn.Module):
         halvings = block_of(layer) - 1
         return shape[0] >> halvings, shape[1] >> halvings
 
+    def field_at(self, layer: str) -> tuple[int, int]:
+        """Returns stride and reach of a layer's receptive field, in pixels.
+
+        Each convolution reaches one position further, of the stride that its block has.
+
+        Examples:
+            >>> VGG19.field_at("conv2_1")
+            (2, 4)
+        """
+        behind = self.layers[: self.layers.index(layer) + 1]
+        return 2 ** (block_of(layer) - 1), sum(2 ** (block_of(name) - 1) for name in behind)
+
     def padding_of(self, layer: str) -> Padding:
         """Returns what surrounds the input of one layer; never ``replicate-first``."""
         if self.padding == "replicate-first":

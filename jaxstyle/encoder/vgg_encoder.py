@@ -55,6 +55,10 @@ class VGGEncoder:
         """Returns height and width of a layer's features for an image of height and width."""
         return self.network.shape_at(layer, shape)
 
+    def field_at(self, layer: str) -> tuple[int, int]:
+        """Returns stride and reach of a layer's receptive field, in pixels."""
+        return self.network.field_at(layer)
+
     def features(self, image: Image, layers: tuple[str, ...]) -> Features:
         """Returns the activations after the ReLU of the named layers."""
         return _features(self, None, image, layers)
@@ -107,6 +111,10 @@ class PreparedVGG:
     def shape_at(self, layer: str, shape: tuple[int, int]) -> tuple[int, int]:
         """Returns height and width of a layer's features for an image of height and width."""
         return self.encoder.shape_at(layer, shape)
+
+    def field_at(self, layer: str) -> tuple[int, int]:
+        """Returns stride and reach of a layer's receptive field, in pixels."""
+        return self.encoder.field_at(layer)
 
     def features(self, image: Image, layers: tuple[str, ...]) -> Features:
         """Returns the activations after the ReLU of the named layers."""

@@ -2,27 +2,39 @@
 
 ``pixels`` decodes a file of any common format and depth, ``profiles`` turns its colours into sRGB,
 ``picture`` hands over the image together with its transparency, ``masks`` reads which region of the
-styles guides which region of the content, and ``output`` writes results with their colour profile
-and with the settings that made them.
+styles guides which region of the content, ``output`` writes results with their colour profile
+and with the settings that made them, and ``metadata`` reads these back; ``checkpoints`` keeps
+where a run stands, and ``scratch`` holds what does not have to be in memory.
 """
 
+from jaxstyle.files.checkpoints import load_checkpoint, remove_checkpoints, save_checkpoint
 from jaxstyle.files.masks import Masks, load_masks
-from jaxstyle.files.output import SUFFIXES, check_output, read_metadata, read_provenance, save_image
-from jaxstyle.files.picture import Picture, load_image, load_picture
+from jaxstyle.files.metadata import Metadata, load_metadata, read_metadata, read_provenance
+from jaxstyle.files.output import SUFFIXES, check_output, save_image
+from jaxstyle.files.picture import Picture, has_picture_suffix, load_image, load_picture, read_shape
 from jaxstyle.files.regions import MAX_REGIONS
 from jaxstyle.files.samples import MAX_PIXELS
+from jaxstyle.files.scratch import scratch
 
 __all__ = [
     "MAX_PIXELS",
     "MAX_REGIONS",
     "SUFFIXES",
     "Masks",
+    "Metadata",
     "Picture",
     "check_output",
+    "has_picture_suffix",
+    "load_checkpoint",
     "load_image",
     "load_masks",
+    "load_metadata",
     "load_picture",
     "read_metadata",
     "read_provenance",
+    "read_shape",
+    "remove_checkpoints",
+    "save_checkpoint",
     "save_image",
+    "scratch",
 ]

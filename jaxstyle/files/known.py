@@ -5,6 +5,7 @@ from typing import BinaryIO
 from jaxstyle.errors import InputError
 
 _HEIC = {b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"}
+HEIC_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif")
 _AVIF = {b"avif", b"avis"}
 _START = 64
 _RAW = "is a raw photograph; develop it first, and save it as TIFF or PNG"

@@ -1,13 +1,11 @@
 """Saving: checked before the long computation, written beside the target, renamed at the end.
 
-All formats carry the sRGB profile and one JSON document, ``{"jaxstyle": {key: value}}``, in the
-field that each has for a description: a text chunk in PNG, ImageDescription in the others. Nothing
-in a file depends on the time, so the same result gives the same bytes.
+All formats carry the sRGB profile and what :mod:`jaxstyle.files.metadata` describes. Nothing in a
+file depends on the time, so the same result gives the same bytes.
 """
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -19,18 +17,19 @@ from PIL import Image as PillowImage
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import replacing
 from jaxstyle.errors import InputError
-from jaxstyle.files.picture import reading
-from jaxstyle.files.pixels import FORMATS
+from jaxstyle.files.metadata import TEXT_CHUNK, make_description
 from jaxstyle.files.profiles import srgb_profile
 from jaxstyle.ops import resize
 
-_METADATA, _PROVENANCE = "jaxstyle", "provenance"
-_TEXT_CHUNK = "Description"
 _LONGEST = {".jpeg": 65_500, ".jpg": 65_500, ".webp": 16_383}
 
 
 def check_output(
-    path: str | os.PathLike[str], *, overwrite: bool, shape: tuple[int, int] | None = None
+    path: str | os.PathLike[str],
+    *,
+    overwrite: bool,
+    shape: tuple[int, int] | None = None,
+    suffixes: Sequence[str] | None = None,
 ) -> None:
     """Refuses a path that an image could not be saved to; meant for before the work begins.
 
@@ -38,9 +37,10 @@ def check_output(
         path: Where the image is to go.
         overwrite: Whether a file may be there already.
         shape: Height and width of the image, if they are known.
+        suffixes: What files of another kind may end in; ``SUFFIXES`` if None.
 
     Raises:
-        InputError: The suffix is none of ``SUFFIXES``, the folder is missing or cannot be written
+        InputError: The suffix is none of them, the folder is missing or cannot be written
             to, the path is a folder, the file exists and must not be overwritten, or its format
             cannot hold an image so large.
 
@@ -52,7 +52,7 @@ def check_output(
     """
     path = Path(path)
     try:
-        _check_output(path, Path(os.path.realpath(path)).parent, overwrite)
+        _check_output(path, Path(os.path.realpath(path)).parent, overwrite, suffixes or SUFFIXES)
     except OSError as error:  # A name that is too long, a folder that cannot be looked into.
         raise InputError(f"{path}: cannot be written ({error.strerror})") from error
     longest = _LONGEST.get(path.suffix.lower())
@@ -62,11 +62,11 @@ def check_output(
         )
 
 
-def _check_output(path: Path, folder: Path, overwrite: bool) -> None:
+def _check_output(path: Path, folder: Path, overwrite: bool, suffixes: Sequence[str]) -> None:
     if path.is_dir():
         raise InputError(f"{path}: is a folder; name a file in it")
-    if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path}: unknown suffix; use {', '.join(SUFFIXES)}")
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: unknown suffix; use {', '.join(suffixes)}")
     if not folder.exists():
         raise InputError(f"{path}: its folder does not exist; create {folder} first")
     if not folder.is_dir():
@@ -109,9 +109,10 @@ def save_image(
 
     Examples:
         >>> import jax.numpy as jnp, tempfile
+        >>> from jaxstyle.files import load_metadata
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = save_image(f"{folder}/a.png", jnp.ones((16, 16, 3)), metadata={"seed": 7})
-        ...     read_metadata(path)
+        ...     load_metadata(path).settings
         {'seed': 7}
     """
     path = Path(path)
@@ -121,8 +122,7 @@ def save_image(
     if opacity is not None and opacity.shape != pixels.shape[:2]:
         sizes = " and ".join(f"{x.shape[1]}×{x.shape[0]}" for x in (pixels, opacity))
         raise InputError(f"{path}: image and alpha differ in size, {sizes} px; resize one of them")
-    recorded = {_METADATA: dict(metadata or {}), _PROVENANCE: dict(provenance or {})}
-    text = json.dumps(recorded) if metadata or provenance else ""
+    text = make_description(metadata, provenance)
     with replacing(path) as temporary, open(temporary, "x+b") as file:
         try:
             _WRITERS[path.suffix.lower()](file, pixels, opacity, text)
@@ -131,43 +131,6 @@ def save_image(
         file.flush()
         os.fsync(file.fileno())  # A full disk may show only here.
     return path
-
-
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads back the metadata that :func:`save_image` recorded: of a picture of ours its recipe.
-
-    Args:
-        path: An image file.
-
-    Returns:
-        The metadata, for ``Recipe().updated``; empty if the file has none, or none of ours.
-
-    Raises:
-        InputError: The file cannot be read, as in :func:`jaxstyle.files.load_picture`.
-
-    Examples:
-        >>> import jax.numpy as jnp, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     read_metadata(save_image(f"{folder}/a.tif", jnp.ones((16, 16, 3))))
-        {}
-    """
-    return _read(path, _METADATA)
-
-
-def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads back the provenance that :func:`save_image` recorded; as :func:`read_metadata`."""
-    return _read(path, _PROVENANCE)
-
-
-def _read(path: str | os.PathLike[str], part: str) -> dict[str, Any]:
-    with reading(Path(path)) as file, PillowImage.open(file, formats=FORMATS) as image:
-        text = image.info.get(_TEXT_CHUNK)
-        if text is None:
-            text = image.getexif().get(ExifTags.Base.ImageDescription, "")
-    try:
-        return dict(json.loads(text)[part].items())
-    except (ValueError, TypeError, KeyError, AttributeError):  # Somebody else's description.
-        return {}
 
 
 def _checked(path: Path, name: str, values: Array) -> np.ndarray:
@@ -193,7 +156,7 @@ def _exif(text: str) -> PillowImage.Exif:
 def _write_png(file: BinaryIO, pixels: np.ndarray, opacity: Any, text: str) -> None:
     chunks = PngImagePlugin.PngInfo()
     if text:
-        chunks.add_text(_TEXT_CHUNK, text)
+        chunks.add_text(TEXT_CHUNK, text)
     image = PillowImage.fromarray(_quantised(pixels, opacity, np.uint8))
     image.save(file, "PNG", pnginfo=chunks, icc_profile=srgb_profile())
 

@@ -16,7 +16,8 @@ from PIL import UnidentifiedImageError
 
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
-from jaxstyle.files.pixels import decode
+from jaxstyle.files.known import HEIC_SUFFIXES
+from jaxstyle.files.pixels import FORMATS, decode, read_header
 from jaxstyle.files.samples import MAX_PIXELS
 from jaxstyle.ops.resize import scale_to
 
@@ -124,6 +125,23 @@ def load_image(path: str | os.PathLike[str], size: int | None = None) -> Image:
     """
     image = load_picture(path).image
     return image if size is None else scale_to(image, size)
+
+
+def read_shape(path: str | os.PathLike[str]) -> tuple[int, int]:
+    """Reads the height and width of a file's image, upright, from its header.
+
+    Raises:
+        InputError: As :func:`load_picture`, as far as the header tells.
+    """
+    with reading(Path(path)) as file:
+        return read_header(file).shape
+
+
+def has_picture_suffix(path: Path) -> bool:
+    """Tells whether a name ends as pictures' that :func:`load_picture` reads do."""
+    PillowImage.init()
+    suffix = path.suffix.lower()
+    return suffix in HEIC_SUFFIXES or PillowImage.EXTENSION.get(suffix) in FORMATS
 
 
 @contextlib.contextmanager

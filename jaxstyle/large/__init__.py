@@ -1,1 +1,1 @@
-"""Pictures beyond one device's memory: evaluated in parts that add up to the whole."""
+"""Pictures beyond memory: what is a sum over positions adds up in windows or on devices."""

@@ -16,7 +16,7 @@ from jaxstyle.large.mesh import Mesh, Rows
 from jaxstyle.losses.loss import Extra
 from jaxstyle.losses.measure import Stats, masks_at
 from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import ContentTargets, Targets, style_targets_of
+from jaxstyle.losses.targets import ContentTargets, StyleTargets, Targets, style_targets_of
 
 
 @configured
@@ -104,42 +104,76 @@ def sharded_targets(
         InputError: As for :func:`jaxstyle.make_targets`; the encoder is no VGG, or the statistic
             no sum.
     """
+    kept = sharded_content_targets(content, encoder, objective, mesh=mesh)
+    return Targets(
+        kept,
+        sharded_style_targets(
+            style,
+            encoder,
+            objective,
+            mesh=mesh,
+            shape=(content.shape[0], content.shape[1]),
+            blend=blend,
+            masks=style_masks,
+        ),
+        {} if content_masks is None else guides_of(content_masks, encoder, objective, mesh),
+    )
+
+
+def sharded_content_targets(
+    content: Image, encoder: Encoder, objective: Objective, *, mesh: Mesh
+) -> ContentTargets:
+    """Returns what a content image asks for: its own features, left in shares."""
+    check_image("content", content)
+    sharded.check_shared(encoder, objective)
+    rows = sharded.rows_of((content.shape[0], content.shape[1]), mesh, objective)
+    return _observe(rows.place(widen(content)), encoder, objective, rows)
+
+
+def sharded_style_targets(
+    style: Image | Sequence[Image],
+    encoder: Encoder,
+    objective: Objective,
+    *,
+    mesh: Mesh,
+    shape: tuple[int, int],
+    blend: Float[Array, "_"] | None = None,
+    masks: Sequence[Masks] | None = None,
+) -> StyleTargets:
+    """Returns what styles ask for, as ``jaxstyle.style_targets`` does, measured by many devices.
+
+    Raises:
+        InputError: As for :func:`sharded_targets`.
+    """
     styles = list(style) if isinstance(style, Sequence) else [style]
-    for name, pictures in (("content", [content]), ("style", styles)):
-        for picture in pictures:
-            check_image(name, picture)
+    for picture in styles:
+        check_image("style", picture)
     if not styles:
         raise InputError("style: none; give at least one")
-    if style_masks is not None and len(style_masks) != len(styles):
-        raise InputError(f"masks: {len(style_masks)} for {len(styles)} styles; give as many")
+    if masks is not None and len(masks) != len(styles):
+        raise InputError(f"masks: {len(masks)} for {len(styles)} styles; give as many")
     sharded.check_shared(encoder, objective)
     for_styles = unwrapped(encoder)
     measured = [
         _measure(picture, for_styles, objective, mesh, guides)
-        for picture, guides in zip(styles, style_masks or [None] * len(styles), strict=True)
+        for picture, guides in zip(styles, masks or [None] * len(styles), strict=True)
     ]
-    shape = (content.shape[0], content.shape[1])
-    rows = sharded.rows_of(shape, mesh, objective)
     if blend is not None and mesh.processes > 1:
         blend = mesh.replicate(blend)
-    masks = {} if content_masks is None else _guides(content_masks, encoder, objective, mesh)
-    return Targets(
-        _observe(rows.place(widen(content)), encoder, objective, rows),
-        style_targets_of(measured, encoder, objective, shape=shape, blend=blend),
-        masks,
-    )
+    return style_targets_of(measured, encoder, objective, shape=shape, blend=blend)
+
+
+def guides_of(masks: Masks, encoder: Encoder, objective: Objective, mesh: Mesh) -> dict[str, Masks]:
+    """Returns masks at the style layers' sizes, whole on every device."""
+    return mesh.replicate(masks_at(masks, encoder, objective.style_layers))
 
 
 def _measure(
     picture: Image, encoder: Encoder, objective: Objective, mesh: Mesh, masks: Masks | None
 ) -> Stats:
     rows = sharded.rows_of((picture.shape[0], picture.shape[1]), mesh, objective)
-    guides = {} if masks is None else _guides(masks, encoder, objective, mesh)
+    guides = {} if masks is None else guides_of(masks, encoder, objective, mesh)
     return _statistics(rows.place(widen(picture)), encoder, objective, rows, guides)
-
-
-def _guides(masks: Masks, encoder: Encoder, objective: Objective, mesh: Mesh) -> dict[str, Masks]:
-    return mesh.replicate(masks_at(masks, encoder, objective.style_layers))
 
 
 @jit(static_argnames=("objective", "rows"))

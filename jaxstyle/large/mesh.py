@@ -50,7 +50,7 @@ class Mesh:
 
     def replicate(self, tree: T) -> T:
         """Returns arrays that every device has whole; every process has to hand in the same."""
-        return jax.tree.map(lambda x: _place(x, self.sharding()), tree)
+        return jax.tree.map(lambda x: place(x, self.sharding()), tree)
 
     def agree(self, wish: bool) -> bool:
         """Returns whether any of the processes wishes something; all of them have to ask."""
@@ -108,7 +108,7 @@ class Rows:
 
     def place(self, x: Any) -> Array:
         """Returns an image in shares, with the rows that hang over; on the host only."""
-        return _place(self.pad(jnp.asarray(x)), self.mesh.sharding(0))
+        return place(self.pad(jnp.asarray(x)), self.mesh.sharding(0))
 
     def hold(self, tree: T, width: int) -> T:
         """Returns a tree, within a program, whose images in it lie in shares, all else whole."""
@@ -178,7 +178,8 @@ def _gather(image: Array, mesh: Mesh) -> Array:
     return jax.lax.with_sharding_constraint(image, mesh.sharding())
 
 
-def _place(x: Any, sharding: NamedSharding) -> Array:
+def place(x: Any, sharding: NamedSharding) -> Array:
+    """Returns an array laid on devices; every process hands in the whole."""
     if sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
     own = np.asarray(x)

@@ -16,6 +16,7 @@ from jaxstyle.encoder import Encoder, encode, shape_at, wraps
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.statistics import region_sums
 from jaxstyle.losses.strips import encode_in_strips
+from jaxstyle.losses.tiles import measure_in_tiles, needs_tiles
 from jaxstyle.ops.gradients import with_gradient_norm
 from jaxstyle.ops.pooling import pool
 from jaxstyle.ops.resize import resize_masks
@@ -77,7 +78,11 @@ def statistics(
     content, masks = content or {}, masks or {}
     check_image("image", image)
     image = widen(image)
-    kept, style = _measure(image, encoder, objective, tuple(content), masks, loss_weights)
+    if needs_tiles(image, encoder, objective):
+        distance, style = measure_in_tiles(image, encoder, objective, content, masks)
+    else:
+        kept, style = _measure(image, encoder, objective, tuple(content), masks, loss_weights)
+        distance = {name: jnp.square(kept[name] - p).sum() for name, p in content.items()}
     shape, positions = (image.shape[0], image.shape[1]), {}
     for name in objective.style_layers:
         h, w = shape_at(encoder, name, shape)
@@ -87,7 +92,7 @@ def statistics(
         pixels=jnp.asarray(shape[0] * shape[1], image.dtype),
         positions=positions,
         style=style,
-        distance={name: jnp.square(kept[name] - p).sum() for name, p in content.items()},
+        distance=distance,
         variation=total_variation(image, objective.tv, wrap=wraps(encoder)),
     )
 
@@ -120,9 +125,9 @@ def _measure(
     features, sums = {}, {}
     kept: Any
     style: Any
-    if objective.memory == "high":
+    if objective.memory != "low":
         features = encode(image, encoder, (*content, *layers))
-    elif statistic.additive and not objective.normalise_gradients:
+    elif objective.adds_up:
         summed = {name: masks.get(name) for name in layers}
         features, sums = encode_in_strips(image, encoder, content, summed, statistic)
     else:  # What is no sum is the whole layer's, and so is the norm of a gradient.

@@ -15,12 +15,12 @@ from jaxtyping import ArrayLike
 
 from jaxstyle.encoder import IMAGE
 from jaxstyle.encoder.vgg import LAYER
-from jaxstyle.errors import check_choice, choose, unknown
+from jaxstyle.errors import InputError, check_choice, choose, unknown
 from jaxstyle.losses.normalisation import NORMALISATIONS, Normalisation
 from jaxstyle.losses.statistics import Gram, Statistic
 from jaxstyle.ops.variation import VARIATIONS, Variation
 
-Memory = Literal["high", "low"]
+Memory = Literal["high", "low", "tiles"]
 
 
 @jax.tree_util.register_static
@@ -37,7 +37,9 @@ class Objective:
         normalise_gradients: Whether the gradient that each layer's term sends back is divided by
             its L1 norm. No loss has such a gradient: it takes a solver without a line search.
         memory: ``low`` computes activations strip by strip, and once more on the way back, instead
-            of keeping them; the loss is the same.
+            of keeping them; ``tiles`` window by window, in memory that does not grow with the
+            image. The loss is the same.
+        tile: Pixels: a window of ``tiles`` has no more of them than a square of this side.
     """
 
     content_layers: tuple[str, ...] = ("conv4_2",)
@@ -47,11 +49,22 @@ class Objective:
     tv: str | Variation = "l2"
     normalise_gradients: bool = False
     memory: Memory = "high"
+    tile: int = 1104
 
     def __post_init__(self) -> None:
         choose("normalisation", self.normalisation, NORMALISATIONS)
         choose("tv", self.tv, VARIATIONS)
         check_choice("memory", self.memory, get_args(Memory))
+        if self.tile < 1:
+            raise InputError(f"tile {self.tile}: no side; give a number of pixels above 0")
+        if self.memory == "tiles" and not self.adds_up:
+            what = "norms of gradients are" if self.normalise_gradients else "this statistic is"
+            raise InputError(f"memory tiles: {what} no sum over tiles; choose memory high or low")
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether all that is measured of parts of an image adds up to that of the whole."""
+        return self.statistic.additive and not self.normalise_gradients
 
     @property
     def layers(self) -> tuple[str, ...]:

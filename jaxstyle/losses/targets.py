@@ -12,13 +12,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from jaxstyle.arrays import Features, Image, Masks, Scalar, check_image
+from jaxstyle.arrays import Feature, Features, Image, Masks, Scalar, check_image, is_traced
 from jaxstyle.compilation import jit
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder, shape_at, unwrapped
 from jaxstyle.errors import InputError
 from jaxstyle.losses.measure import Stats, content_features, masks_at, statistics
 from jaxstyle.losses.objective import Objective
+from jaxstyle.losses.tiles import Scratch, features_in_tiles, needs_tiles
 
 # Of a picture: a region that covers less is missing there.
 _LEAST = 1e-6
@@ -73,6 +74,7 @@ def make_targets(
     blend: Float[Array, "_"] | None = None,
     content_masks: Masks | None = None,
     style_masks: Sequence[Masks] | None = None,
+    scratch: Scratch | None = None,
 ) -> Targets:
     """Returns the targets that a content image and one or several style images set.
 
@@ -88,12 +90,14 @@ def make_targets(
         blend: How much each style counts, ``f32[styles]``; all alike if None.
         content_masks: One per region, ``f32[r, h, w]`` in [0, 1].
         style_masks: For each style as many, ``f32[r, h', w']``.
+        scratch: Makes the arrays of the content's features where the objective's memory is
+            ``tiles``, such as files that are mapped into memory; in memory if None.
 
     Raises:
         InputError: A picture is none, numbers of styles, shares and masks disagree, a layer is none
             of the encoder's, or a picture is too small for it.
     """
-    kept = content_targets(content, encoder, objective)
+    kept = content_targets(content, encoder, objective, scratch=scratch)
     if content_masks is not None and content_masks.shape[1:] != content.shape[:2]:
         raise InputError("content_masks: not of the content's size; give f32[r, h, w]")
     return Targets(
@@ -110,20 +114,37 @@ def make_targets(
     )
 
 
-@jit(static_argnames=("objective",))
-def content_targets(content: Image, encoder: Encoder, objective: Objective) -> ContentTargets:
+@configured
+def content_targets(
+    content: Image, encoder: Encoder, objective: Objective, *, scratch: Scratch | None = None
+) -> ContentTargets:
     """Returns what a content image asks for: its own features.
 
     Args:
         content: ``f32[h, w, 3]``, of the size of the image to be optimised.
         encoder: Network and pretrained parameters.
         objective: Which layers.
+        scratch: As for :func:`make_targets`.
 
     Raises:
         InputError: The picture is none, or too small for a layer, or the layer is unknown.
     """
+    check_image("content", content)
+    if is_traced(content, encoder, jnp.zeros(())) or not needs_tiles(content, encoder, objective):
+        return _content_targets(content, encoder, objective)
+    features = features_in_tiles(content, encoder, objective, scratch)
+    return ContentTargets(features, {name: _energy(p) for name, p in features.items()})
+
+
+@jit(static_argnames=("objective",))
+def _content_targets(content: Image, encoder: Encoder, objective: Objective) -> ContentTargets:
     features = content_features(content, encoder, objective)
     return ContentTargets(features, {name: jnp.square(p).sum() for name, p in features.items()})
+
+
+@jit()
+def _energy(features: Feature) -> Scalar:
+    return jnp.square(features).sum()
 
 
 @configured

@@ -65,3 +65,28 @@ def pool(x: Feature, pooling: Pooling) -> Feature:
         return sum(corners[1:], corners[0]) * 0.25
     squares = [jnp.square(corner) for corner in corners]
     return jnp.sqrt(sum(squares[1:], squares[0]) * 0.25 + _TINY)
+
+
+def hanning_pool(x: Feature) -> Feature:
+    """Halves a feature map by weighted root mean squares of 3×3, without aliasing.
+
+    ``√(g ∗ x²)`` with the weights of a Hanning window, zeros around, at every other position
+    (Hénaff & Simoncelli 2016, arXiv:1511.06394; as in DISTS).
+
+    Args:
+        x: ``f32[h, w, c]``.
+
+    Returns:
+        ``f32[⌈h / 2⌉, ⌈w / 2⌉, c]``.
+    """
+    squares = jnp.square(x)
+    for axis in (0, 1):
+        squares = _halve_smoothly(squares, axis)
+    return jnp.sqrt(squares + _TINY)
+
+
+def _halve_smoothly(x: Feature, axis: int) -> Feature:
+    padded = jnp.pad(x, [(1, 1) if i == axis else (0, 0) for i in range(3)])
+    last = x.shape[axis] // 2 * 2 - 1 + x.shape[axis] % 2 * 2
+    left, middle, right = (jax.lax.slice_in_dim(padded, i, i + last, 2, axis) for i in range(3))
+    return 0.25 * left + 0.5 * middle + 0.25 * right

@@ -79,6 +79,22 @@ def fit(shape: tuple[int, int], size: int, side: Side = "longer") -> tuple[int, 
     return max(1, round(shape[0] * size / measured)), max(1, round(shape[1] * size / measured))
 
 
+def round_to(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """Returns height and width, each the nearest multiple of some pixels that is not 0.
+
+    Raises:
+        InputError: The multiple is under 1.
+
+    Examples:
+        >>> round_to((337, 512), 32)
+        (352, 512)
+    """
+    if multiple < 1:
+        raise InputError(f"multiple {multiple}: too small; give at least 1")
+    height, width = (max(1, round(side / multiple)) * multiple for side in shape)
+    return height, width
+
+
 def resize(image: Float[Array, "_ _ c"], shape: tuple[int, int]) -> Float[Array, "_ _ c"]:
     """Resamples an image with a Lanczos filter of three lobes, antialiased when it shrinks.
 

@@ -3,9 +3,11 @@
 ``initial`` makes random parameters; ``hdf5`` reads such files, ``store`` those of our format;
 ``from_keras``, ``from_torch``, ``from_onnx`` and ``from_npz`` read others'; ``registry`` knows what
 can be downloaded; ``convert`` tells others' files apart; ``transfer`` fetches a file,
-``download`` an encoder; ``load`` puts a name to all of them. Imports go in that order.
+``download`` an encoder; ``load`` puts a name to all of them; ``tensors`` and
+``calibration`` read what perceptual distances weigh channels by. Imports go in that order.
 """
 
+from jaxstyle.pretrained.calibration import load_calibration
 from jaxstyle.pretrained.convert import convert
 from jaxstyle.pretrained.download import cache_folder, download
 from jaxstyle.pretrained.initial import random_encoder
@@ -18,7 +20,7 @@ from jaxstyle.pretrained.load import (
     load_encoder,
     verify,
 )
-from jaxstyle.pretrained.registry import PACKAGED, Source, packaged_file, sources
+from jaxstyle.pretrained.registry import PACKAGED, Source, calibrations, packaged_file, sources
 from jaxstyle.pretrained.store import fingerprint, read_attributes, read_encoder, save_encoder
 from jaxstyle.pretrained.transfer import DownloadProgress
 
@@ -30,11 +32,13 @@ __all__ = [
     "Source",
     "available",
     "cache_folder",
+    "calibrations",
     "convert",
     "download",
     "encoder_file",
     "fingerprint",
     "first_difference",
+    "load_calibration",
     "load_encoder",
     "packaged_file",
     "random_encoder",

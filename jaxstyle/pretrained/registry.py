@@ -20,17 +20,15 @@ _NETWORKS = {"vgg16": VGG16, "vgg19": VGG19}
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
-    """A file with pretrained parameters that can be downloaded.
+class Original:
+    """A file that can be downloaded.
 
     Attributes:
-        name: What the encoder is called by.
+        name: What it goes by here.
         url: Of the original file.
         checksum: Of the original file, ``md5:…`` or ``sha256:…``.
         size: Of the original file in bytes, None where it is not known.
-        licence: Of the parameters, and whose they are.
-        vgg: The network that the file must turn out to hold.
-        preprocessing: A key of ``jaxstyle.encoder.preprocessing.PREPROCESSINGS``.
+        licence: Of what is in it, and whose that is.
     """
 
     name: str
@@ -38,6 +36,17 @@ class Source:
     checksum: str
     size: int | None
     licence: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Source(Original):
+    """A file with an encoder's pretrained parameters that can be downloaded.
+
+    Attributes:
+        vgg: The network that the file must turn out to hold.
+        preprocessing: A key of ``jaxstyle.encoder.preprocessing.PREPROCESSINGS``.
+    """
+
     vgg: VGG
     preprocessing: str
 
@@ -55,13 +64,14 @@ def packaged_file() -> Path:
 
 
 @cache
-def _read(path: Path) -> dict[str, Source]:
+def _read(path: Path) -> tuple[dict[str, Source], dict[str, Original]]:
     with path.open("rb") as file:
-        entries = tomllib.load(file)["encoder"]
-    return {
+        entries = tomllib.load(file)
+    encoders = {
         e["name"]: Source(size=e.pop("size", None), vgg=_NETWORKS[e.pop("network")], **e)
-        for e in entries
+        for e in entries["encoder"]
     }
+    return encoders, {e["name"]: Original(**e) for e in entries.get("calibration", [])}
 
 
 def sources() -> dict[str, Source]:
@@ -73,7 +83,17 @@ def sources() -> dict[str, Source]:
         >>> sources()["vgg16"].preprocessing
         'caffe'
     """
-    return dict(_read(weights_folder() / "registry.toml"))
+    return dict(_read(weights_folder() / "registry.toml")[0])
+
+
+def calibrations() -> dict[str, Original]:
+    """Returns the calibrations of perceptual distances, all of them to be downloaded, by name.
+
+    Examples:
+        >>> list(calibrations())
+        ['lpips', 'dists']
+    """
+    return dict(_read(weights_folder() / "registry.toml")[1])
 
 
 def find_source(name: str) -> Source:
@@ -84,5 +104,6 @@ def find_source(name: str) -> Source:
     """
     known = sources()
     if name not in known:
-        raise InputError(f"encoder {name!r}: not to be downloaded; choose {', '.join(known)}")
+        choices = ", ".join([*known, *calibrations()])
+        raise InputError(f"encoder {name!r}: not to be downloaded; choose {choices}")
     return known[name]

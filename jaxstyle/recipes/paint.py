@@ -11,11 +11,16 @@ from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.large.mesh import Mesh
 from jaxstyle.losses.loss import Extra
+from jaxstyle.losses.targets import StyleTargets
+from jaxstyle.losses.tiles import Scratch
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.checkpoint import Checkpoint
+from jaxstyle.run.progress import Callback, Result
+from jaxstyle.run.sources import scale_style_targets
 from jaxstyle.run.start import Init
-from jaxstyle.run.stylize import Callback, Result, stylize
+from jaxstyle.run.stylize import stylize
 from jaxstyle.run.texture import texture
 
 
@@ -29,7 +34,14 @@ def encoder_of(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> V
     Raises:
         InputError: The encoder is unknown or not here, or has none of the recipe's layers.
     """
-    encoder = load_encoder(
+    encoder = load_named(recipe, cache)
+    check_layers(encoder, recipe.make_objective().layers)
+    return encoder
+
+
+def load_named(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> VGGEncoder:
+    """Loads the encoder that a recipe names, whatever its layers."""
+    return load_encoder(
         recipe.encoder,
         pooling=recipe.pooling,
         padding=recipe.padding,
@@ -37,8 +49,6 @@ def encoder_of(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> V
         cache=cache,
         seed=recipe.seed,
     )
-    check_layers(encoder, recipe.make_objective().layers)
-    return encoder
 
 
 def paint(
@@ -51,8 +61,12 @@ def paint(
     blend: Sequence[float] | None = None,
     content_masks: Masks | None = None,
     style_masks: Sequence[Masks] | None = None,
+    style_targets: Sequence[StyleTargets] | None = None,
     extra: Extra | None = None,
     callback: Callback | None = None,
+    callback_every: Sequence[int] = (),
+    resume: Checkpoint | None = None,
+    scratch: Scratch | None = None,
     mesh: Mesh | None = None,
 ) -> Result:
     """Paints by a recipe: pictures in, of any size, and the picture out.
@@ -66,8 +80,12 @@ def paint(
         blend: How much each of several styles counts; all alike if None.
         content_masks: One per region, ``f32[r, _, _]`` in [0, 1], of any size.
         style_masks: For each style as many.
+        style_targets: What the styles ask for, from :func:`prepare_styles`; not of textures.
         extra: A term of one's own, a pure function of the image; none if None.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        callback_every: As for :func:`jaxstyle.stylize`.
+        resume: A ``Progress.checkpoint`` of the same run to go on from; None begins anew.
+        scratch: Makes arrays for what tiles read in parts; in memory if None.
         mesh: The devices that share the image, from :func:`jaxstyle.mesh`; one if None. Not for a
             texture.
 
@@ -86,9 +104,18 @@ def paint(
     for name, pictures in (("content", [] if content is None else [content]), ("style", styles)):
         for picture in pictures:
             check_image(name, picture)
+    recipe = recipe if mesh is None else shared(recipe)
     encoder = encoder_of(recipe) if encoder is None else encoder
     start = named_init(recipe.init) if init is None else init
-    options = recipe.make_options() | {"blend": blend, "extra": extra, "callback": callback}
+    options = recipe.make_options() | {
+        "blend": blend,
+        "extra": extra,
+        "callback": callback,
+        "callback_every": callback_every,
+        "resume": resume,
+    }
+    if content is None and mesh is not None:
+        raise InputError("mesh: a texture is of one device; leave it out")
     if content is None:
         shape = texture_shape(recipe)
         # The painting keeps its own proportions: its strokes are what counts.
@@ -96,9 +123,6 @@ def paint(
         return texture(fit_styles(styles, side, shape), shape, encoder, init=start, **options)
     shape = recipe.shape_of(resize.shape_of(content))
     fitted = fit_styles(styles, recipe, shape)
-    if style_masks is not None:
-        sized = zip(style_masks, fitted, strict=True)
-        style_masks = [resize.resize_masks(m, resize.shape_of(s)) for m, s in sized]
     return stylize(
         resize.resize(content, shape),
         fitted,
@@ -106,10 +130,53 @@ def paint(
         init=start,
         colour=recipe.colour,
         content_masks=None if content_masks is None else resize.resize_masks(content_masks, shape),
-        style_masks=style_masks,
+        style_masks=fit_masks(style_masks, fitted),
+        style_targets=style_targets,
+        scratch=scratch,
         mesh=mesh,
         **options,
     )
+
+
+def shared(recipe: Recipe) -> Recipe:
+    """Returns a recipe as devices that share the image take it: in shares, and not in tiles."""
+    return recipe if recipe.memory == "high" else recipe.replace(memory="low")
+
+
+def prepare_styles(
+    recipe: Recipe,
+    styles: Sequence[Image],
+    shape: tuple[int, int],
+    encoder: Encoder,
+    *,
+    style_masks: Sequence[Masks] | None = None,
+) -> list[StyleTargets] | None:
+    """Returns what styles ask for, for :func:`paint` to take whatever the photograph.
+
+    Args:
+        recipe: How pictures are painted.
+        styles: The painting, ``f32[h', w', 3]``, or several, all alike.
+        shape: Height and width of the results.
+        encoder: Network and pretrained parameters.
+        style_masks: For each style as many, of any size.
+
+    Returns:
+        The targets of each scale; None where they depend on the photograph's colours.
+    """
+    if recipe.colour != "style":
+        return None
+    objective, fitted = recipe.make_objective(), fit_styles(styles, recipe, shape)
+    scales = [scale.shape for scale in recipe.make_schedule().scales_of(shape)]
+    masks = fit_masks(style_masks, fitted)
+    return scale_style_targets(fitted, shape, scales, encoder, objective, style_masks=masks)
+
+
+def fit_masks(masks: Sequence[Masks] | None, styles: Sequence[Image]) -> list[Masks] | None:
+    """Returns masks at the sizes of their styles."""
+    if masks is None:
+        return None
+    sized = zip(masks, styles, strict=True)
+    return [resize.resize_masks(mask, resize.shape_of(style)) for mask, style in sized]
 
 
 def texture_shape(recipe: Recipe) -> tuple[int, int]:

@@ -50,6 +50,10 @@ PRESETS = {
             coarsest=SCHEDULE.coarsest,
         ),
     ),
+    "print": Preset(
+        "The default for prints, 4096 pixels and beyond; iterations fall as sizes grow",
+        Recipe(size=4096, scales=8, first_iterations=300, decline=3.0, iterations=10),
+    ),
     "gatys": Preset(
         "Gatys, Ecker & Bethge 2016, the authors' PyTorch notebook "
         "(github.com/leongatys/PytorchNeuralStyleTransfer)",

@@ -29,13 +29,14 @@ LayerWeights: TypeAlias = Mapping[str, float]
 Normalisation = Literal["energy", "mean", "neural-style", "udacity", "keras"]
 Variation = Literal["l1", "l2", "isotropic^1.25", "nine-point"]
 Variable = Literal["image", "encoder", "sigmoid", "fourier"]
+MemoryChoice = Literal["auto"] | Memory
 
 _OBJECTIVE, _LOSS_WEIGHTS = Objective(), LossWeights()
 _NORMALISATION = cast(Normalisation, Objective.normalisation)
 _TV = cast(Variation, Objective.tv)
 _SEEDS = 2**32
 # Beyond any use: what is larger would fill the memory, or time, before it is noticed.
-_MOST = {"history": 1000, "style_scale": 64, "scales": 64, "iterations": 10**9}
+_MOST = {"history": 1000, "multiple": 1024, "style_scale": 64, "scales": 64, "iterations": 10**9}
 _MOST |= dict.fromkeys(("coarse_iterations", "first_iterations", "decay_steps"), 10**9)
 
 
@@ -52,6 +53,8 @@ class Recipe:
     original, the photograph's own."""
     side: resize.Side = "longer"
     """The side that a single number is."""
+    multiple: int = 1
+    """Pixels that both sides become a multiple of, so that near shapes share a program."""
     style_scale: float = 1.0
     """Size of the painting relative to the result: larger, larger strokes."""
     stretch_style: bool = False
@@ -92,6 +95,8 @@ class Recipe:
     """Solver iterations at each coarser size."""
     first_iterations: int | None = Schedule.first_iterations
     """Solver iterations at the coarsest size, if others than at the next."""
+    decline: float = Schedule.decline
+    """By how much iterations fall from each size to the next larger one, down to --iterations."""
     coarsest: int = Schedule.coarsest
     """Shorter side, in pixels, below which a coarser size is left out."""
     average: float = Schedule.average
@@ -115,8 +120,9 @@ class Recipe:
     range) or by frequencies weighted as in photographs (fourier)."""
     clamp: bool = False
     """Project the image onto its range after each step; not with lbfgs."""
-    memory: Memory = Objective.memory
-    """low computes in strips, which takes longer and a fraction of the memory; the same loss."""
+    memory: MemoryChoice = "auto"
+    """high keeps all activations, low computes in strips, tiles in memory that hardly grows with
+    the picture: the same loss, in more time; auto takes the first that fits."""
     encoder: str = "vgg16"
     """vgg16, random, a file; vgg19, vgg19-torch, vgg16-torch after `jaxstyle weights download`."""
     pooling: Pooling | None = None
@@ -164,6 +170,7 @@ class Recipe:
         shape = content
         if self.size != "original":
             shape = resize.fit(content, self.size, self.side)
+        shape = resize.round_to(shape, self.multiple)
         if min(shape) < resize.MIN_SIDE:
             least = resize.MIN_SIDE
             raise InputError(f"size {self.size}: the shorter side would be under {least} px")
@@ -180,6 +187,7 @@ class Recipe:
         else:
             side = resize.measure(result, self.side)
             shape = resize.fit(style, round(side * self.style_scale), self.side)
+        shape = resize.round_to(shape, self.multiple)
         scale, least, most = self.style_scale, resize.MIN_SIDE, resize.MAX_SIDE
         if min(shape) < least:
             raise InputError(f"style_scale {scale}: the painting's side would be under {least} px")
@@ -196,7 +204,7 @@ class Recipe:
             normalisation=self.normalisation,
             tv=self.tv,
             normalise_gradients=self.normalise_gradients,
-            memory=self.memory,
+            memory=Objective.memory if self.memory == "auto" else self.memory,
         )
 
     def make_loss_weights(self) -> LossWeights:

@@ -5,15 +5,17 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle.arrays import Image
+from jaxstyle.arrays import Image, Masks
 from jaxstyle.encoder import Encoder
 from jaxstyle.losses.objective import LossWeights
+from jaxstyle.losses.targets import StyleTargets
 from jaxstyle.ops import resize
-from jaxstyle.recipes.paint import encoder_of, fit_styles, named_init, paint
+from jaxstyle.recipes.paint import encoder_of, fit_masks, fit_styles, named_init, paint
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.run.stylize import Progress, Result
+from jaxstyle.run.progress import Progress, Result
 from jaxstyle.run.sweep import SweepProgress, Swept, sweep
 
 # What changes numbers, not the program.
@@ -31,6 +33,8 @@ def paint_all(
     encoder: Encoder | None = None,
     init: Image | None = None,
     blend: Sequence[float] | None = None,
+    content_masks: Masks | None = None,
+    style_masks: Sequence[Masks] | None = None,
     lanes: int | None = None,
     callback: Told | None = None,
 ) -> list[Result]:
@@ -43,6 +47,8 @@ def paint_all(
         encoder: Network and pretrained parameters of all; what each names if None.
         init: The image to start from; what each recipe says if None.
         blend: How much each of several styles counts; all alike if None.
+        content_masks: As for ``paint``.
+        style_masks: As for ``paint``.
         lanes: How many at once, ≥ 1; all that share a program if None.
         callback: Hears of the progress; returns True to stop, with what is done.
 
@@ -69,6 +75,7 @@ def paint_all(
         own = encoder_of(first) if encoder is None else encoder
         part, before = len(group) / len(recipes), len(results) / len(recipes)
         options: dict[str, Any] = {"encoder": own, "init": init, "blend": blend}
+        options |= {"content_masks": content_masks, "style_masks": style_masks}
         told = _scaled(callback, before, part)
         if len(group) == 1:
             found = [paint(first, content, styles, callback=told, **options)]
@@ -84,11 +91,19 @@ def _groups(recipes: Sequence[Recipe]) -> list[list[int]]:
     """Returns which recipes share a program."""
     groups: dict[Any, list[int]] = defaultdict(list)
     for i, recipe in enumerate(recipes):
-        # What a sweep does not know of is painted one by one.
-        alone = recipe.average > 0 or recipe.colour != "style" or recipe.encoder == "random"
-        key = recipe.replace(**_NUMBERS).to_table()
-        groups[repr((key, i if alone else None))].append(i)
+        alone = recipe.encoder == "random" or not fits_lanes(recipe)
+        groups[program_of(recipe), i if alone else None].append(i)
     return list(groups.values())
+
+
+def fits_lanes(recipe: Recipe) -> bool:
+    """Tells whether a sweep knows of all that a recipe asks for."""
+    return recipe.average == 0 and recipe.colour == "style"
+
+
+def program_of(recipe: Recipe) -> str:
+    """Returns what recipes that share a program have in common, but for the sizes."""
+    return repr(recipe.replace(**_NUMBERS).to_table())
 
 
 def _scaled(callback: Told | None, before: float, part: float) -> Any:
@@ -106,26 +121,71 @@ def _sweep(
     encoder: Encoder,
     init: Image | None,
     blend: Sequence[float] | None,
+    content_masks: Masks | None,
+    style_masks: Sequence[Masks] | None,
     lanes: int | None,
     callback: Any,
 ) -> list[Result]:
     first = recipes[0]
     shape = first.shape_of(resize.shape_of(content))
-    options: dict[str, Any] = first.make_options()
-    del options["seed"]
-    options["loss_weights"] = LossWeights.stack([r.make_loss_weights() for r in recipes])
+    fitted = fit_styles(styles, first, shape)
     swept = sweep(
         resize.resize(content, shape),
-        fit_styles(styles, first, shape),
+        fitted,
         encoder,
-        **options,
-        seeds=[recipe.seed for recipe in recipes],
+        **_options(recipes),
         init=named_init(first.init) if init is None else init,
         blend=None if blend is None else np.asarray(blend, np.float32) / max(blend),
+        content_masks=None if content_masks is None else resize.resize_masks(content_masks, shape),
+        style_masks=fit_masks(style_masks, fitted),
         lanes=lanes,
         callback=callback,
     )
     return [_result(swept, i, first) for i in range(len(recipes))]
+
+
+def paint_lanes(
+    recipes: Sequence[Recipe],
+    contents: Sequence[Image],
+    styles: Sequence[Image],
+    style_targets: Sequence[Sequence[StyleTargets]],
+    encoder: Encoder,
+    *,
+    callback: Callable[[SweepProgress], bool | None] | None = None,
+) -> list[Result]:
+    """Paints as many photographs as recipes at once, a lane each; they come to one shape.
+
+    Args:
+        recipes: How each is painted; they share a program (:func:`program_of`, :func:`fits_lanes`).
+        contents: The photographs, each ``f32[h, w, 3]``.
+        styles: The painting of each; all come to one shape.
+        style_targets: What each painting asks for, from ``prepare_styles``.
+        encoder: Network and pretrained parameters.
+        callback: Hears of the progress; returns True to stop.
+    """
+    first = recipes[0]
+    shape = first.shape_of(resize.shape_of(contents[0]))
+    swept = sweep(
+        jnp.stack([resize.resize(content, shape) for content in contents]),
+        jnp.stack([fit_styles([style], first, shape)[0] for style in styles]),
+        encoder,
+        **_options(recipes),
+        init=named_init(first.init),
+        style_targets=[
+            jax.tree.map(lambda *leaves: jnp.stack(leaves), *scale)
+            for scale in zip(*style_targets, strict=True)
+        ],
+        callback=callback,
+    )
+    return [_result(swept, i, recipe) for i, recipe in enumerate(recipes)]
+
+
+def _options(recipes: Sequence[Recipe]) -> dict[str, Any]:
+    """Returns the options of a sweep over recipes that share a program."""
+    options: dict[str, Any] = recipes[0].make_options()
+    del options["seed"]
+    weights = LossWeights.stack([recipe.make_loss_weights() for recipe in recipes])
+    return options | {"loss_weights": weights, "seeds": [recipe.seed for recipe in recipes]}
 
 
 def _result(swept: Swept, i: int, recipe: Recipe) -> Result:

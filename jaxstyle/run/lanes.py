@@ -113,10 +113,7 @@ class Lanes:
             return
         seats = np.maximum(self._setting, 0)
         data = self._data
-        targets = data.targets._replace(
-            content=_take(data.targets.content, seats), style=_take(data.targets.style, seats)
-        )
-        weights = _take(data.loss_weights, seats)
+        targets, weights = _take(data.targets, seats), _take(data.loss_weights, seats)
         self._seated = data._replace(targets=_spread(targets), loss_weights=_spread(weights))
         chosen = _spread(images[seats])
         if self._state is None:

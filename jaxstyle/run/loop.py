@@ -86,6 +86,10 @@ class Program(NamedTuple):
             return self
         return self._replace(rows=sharded.rows_of(shape, self.mesh, self.objective))
 
+    def lay(self, tree: T) -> T:
+        """Returns a tree on the host with its images in shares where devices share them."""
+        return tree if self.rows is None else self.rows.lay(tree)
+
     def shapes(self, tree: T, image: Any) -> T:
         """Returns a tree's shapes, and where devices share an image like this one, how it lies."""
         return tree if self.rows is None else self.rows.shapes(tree, image.shape[1])

@@ -34,6 +34,8 @@ class Schedule:
             before, > 1.
         first_iterations: Solver iterations at the coarsest of several scales, ≥ 0; as at the other
             coarser ones if None.
+        decline: By how much iterations fall from each scale to the next finer one, from those of
+            the coarsest down to those of the finest, ≥ 1; where it is 1, they do not.
         average: Decay of the moving average of the images that is the result, in [0, 1); 0 for the
             last image. For the variable ``sigmoid`` it is its argument that is averaged.
     """
@@ -44,6 +46,7 @@ class Schedule:
     coarsest: int = 300
     scale_factor: float = 2.0
     first_iterations: int | None = None
+    decline: float = 1.0
     average: float = 0.0
 
     def __post_init__(self) -> None:
@@ -60,6 +63,8 @@ class Schedule:
                 raise InputError(f"{name} {value}: too small; give at least {minimum}")
         if not 1 < self.scale_factor < math.inf:
             raise InputError(f"scale_factor {self.scale_factor}: no growth; give a number above 1")
+        if not 1 <= self.decline < math.inf:
+            raise InputError(f"decline {self.decline}: no fall; give a number of at least 1")
         if not 0 <= self.average < 1:
             raise InputError(f"average {self.average}: no decay; give a number in [0, 1)")
 
@@ -79,10 +84,15 @@ class Schedule:
             if min(smaller) < self.coarsest:
                 break
             coarse.insert(0, smaller)
-        planned = [Scale(smaller, self.coarse_iterations) for smaller in coarse]
-        if planned and self.first_iterations is not None:
-            planned[0] = planned[0]._replace(iterations=self.first_iterations)
+        planned = [Scale(smaller, self._coarse(i)) for i, smaller in enumerate(coarse)]
         return [scale for scale in [*planned, Scale(shape, self.iterations)] if scale.iterations]
+
+    def _coarse(self, i: int) -> int:
+        """Returns the iterations of a coarser scale, from the coarsest on."""
+        first = self.coarse_iterations if self.first_iterations is None else self.first_iterations
+        if self.decline > 1:
+            return max(self.iterations, round(first / self.decline**i))
+        return first if i == 0 else self.coarse_iterations
 
 
 def fraction_done(scales: list[Scale], step: int | float) -> float:

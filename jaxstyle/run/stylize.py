@@ -6,8 +6,7 @@ of the progress and may stop.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,67 +16,24 @@ from jaxstyle.arrays import Image, Masks, is_traced
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
-from jaxstyle.large.devices import sharded_targets
 from jaxstyle.large.mesh import Mesh, Rows
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import make_targets
+from jaxstyle.losses.targets import StyleTargets
+from jaxstyle.losses.tiles import Scratch
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour, recolour, restore
 from jaxstyle.run.ahead import ahead
-from jaxstyle.run.chunks import Compiled, chunks, compile_programs
+from jaxstyle.run.checkpoint import Checkpoint, check_scale, resumed
+from jaxstyle.run.chunks import Compiled, chunks, compile_scales
 from jaxstyle.run.loop import Chunk, Data, Program, as_partial, make_program
 from jaxstyle.run.parameterisation import Parameterisation
+from jaxstyle.run.progress import Callback, Progress, Result, overflowed_in, status_of
 from jaxstyle.run.schedule import Scale, Schedule, fraction_done
+from jaxstyle.run.shares import carry
 from jaxstyle.run.sources import Sources, make_sources
 from jaxstyle.run.start import Init, initial_image
-from jaxstyle.solvers import Solver, SolverState
-
-Status = Literal["finished", "converged", "stopped", "non-finite"]
-
-
-class Progress(NamedTuple):
-    """What a callback hears after every chunk.
-
-    Attributes:
-        step: Solver iterations done, over all scales.
-        steps: Solver iterations planned, over all scales.
-        fraction: Part of the work that is done, in [0, 1]: pixels × iterations.
-        shape: Height and width of the present scale.
-        terms: The weighted loss terms at the present image.
-        image: The present image, not clipped.
-    """
-
-    step: int
-    steps: int
-    fraction: float
-    shape: tuple[int, int]
-    terms: LossTerms
-    image: Image
-
-
-Callback = Callable[[Progress], bool | None]
-"""Hears of the progress; returns True to stop the run."""
-
-
-class Result(NamedTuple):
-    """What :func:`stylize` returns.
-
-    Attributes:
-        image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        terms: The weighted loss terms after every solver iteration, each ``f32[steps]``.
-        evaluations: Evaluations of loss and gradient.
-        status: ``finished``; ``converged`` before, when no step lowered the loss any further;
-            ``stopped`` by the callback; or ``non-finite``, when the loss or its gradient overflowed
-            and ``image`` is the last good one.
-        overflowed: Where that happened: the names of terms, or ``gradient``; else nothing.
-    """
-
-    image: Image
-    terms: LossTerms
-    evaluations: int
-    status: Status
-    overflowed: tuple[str, ...] = ()
+from jaxstyle.solvers import Solver
 
 
 @configured
@@ -96,9 +52,13 @@ def stylize(
     blend: Sequence[float] | None = None,
     content_masks: Masks | None = None,
     style_masks: Sequence[Masks] | None = None,
+    style_targets: Sequence[StyleTargets] | None = None,
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    callback_every: Sequence[int] = (),
+    resume: Checkpoint | None = None,
+    scratch: Scratch | None = None,
     mesh: Mesh | None = None,
 ) -> Result:
     """Paints a content image in the manner of a style image.
@@ -125,9 +85,16 @@ def stylize(
         blend: How much each of several styles counts; all alike if None.
         content_masks: One per region, ``f32[r, h, w]`` in [0, 1], adding up to 1 everywhere.
         style_masks: For each style as many, ``f32[r, h', w']``: whose style a region takes over.
+        style_targets: What the styles ask for at each scale, from ``scale_style_targets``; made
+            here if None, as where the content's colours are kept.
         extra: A term of one's own, a pure function of the image at any scale; none if None.
         seed: Seed of the noise.
         callback: Hears of the progress after every chunk of iterations; returns True to stop.
+        callback_every: Numbers of iterations, over all scales; a chunk ends at each multiple of any
+            of them. The result is the same with and without.
+        resume: A ``Progress.checkpoint`` of the same run, to go on from; the end is the same to the
+            bit. None begins anew.
+        scratch: Makes arrays for what tiles read in parts, as for :func:`jaxstyle.make_targets`.
         mesh: The devices that share the image, from :func:`jaxstyle.mesh`; one if None. Several
             processes all make the same call, and one that stops stops all.
 
@@ -136,7 +103,8 @@ def stylize(
 
     Raises:
         InputError: A layer is none of the encoder's, a picture is under 16 px, numbers of styles,
-            shares and masks disagree, options exclude each other, or it is being traced.
+            shares and masks disagree, options exclude each other, the checkpoint is of a run of
+            other sizes, or it is being traced.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -154,6 +122,13 @@ def stylize(
     sources = make_sources(content, styles, blend, content_masks, style_masks)
     seen, styles = recolour(colour, sources.content, sources.styles)
     sources = sources._replace(content=seen, styles=list(styles))
+    for number in callback_every:
+        if number < 1:
+            raise InputError(f"callback_every {number}: no number of iterations; give 1 or more")
+    if resume is not None and mesh is not None and mesh.processes > 1:
+        raise InputError("resume: not by several processes; go on in one, with all of its devices")
+    if colour == "style":
+        sources = sources._replace(made=style_targets)
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
     program = make_program(objective, solver, variable, mesh)
     data = Data(
@@ -164,16 +139,24 @@ def stylize(
         extra=program.replicate(as_partial(extra)),
     )
     scales = schedule.scales_of(shape)
+    if sources.made is not None and len(sources.made) != len(scales):
+        count = f"{len(sources.made)} for {len(scales)} scales"
+        raise InputError(f"style_targets: {count}; make them for this size and schedule")
     first = scales[0].shape if scales else shape
     image = initial_image(init, sources.content, sources.styles[0], first, seed)
-    run = _Run(jnp.array(image, jnp.float32), scales)
-    for chunk in run.chunks(sources, data, program, schedule.average):
-        stop = chunk.state.finite and callback and callback(run.progress(chunk))
+
+    def finished(image: Image) -> Image:
+        own_size = resize.resize(content, resize.shape_of(image))
+        return restore(colour, jnp.clip(image, 0.0, 1.0), own_size)
+
+    run = _Run(jnp.array(image, jnp.float32), scales, finished, resume)
+    for chunk in run.chunks(sources, data, program, schedule.average, callback_every, scratch):
+        # Also of what was done before the loss overflowed.
+        stop = callback and int(chunk.step) and callback(run.progress(chunk)) and chunk.state.finite
         if program.agree(bool(stop)):
             run.stopped = True
             break
-    image = jnp.clip(resize.resize(run.image, shape), 0.0, 1.0)
-    return run.result(restore(colour, image, content))
+    return run.result(finished(resize.resize(run.image, shape)))
 
 
 class _Run:
@@ -183,12 +166,26 @@ class _Run:
         stopped: Whether the callback has asked for it.
     """
 
-    def __init__(self, image: Image, scales: list[Scale]) -> None:
+    def __init__(
+        self,
+        image: Image,
+        scales: list[Scale],
+        finished: Callable[[Image], Image],
+        resume: Checkpoint | None,
+    ) -> None:
+        none = np.zeros((0, len(LossTerms._fields)), np.float32)
+        start = resume or Checkpoint(0, 0, 0, none, image, [])
+        if resume is not None:
+            check_scale(resume, scales)
         self.stopped = False
-        self._image, self._rows = image, None
-        self._scales = scales
-        self._terms = [np.zeros((0, len(LossTerms._fields)), np.float32)]
-        self._evaluations = 0
+        self._image = jnp.asarray(start.image)
+        self._rows: Rows | None = None
+        self._finished = finished
+        self._resume = resume
+        self._scales, self._scale = scales, int(start.scale)
+        self._terms = [np.asarray(start.terms)]
+        # What the coarser scales took.
+        self._before, self._spent = len(start.terms) - int(start.step), int(start.evaluations)
         self._chunk: Chunk | None = None
 
     @property
@@ -197,94 +194,101 @@ class _Run:
         return self._image if self._rows is None else self._rows.whole(self._image)
 
     def chunks(
-        self, sources: Sources, data: Data, program: Program, decay: float
+        self,
+        sources: Sources,
+        data: Data,
+        program: Program,
+        decay: float,
+        every: Sequence[int],
+        scratch: Scratch | None,
     ) -> Iterator[Chunk]:
         """Yields the chunks of all scales, each enlarging what the one before has come to."""
-        prepared = _prepare(sources, self._scales, data, program)
+        compiled_scales = compile_scales(
+            sources, self._scales[self._scale :], data, program, self._scale > 0, scratch
+        )
         # Devices that share an image run one program after the other, in the same order everywhere.
-        for scale, targets, compiled in prepared if program.mesh else ahead(prepared):
-            before, spent, rows = self._chunk, self._evaluations, compiled.program.rows
-            carried = before and _carry(before.state, program.solver, scale.shape, self._rows)
-            image, data = resize.resize(self.image, scale.shape), data._replace(targets=targets)
-            if rows is not None:
-                image, carried = rows.lay((image, carried))
-            self._rows = rows
+        prepared = compiled_scales if program.mesh else ahead(compiled_scales)
+        for scale, targets, compiled in prepared:
+            begun = self._enter(scale, compiled)
+            image = compiled.program.lay(resize.resize(self.image, scale.shape))
+            data, self._rows = data._replace(targets=targets), compiled.program.rows
             for chunk in chunks(
-                image, scale.iterations, data, compiled, decay=decay, carried=carried
+                image,
+                scale.iterations,
+                data,
+                compiled,
+                decay=decay,
+                before=self._before,
+                every=every,
+                **begun,
             ):
                 self._image, self._chunk = chunk.image, chunk
                 self._terms.append(np.asarray(chunk.terms)[: int(chunk.step)])
-                self._evaluations = spent + int(chunk.state.evaluations)
                 yield chunk
                 if not chunk.state.finite:
                     return
 
+    def _enter(self, scale: Scale, compiled: Compiled) -> dict[str, Any]:
+        """Returns what a scale begins with: a checkpoint, or what the coarser one remembers."""
+        resume, self._resume = self._resume, None
+        if resume is not None:
+            self._chunk = resumed(resume, compiled)
+            return {"resumed": self._chunk}
+        if self._chunk is None:
+            return {}
+        self._scale += 1
+        self._before, self._spent = self._steps, self._evaluations
+        program = compiled.program
+        carried = carry(self._chunk.state, program.solver, scale.shape, self._rows)
+        return {"carried": program.lay(carried)}
+
+    @property
+    def _steps(self) -> int:
+        return sum(map(len, self._terms))
+
+    @property
+    def _evaluations(self) -> int:
+        here = 0 if self._chunk is None else int(self._chunk.state.evaluations)
+        return self._spent + here
+
+    def _checkpoint(self, chunk: Chunk, image: Image) -> Checkpoint:
+        return Checkpoint(
+            self._scale,
+            self._steps - self._before,
+            self._spent,
+            np.concatenate(self._terms),
+            image,
+            jax.tree.leaves((chunk.state, chunk.average)),
+        )
+
     def progress(self, chunk: Chunk) -> Progress:
         """Returns what a callback hears."""
-        step = sum(map(len, self._terms))
-        # The state's own copy of the terms goes into the next chunk and is gone by then.
-        terms = LossTerms(*np.asarray(chunk.terms)[int(chunk.step) - 1])
-        fraction = fraction_done(self._scales, step)
-        steps = sum(scale.iterations for scale in self._scales)
         image = self.image
-        return Progress(step, steps, fraction, resize.shape_of(image), terms, image)
+        recent: Any = self._terms[-1]
+        one_process = self._rows is None or self._rows.mesh.processes == 1
+        return Progress(
+            step=self._steps,
+            steps=sum(scale.iterations for scale in self._scales),
+            fraction=fraction_done(self._scales, self._steps),
+            shape=resize.shape_of(image),
+            # The state's own copy of the terms goes into the next chunk and is gone by then.
+            terms=LossTerms(*recent[-1]),
+            image=image,
+            scale=self._scale + 1,
+            scales=len(self._scales),
+            recent=LossTerms(*recent.T),
+            picture=lambda: self._finished(image),
+            checkpoint=self._checkpoint(chunk, image)
+            if chunk.state.finite and one_process
+            else None,
+        )
 
     def result(self, image: Image) -> Result:
         """Returns how it ended, with the image as it is handed out."""
         terms = LossTerms(*np.concatenate(self._terms).T)
         status, overflowed = "finished", ()
         if self._chunk is not None:
-            status, overflowed = _status(self._chunk.state), _overflowed(self._chunk)
+            status, overflowed = status_of(self._chunk), overflowed_in(self._chunk)
         return Result(
             image, terms, self._evaluations, "stopped" if self.stopped else status, overflowed
         )
-
-
-def _status(state: SolverState) -> Status:
-    if not state.finite:
-        return "non-finite"
-    return "converged" if state.stuck else "finished"
-
-
-def _overflowed(chunk: Chunk) -> tuple[str, ...]:
-    """Returns what was not finite in the step behind the last good one."""
-    if chunk.state.finite:
-        return ()
-    terms = np.asarray(chunk.terms)[int(chunk.step)]
-    names = zip(LossTerms._fields, np.isfinite(terms), strict=True)
-    return tuple(name for name, finite in names if not finite) or ("gradient",)
-
-
-def _carry(state: SolverState, solver: Solver, shape: tuple[int, int], rows: Rows | None) -> Any:
-    """Returns what the solver remembers at another scale."""
-    carried = partial(solver.carry, shape=shape)
-    if rows is not None and jax.tree.leaves(jax.eval_shape(carried, state)):
-        whole = jax.tree.map(lambda x: rows.whole(x) if x.ndim == 3 else x, state.inner)
-        state = state._replace(inner=whole)
-    return carried(state)
-
-
-def _prepare(
-    sources: Sources, scales: list[Scale], data: Data, program: Program
-) -> Iterator[tuple[Scale, Any, Compiled]]:
-    """Yields the scales with their targets and their programs."""
-    state = None
-    for scale in scales:
-        scaled, program = sources.at(scale.shape), program.at(scale.shape)
-        targets = (
-            make_targets if program.mesh is None else partial(sharded_targets, mesh=program.mesh)
-        )(
-            scaled.content,
-            scaled.styles,
-            data.encoder,
-            program.objective,
-            blend=scaled.blend,
-            content_masks=scaled.content_masks,
-            style_masks=scaled.style_masks,
-        )
-        carried = state and jax.eval_shape(partial(program.solver.carry, shape=scale.shape), state)
-        compiled = compile_programs(
-            scaled.content, carried, data._replace(targets=targets), program
-        )
-        state = compiled.state
-        yield scale, targets, compiled

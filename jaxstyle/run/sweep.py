@@ -9,20 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from jaxstyle.arrays import Image, check_image
+from jaxstyle.arrays import Image, Masks
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import Targets, content_targets, style_targets
+from jaxstyle.losses.targets import StyleTargets
 from jaxstyle.ops import resize
 from jaxstyle.run.lanes import Lanes
 from jaxstyle.run.loop import Data, as_partial, make_program
 from jaxstyle.run.parameterisation import Parameterisation
-from jaxstyle.run.schedule import Scale, Schedule, fraction_done
-from jaxstyle.run.sources import scale_style
-from jaxstyle.run.start import Init, initial_image
+from jaxstyle.run.schedule import Schedule, fraction_done
+from jaxstyle.run.start import Init
+from jaxstyle.run.sweep_sources import count_settings, make_sweep_sources, starts, targets_at
 from jaxstyle.solvers import Solver
 
 
@@ -62,14 +62,6 @@ class SweepProgress(NamedTuple):
     shape: tuple[int, int]
 
 
-class _Sources(NamedTuple):
-    """What the settings paint from; an axis of settings in front of what differs between them."""
-
-    content: Any
-    style: Any
-    blend: Any
-
-
 @configured
 def sweep(
     content: Image | Float[Array, "n _ _ 3"],
@@ -84,6 +76,9 @@ def sweep(
     schedule: Schedule | None = None,
     init: Init | Image = "content",
     variable: str | Parameterisation = "image",
+    content_masks: Masks | None = None,
+    style_masks: Sequence[Masks] | None = None,
+    style_targets: Sequence[StyleTargets] | None = None,
     extra: Extra | None = None,
     lanes: int | None = None,
     callback: Callable[[SweepProgress], bool | None] | None = None,
@@ -108,6 +103,9 @@ def sweep(
         schedule: As for ``stylize``; averages are not kept.
         init: As for ``stylize``.
         variable: As for ``stylize``.
+        content_masks: As for ``stylize``, of all settings.
+        style_masks: Likewise, for each style.
+        style_targets: As for ``stylize``, with an axis of settings in front, or one of length 1.
         extra: As for ``stylize``.
         lanes: How many settings at once, ≥ 1; all if None.
         callback: Hears of the progress; returns True to stop, with what there is.
@@ -128,8 +126,8 @@ def sweep(
     """
     program, schedule = make_program(objective, solver, variable), schedule or Schedule()
     weights = jax.tree.map(jnp.asarray, loss_weights or LossWeights())
-    sources = _make_sources(content, style, blend)
-    count = _count(sources, weights, seeds)
+    sources = make_sweep_sources(content, style, blend, content_masks, style_masks)
+    count = count_settings(sources, weights, seeds)
     lanes = count if lanes is None else min(lanes, count)
     if lanes < 1:
         raise InputError(f"lanes {lanes}: too few; give at least 1")
@@ -137,12 +135,12 @@ def sweep(
     encoder, extra = program.prepare(encoder), as_partial(extra)
     shape = sources.content.shape[-3], sources.content.shape[-2]
     scales = schedule.scales_of(shape)
-    images = _starts(sources, init, scales[0].shape if scales else shape, seeds, count)
+    images = starts(sources, init, scales[0].shape if scales else shape, seeds, count)
     terms = np.zeros((count, len(LossTerms._fields)), np.float32)
     totals, steps, stopped = np.zeros((2, count), np.int32), 0, False
     finite = np.ones(count, bool)
-    for scale in scales:
-        targets = _targets(sources, scale, encoder, program.objective, shape)
+    for scale, made in zip(scales, style_targets or [None] * len(scales), strict=True):
+        targets = targets_at(sources, scale, encoder, program.objective, shape, made)
         data = Data(targets, weights, encoder, extra)
         run = Lanes(lanes, data, program, scale.iterations)
         images = jax.vmap(partial(resize.resize, shape=scale.shape))(images)
@@ -172,97 +170,3 @@ def sweep(
         finite=finite,
         stopped=stopped,
     )
-
-
-def _make_sources(content: Any, style: Any, blend: Any) -> _Sources:
-    listed = isinstance(style, Sequence)
-    for name, given in (
-        ("content", content),
-        *(("style", s) for s in (style if listed else [style])),
-    ):
-        batched = jnp.ndim(given) == 4 and not (listed and name == "style")
-        check_image(name, given[0] if batched else given, least=resize.MIN_SIDE)
-    return _Sources(
-        jnp.asarray(content, jnp.float32),
-        [jnp.asarray(s, jnp.float32) for s in style] if listed else jnp.asarray(style, jnp.float32),
-        None if blend is None else jnp.asarray(blend, jnp.float32),
-    )
-
-
-def _count(sources: _Sources, weights: LossWeights, seeds: Sequence[int] | None) -> int:
-    """Returns how many settings there are."""
-    counts = {"loss_weights": {w.shape[0] for w in jax.tree.leaves(weights) if w.ndim}}
-    counts["seeds"] = set() if seeds is None else {len(seeds)}
-    counts["content"] = {len(sources.content)} if sources.content.ndim == 4 else set()
-    batched = not isinstance(sources.style, list) and sources.style.ndim == 4
-    counts["style"] = {len(sources.style)} if batched else set()
-    shares = sources.blend
-    counts["blend"] = {len(shares)} if shares is not None and shares.ndim == 2 else set()
-    found = set().union(*counts.values())
-    if len(found) > 1:
-        told = ", ".join(f"{name} {sorted(n)}" for name, n in counts.items() if n)
-        raise InputError(f"settings: their numbers disagree ({told}); give as many of each")
-    return found.pop() if found else 1
-
-
-def _starts(
-    sources: _Sources,
-    init: Init | Image,
-    shape: tuple[int, int],
-    seeds: Sequence[int] | None,
-    count: int,
-) -> Array:
-    contents, styles = _each(sources.content), _each_style(sources.style)
-    return jnp.stack(
-        [
-            initial_image(
-                init,
-                contents[i % len(contents)],
-                styles[i % len(styles)][0],
-                shape,
-                0 if seeds is None else seeds[i],
-            )
-            for i in range(count)
-        ]
-    )
-
-
-def _each(content: Array) -> list[Array]:
-    return list(content) if content.ndim == 4 else [content]
-
-
-def _each_style(style: Any) -> list[list[Array]]:
-    """Returns the styles of each setting, or of all."""
-    return [style] if isinstance(style, list) else [[s] for s in _each(style)]
-
-
-def _targets(
-    sources: _Sources,
-    scale: Scale,
-    encoder: Encoder,
-    objective: Objective,
-    shape: tuple[int, int],
-) -> Targets:
-    """Returns the targets, with an axis in front: of the settings, or of length 1."""
-    ratio = max(scale.shape) / max(shape)
-    kept = [
-        content_targets(resize.resize(c, scale.shape), encoder, objective)
-        for c in _each(sources.content)
-    ]
-    blends = [None] if sources.blend is None else list(jnp.atleast_2d(sources.blend))
-    styles = _each_style(sources.style)
-    wanted = [
-        style_targets(
-            [scale_style(s, ratio) for s in styles[i % len(styles)]],
-            encoder,
-            objective,
-            shape=scale.shape,
-            blend=blends[i % len(blends)],
-        )
-        for i in range(max(len(styles), len(blends)))
-    ]
-    return Targets(_stack(kept), _stack(wanted), {})
-
-
-def _stack(trees: Sequence[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)

@@ -10,10 +10,12 @@ from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
 from jaxstyle.losses.loss import Extra
 from jaxstyle.losses.objective import LossWeights, Objective
+from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.parameterisation import Parameterisation
+from jaxstyle.run.progress import Callback, Result
 from jaxstyle.run.schedule import Schedule
 from jaxstyle.run.start import Init
-from jaxstyle.run.stylize import Callback, Result, stylize
+from jaxstyle.run.stylize import stylize
 from jaxstyle.solvers import Solver
 
 SCHEDULE = Schedule(scales=4, coarsest=48)
@@ -36,6 +38,8 @@ def texture(
     extra: Extra | None = None,
     seed: int = 0,
     callback: Callback | None = None,
+    callback_every: Sequence[int] = (),
+    resume: Checkpoint | None = None,
 ) -> Result:
     """Makes a texture in the manner of a style image.
 
@@ -57,6 +61,8 @@ def texture(
         extra: As for ``stylize``.
         seed: Seed of the noise.
         callback: As for ``stylize``.
+        callback_every: As for ``stylize``.
+        resume: As for ``stylize``.
 
     Raises:
         InputError: As for ``stylize``.
@@ -84,4 +90,6 @@ def texture(
         extra=extra,
         seed=seed,
         callback=callback,
+        callback_every=callback_every,
+        resume=resume,
     )

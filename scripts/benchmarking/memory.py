@@ -18,14 +18,20 @@ from .processes import in_own_process
 _STATUS = Path("/proc/self/status")
 
 
-def _resident() -> tuple[int, int]:
-    """Returns the resident memory of this process in bytes, now and at its peak."""
+def resident(*, anew: bool = False) -> tuple[int, int]:
+    """Returns the resident memory of this process in bytes, now and at its peak.
+
+    Args:
+        anew: Whether the peak starts anew here, where the system can do that.
+    """
     if not _STATUS.exists():
         import resource  # not on Windows
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         peak *= 1 if sys.platform == "darwin" else 1024
         return peak, peak
+    if anew:
+        Path("/proc/self/clear_refs").write_text("5")
     # Linux hands ru_maxrss on from parent to child; these fields are the process' own.
     fields = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
     now, peak = (int(fields[name].split()[0]) * 1024 for name in ("VmRSS", "VmHWM"))
@@ -34,18 +40,18 @@ def _resident() -> tuple[int, int]:
 
 def _ours(problem: Problem, iterations: int, history: int) -> int:
     image, program = problem.image(), Program(problem.objective, js.lbfgs(history=history))
-    before, _ = _resident()
+    before, _ = resident()
     data = problem.data()
     proceed(begin(data, image, program), iterations, data, program)
-    return _resident()[1] - before
+    return resident()[1] - before
 
 
 def _theirs(problem: Problem, iterations: int, history: int) -> int:
     from .original import Original
 
-    before, _ = _resident()
+    before, _ = resident()
     Original(problem).descend(iterations, history)
-    return _resident()[1] - before
+    return resident()[1] - before
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

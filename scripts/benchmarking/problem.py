@@ -61,9 +61,11 @@ class Problem(NamedTuple):
         """Returns what our side's loss is computed from."""
         ample = self.objective.memory == "high"
         encoder = prepared(self.encoder, self.objective.layers, ample=ample)
-        targets = jax.jit(js.make_targets, static_argnums=3)(
-            jnp.asarray(self.content), jnp.asarray(self.style), encoder, self.objective
-        )
+        # In tiles the content's features are written on the host, window by window.
+        tiled = self.objective.memory == "tiles"
+        make = js.make_targets if tiled else jax.jit(js.make_targets, static_argnums=3)
+        pictures = jnp.asarray(self.content), jnp.asarray(self.style)
+        targets = make(*pictures, encoder, self.objective)
         return loop.Data(targets, jax.tree.map(jnp.float32, self.loss_weights), encoder)
 
     def image(self) -> jax.Array:

@@ -1,0 +1,230 @@
+"""Painting jobs: what a device keeps warm for one after the other, on whatever machine it is.
+
+A :class:`Painter` takes jobs and gives records, both plain enough to be sent; it knows nothing of
+manifests. Its steps, loading, painting and saving, may run beside each other.
+"""
+
+import contextlib
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, get_args
+
+import jax
+
+from jaxstyle import files, pretrained
+from jaxstyle.batch.jobs import Job, stamp
+from jaxstyle.batch.kept import Kept
+from jaxstyle.batch.steps import (
+    Guard,
+    Loaded,
+    Painted,
+    Record,
+    Told,
+    Warm,
+    failure,
+    lanes_that_pay,
+    unguarded,
+)
+from jaxstyle.encoder import Encoder
+from jaxstyle.encoder.base import check_layers
+from jaxstyle.errors import InputError
+from jaxstyle.files.result import save_result
+from jaxstyle.losses.targets import StyleTargets
+from jaxstyle.pretrained.load import RANDOM
+from jaxstyle.recipes.paint import load_named, paint, prepare_styles
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.sweeps import paint_lanes, program_of
+from jaxstyle.run.loop import make_program
+from jaxstyle.run.progress import Result
+from jaxstyle.run.start import Init
+
+_PAINTINGS = 8  # that are kept in memory
+_PREPARED = 2
+_STYLE_TARGETS = 16
+_ENCODERS = 4
+
+
+class Painter:
+    """Paints jobs into a folder, and keeps warm what the next ones take, too."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        cache: Path | None = None,
+        sources: Mapping[str, Any] | None = None,
+        lanes: int | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        """Makes a painter, which has nothing loaded yet.
+
+        Args:
+            folder: Where the pictures go.
+            cache: Where downloads are kept; None as for ``load_encoder``.
+            sources: What every picture tells of where it comes from, beside the names of files.
+            lanes: How many jobs that are alike are painted at once; as many as pays if None.
+            guard: Refuses what takes more memory than there is.
+        """
+        self._folder, self._cache = folder, cache
+        self._sources = dict(sources or {})
+        self._lanes, self._guard = lanes, guard or unguarded
+        self._paintings = lru_cache(maxsize=_PAINTINGS)(files.load_image)
+        self._encoders = Kept[Warm](_ENCODERS)
+        self._prepared = Kept[Encoder](_PREPARED)
+        self._style_targets = Kept[list[StyleTargets] | None](_STYLE_TARGETS)
+
+    def __call__(self, jobs: Sequence[Job]) -> list[Record]:
+        """Loads, paints and saves jobs of one shape, and tells what has become of each."""
+        steps = [self.load(job) for job in jobs]
+        records = [step for step in steps if isinstance(step, Record)]
+        waiting = [step for step in steps if isinstance(step, Loaded)]
+        while waiting:
+            room = self.room(waiting[0])
+            group, waiting = waiting[:room], waiting[room:]
+            records += [self.save(painted) for painted in self.paint(group)]
+        return records
+
+    def room(self, loaded: Loaded) -> int:
+        """Returns how many jobs like one are painted at once."""
+        if loaded.alike is None:
+            return 1
+        return self._lanes or lanes_that_pay(loaded.shape, jax.default_backend())
+
+    def load(self, job: Job) -> Loaded | Record:
+        """Loads what a job is painted from."""
+        digest = job.digest  # Before any file is read: what changes later is painted again.
+        try:
+            warm = self.encoder(job.recipe)
+            check_layers(warm.encoder, job.recipe.make_objective().layers)
+            styles = [self._paintings(path) for path in job.styles]
+            content, init = files.load_picture(job.content), None
+            if job.recipe.init not in get_args(Init):
+                init = files.load_image(job.recipe.init)
+            loaded = Loaded(job, digest, job.sources, content, styles, warm, self._masks(job), init)
+            _ = loaded.style_shapes  # Refuses sizes that are none.
+            return loaded
+        except Exception as error:
+            return failure(job, digest, error)
+
+    def paint(self, group: Sequence[Loaded], told: Told | None = None) -> list[Painted | Record]:
+        """Paints jobs, at once if they are alike.
+
+        Args:
+            group: What they are painted from.
+            told: Hears of the progress, and may stop it.
+        """
+        if len(group) > 1 and len({loaded.alike for loaded in group} | {None}) == 2:
+            with contextlib.suppress(Exception):  # One by one it shows which of them is bad.
+                return self._paint_lanes(group, told)
+        return [self._paint(loaded, told) for loaded in group]
+
+    def save(self, painted: Painted | Record) -> Record:
+        """Saves a picture; what has failed before is handed through."""
+        if isinstance(painted, Record):
+            return painted
+        loaded, result, seconds = painted
+        job, digest = loaded.job, loaded.digest
+        if painted.stopped:
+            return Record(job.output, digest, "stopped")
+        try:
+            path = self._folder / job.output
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_result(
+                path,
+                result,
+                job.recipe,
+                fingerprint=loaded.warm.fingerprint,
+                sources={**loaded.sources, **self._sources},
+                content=loaded.content,
+                overwrite=True,  # The manifest says that it is another picture.
+            )
+        except Exception as error:
+            return failure(job, digest, error)
+        terms = {k: float(v[-1]) for k, v in result.terms._asdict().items() if len(v)}
+        return Record(job.output, digest, "done", round(seconds, 3), terms)
+
+    def encoder(self, recipe: Recipe) -> Warm:
+        """Returns the encoder that a recipe names, loaded once."""
+        return self._encoders.get(encoder_key(recipe), lambda: load_warm(recipe, self._cache))
+
+    @staticmethod
+    def _masks(job: Job) -> files.Masks | None:
+        if job.content_mask is None:
+            return None
+        return files.load_masks(
+            job.content_mask, job.style_masks, content=job.content, styles=job.styles
+        )
+
+    def _prepare(self, loaded: Loaded) -> tuple[Encoder, list[StyleTargets] | None]:
+        """Returns the encoder as runs take it, and what the painting asks for: made once."""
+        recipe, warm = loaded.job.recipe, loaded.warm
+        objective = recipe.make_objective()
+        key = (warm.key, objective.layers, objective.memory)
+        program = make_program(objective, recipe.make_solver(), recipe.variable)
+        encoder = self._prepared.get(key, lambda: program.prepare(warm.encoder))
+        stamps = [stamp(path) for path in (*loaded.job.styles, *loaded.job.style_masks)]
+        masks = None if loaded.masks is None else loaded.masks.styles
+        # Regions go by the photograph's mask.
+        guide = loaded.job.content_mask and stamp(loaded.job.content_mask)
+        targets = self._style_targets.get(
+            repr((key, program_of(recipe), loaded.shape, stamps, guide)),
+            lambda: prepare_styles(recipe, loaded.styles, loaded.shape, encoder, style_masks=masks),
+        )
+        return encoder, targets
+
+    def _paint_lanes(self, group: Sequence[Loaded], told: Told | None) -> list[Painted | Record]:
+        began, first = time.monotonic(), group[0]
+        prepared = [self._prepare(loaded) for loaded in group]
+        with self._guard(first, len(group)):
+            results = paint_lanes(
+                [loaded.job.recipe for loaded in group],
+                [loaded.content.image for loaded in group],
+                [loaded.styles[0] for loaded in group],
+                [targets or [] for _, targets in prepared],
+                prepared[0][0],
+                callback=told and (lambda progress: told(progress.fraction)),
+            )
+        seconds = (time.monotonic() - began) / len(group)
+        done = zip(group, results, strict=True)
+        return [self._ended(loaded, result, seconds) for loaded, result in done]
+
+    def _paint(self, loaded: Loaded, told: Told | None) -> Painted | Record:
+        began = time.monotonic()
+        try:
+            encoder, targets = self._prepare(loaded)
+            with self._guard(loaded, 1):
+                result = paint(
+                    loaded.job.recipe,
+                    loaded.content.image,
+                    loaded.styles,
+                    encoder=encoder,
+                    init=loaded.init,
+                    content_masks=loaded.masks and loaded.masks.content,
+                    style_masks=loaded.masks and loaded.masks.styles,
+                    style_targets=targets,
+                    callback=told and (lambda progress: told(progress.fraction)),
+                )
+        except Exception as error:
+            return failure(loaded.job, loaded.digest, error)
+        return self._ended(loaded, result, time.monotonic() - began)
+
+    @staticmethod
+    def _ended(loaded: Loaded, result: Result, seconds: float) -> Painted | Record:
+        if result.status == "non-finite":
+            error = InputError("the loss is not finite; try smaller weights")
+            return failure(loaded.job, loaded.digest, error)
+        return Painted(loaded, result, seconds)
+
+
+def encoder_key(recipe: Recipe) -> tuple[Any, ...]:
+    """Returns what recipes of one encoder have in common."""
+    key = (recipe.encoder, recipe.pooling, recipe.padding, recipe.precision)
+    return (*key, recipe.seed if recipe.encoder == RANDOM else 0)
+
+
+def load_warm(recipe: Recipe, cache: Path | None = None) -> Warm:
+    """Loads the encoder that a recipe names."""
+    encoder = load_named(recipe, cache)
+    return Warm(encoder, pretrained.fingerprint(encoder), encoder_key(recipe))

@@ -1,0 +1,148 @@
+"""What jobs are between the steps of painting them, and what is told of them at the end."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, Literal, NamedTuple
+
+from jaxstyle import files
+from jaxstyle.arrays import Image
+from jaxstyle.batch.jobs import Job
+from jaxstyle.encoder.vgg_encoder import VGGEncoder
+from jaxstyle.ops import resize
+from jaxstyle.pretrained.load import RANDOM
+from jaxstyle.recipes.sweeps import fits_lanes, program_of
+from jaxstyle.run.progress import Result
+
+Told = Callable[[float], bool | None]
+"""Hears which part of what is being painted is done, in [0, 1]; returns True to stop."""
+
+Guard = Callable[["Loaded", int], AbstractContextManager[object]]
+"""Refuses so many jobs like one at once, if there is no memory for them."""
+
+_MOST_LANES, _LANES_PIXELS = 8, 2**20
+
+
+class Record(NamedTuple):
+    """What has become of a job.
+
+    Attributes:
+        output: Name of the picture.
+        digest: Of the job as it was painted.
+        status: ``done``; ``failed``, for the reason; or ``stopped``, and not saved.
+        seconds: That it took to paint.
+        terms: The weighted loss terms at its end.
+        reason: Why it failed, in one line.
+    """
+
+    output: str
+    digest: str
+    status: Literal["done", "failed", "stopped"]
+    seconds: float = 0.0
+    terms: Mapping[str, float] | None = None
+    reason: str = ""
+
+
+class Warm(NamedTuple):
+    """An encoder that is kept.
+
+    Attributes:
+        encoder: Network and pretrained parameters.
+        fingerprint: Of the parameters.
+        key: What tells it from others.
+    """
+
+    encoder: VGGEncoder
+    fingerprint: str
+    key: tuple[Any, ...]
+
+
+class Loaded(NamedTuple):
+    """A job with what it is painted from.
+
+    Attributes:
+        job: Which.
+        digest: Of what was loaded.
+        sources: What the picture is to tell of where it comes from.
+        content: The photograph.
+        styles: The paintings.
+        warm: The encoder.
+        masks: Where the regions are; None for one region.
+        init: The picture to start from; None if the start goes by a name.
+    """
+
+    job: Job
+    digest: str
+    sources: Mapping[str, Any]
+    content: files.Picture
+    styles: list[Image]
+    warm: Warm
+    masks: files.Masks | None
+    init: Image | None
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the result."""
+        return self.job.recipe.shape_of(resize.shape_of(self.content.image))
+
+    @property
+    def style_shapes(self) -> list[tuple[int, int]]:
+        """Those of the paintings beside it."""
+        fit = self.job.recipe.style_shape_of
+        return [fit(resize.shape_of(style), self.shape) for style in self.styles]
+
+    @property
+    def alike(self) -> Any:
+        """What jobs have in common that lanes can paint at once; None if lanes cannot."""
+        recipe = self.job.recipe
+        single = len(self.styles) == 1 and self.masks is None and self.init is None
+        if not (single and fits_lanes(recipe)):
+            return None
+        seed = recipe.seed if recipe.encoder == RANDOM else 0
+        return program_of(recipe), seed, self.shape, *self.style_shapes
+
+
+class Painted(NamedTuple):
+    """A job that only remains to be saved.
+
+    Attributes:
+        loaded: What it was painted from.
+        result: What it has become.
+        seconds: That it took.
+    """
+
+    loaded: Loaded
+    result: Result
+    seconds: float
+
+    @property
+    def stopped(self) -> bool:
+        """Whether somebody has asked for a stop before its end."""
+        return self.result.status == "stopped"
+
+
+def failure(job: Job, digest: str, error: Exception) -> Record:
+    """Returns the record of a job that an error has ended."""
+    reason = str(error).strip().partition("\n")[0] or type(error).__name__
+    return Record(job.output, digest, "failed", reason=reason)
+
+
+def unguarded(loaded: "Loaded", lanes: int) -> AbstractContextManager[object]:
+    """Refuses nothing."""
+    return contextlib.nullcontext()
+
+
+def lanes_that_pay(shape: tuple[int, int], platform: str) -> int:
+    """Returns how many pictures are painted at once.
+
+    On a CPU it is one: its cores are busy with one picture, and by itself that is what ``stylize``
+    paints, to the bit. An accelerator idles on a picture of few pixels; from a megapixel on it is
+    full.
+
+    Args:
+        shape: Height and width of the pictures.
+        platform: Of the device.
+    """
+    if platform == "cpu":
+        return 1
+    return max(1, min(_MOST_LANES, _LANES_PIXELS // (shape[0] * shape[1])))

@@ -1,0 +1,111 @@
+"""Results, saved with all that it takes to make them again."""
+
+import contextlib
+import platform
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import Array, Float
+
+from jaxstyle.arrays import Image
+from jaxstyle.files.output import save_image
+from jaxstyle.files.picture import Picture
+from jaxstyle.ops import resize
+from jaxstyle.pretrained.convert import file_sha256
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.progress import Result
+from jaxstyle.version import __version__
+
+_CPU = Path("/proc/cpuinfo")
+
+
+def save_result(
+    path: Path,
+    result: Result,
+    recipe: Recipe,
+    *,
+    fingerprint: str,
+    sources: Mapping[str, Any],
+    content: Picture | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Saves a result, as transparent as its photograph, with its recipe and its provenance.
+
+    Args:
+        path: Where.
+        result: What was painted.
+        recipe: How.
+        fingerprint: Of the encoder's parameters.
+        sources: What else it came from: names of files, the preset.
+        content: The photograph; None if there is none, or if it has been opaque.
+        overwrite: Whether a file of that name may be replaced.
+
+    Raises:
+        InputError: As for ``save_image``.
+    """
+    facts = {
+        "version": __version__,
+        **surroundings(),
+        "encoder_sha256": fingerprint,
+        "evaluations": result.evaluations,
+        "status": result.status,
+    }
+    return save_image(
+        path,
+        result.image,
+        alpha=opacity_of(content, result.image),
+        metadata=portable(recipe).to_table(),
+        provenance={**sources, **facts},
+        overwrite=overwrite,
+    )
+
+
+def digests(**files: Path | Sequence[Path] | None) -> dict[str, Any]:
+    """Returns the SHA-256 of files, under the names that they are given by.
+
+    Examples:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = Path(folder, "a")
+        ...     _ = path.write_bytes(b"abc")
+        ...     digests(content=path, styles=[path], init=None)["styles"][0][:16]
+        'ba7816bf8f01cfea'
+    """
+    return {
+        name: file_sha256(found)
+        if isinstance(found, Path)
+        else [file_sha256(path) for path in found]
+        for name, found in files.items()
+        if found
+    }
+
+
+def surroundings() -> dict[str, str]:
+    """Returns what else decides how single strokes fall: JAX's version and the device."""
+    return {"jax": jax.__version__, "device": f"{jax.devices()[0].device_kind}{_processor()}"}
+
+
+def _processor() -> str:
+    """Returns the processor's name where JAX knows the device as a cpu only."""
+    if jax.default_backend() != "cpu":
+        return ""
+    with contextlib.suppress(OSError):
+        found = re.search(r"^model name\s*:\s*(.+)$", _CPU.read_text(), re.MULTILINE)
+        if found:
+            return f", {found[1]}"
+    return f", {platform.machine()}"
+
+
+def portable(recipe: Recipe) -> Recipe:
+    """Returns the recipe as a picture tells it to others: of files, the names only."""
+    return recipe.replace(init=Path(recipe.init).name, encoder=Path(recipe.encoder).name)
+
+
+def opacity_of(content: Picture | None, image: Image) -> Float[Array, "_ _"] | None:
+    """Returns the photograph's opacity at the size of an image; None if it has none."""
+    if content is None or content.alpha is None:
+        return None
+    return resize.resize(content.alpha[..., None], resize.shape_of(image))[..., 0]

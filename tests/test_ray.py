@@ -1,0 +1,232 @@
+"""A Ray cluster paints what one process does, each job once, whatever dies."""
+
+import os
+import signal
+import socket
+import sys
+import warnings
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import command
+import jaxstyle as js
+from jaxstyle import files
+from jaxstyle.batch.guest import Guest, Parcel
+from jaxstyle.batch.jobs import in_order
+from jaxstyle.batch.lists import find_pictures, make_jobs
+from jaxstyle.batch.manifest import Manifest
+from jaxstyle.batch.ray_workers import find_seats
+from jaxstyle.batch.turns import Turns
+from test_batch import batch
+
+folder = command.folder
+LAYERS = {
+    "content_layers": {"conv2_2": 1.0},
+    "style_layers": {"image": 20.0, "conv1_1": 1.0, "conv3_1": 1.0},
+}
+WORDS = ["photo.png", "--styles", "painting.png"]
+
+
+def jobs_of(*sizes):
+    """A job for each of some sizes, in the order in which they are handed out."""
+    return [
+        js.batch.jobs.Job(
+            content=Path(f"{i}.png"),
+            styles=(Path("p.png"),),
+            recipe=js.Recipe(size=size),
+            output=f"{i}.png",
+        )
+        for i, size in enumerate(sizes)
+    ]
+
+
+def test_workers_stay_with_their_program_and_help_where_most_is_left():
+    jobs = jobs_of(*[64] * 4, *[96] * 2, *[128] * 2)
+    turns, programs = Turns(jobs), {"a": [], "b": []}
+    taken = []
+    for _ in range(4):
+        for worker in programs:
+            taken.append(job := turns.take(worker, 0))
+            programs[worker].append(job.recipe.size)
+    assert not turns
+    assert turns.take("a", 0) is None
+    assert sorted(job.output for job in taken) == sorted(job.output for job in jobs)
+    assert programs == {"a": [64, 64, 64, 64], "b": [96, 96, 128, 128]}
+
+
+def test_a_job_of_which_workers_die_is_tried_alone_and_then_left():
+    first, other = jobs = jobs_of(64, 64)
+    turns = Turns(jobs)
+    assert turns.take("a", 0) is first
+    assert not turns.is_suspect(first)
+    turns.give_back(first)
+    assert turns.take("b", 1) is None  # who has another job already
+    assert turns.take("b", 0) is first
+    assert turns.is_suspect(first)
+    assert turns.take("b", 0) is other
+    turns.give_back(first)
+    assert turns.is_waiting(first)
+    assert turns.take("c", 0) is first
+    turns.give_back(first)
+    assert not turns.is_waiting(first)
+    assert not turns
+
+
+def test_seats_are_accelerators_or_else_machines():
+    def node(name, alive=True, **resources):
+        found = {"NodeID": name, "NodeManagerAddress": f"{name}.local", "Alive": alive}
+        return found | {"Resources": {"memory": 1e9, **resources}}
+
+    machines = [node("head"), node("a", CPU=8.0), node("b", CPU=4.0), node("c", False, CPU=4.0)]
+    assert [(s.node, s.kind, s.amount) for s in find_seats(machines)] == [
+        ("a", "CPU", 8),
+        ("b", "CPU", 4),
+    ]
+    seats = find_seats([*machines, node("d", CPU=8.0, GPU=2.0), node("e", TPU=4.0)])
+    assert [(s.node, s.kind, s.number) for s in seats] == [
+        ("d", "GPU", 0),
+        ("d", "GPU", 1),
+        *(("e", "TPU", i) for i in range(4)),
+    ]
+
+
+def test_a_guest_paints_what_it_is_sent(folder, pictures):
+    """Bytes in, bytes out: the picture of the painter at home, paintings fetched once."""
+    files.save_image("other.png", 1 - pictures[1])
+    recipe = js.Recipe(encoder="narrow.h5", size=40, scales=1, iterations=2, **LAYERS)
+    paintings = [Path("painting.png"), Path("other.png")]
+    jobs = make_jobs([Path("photo.png")], paintings, recipe, "{style}/a.png", pairs=False)
+    painter = js.batch.painter.Painter(Path("home"))
+    shared = {path.name: path.read_bytes() for path in paintings}
+    shared["encoder"] = jax.tree.map(np.asarray, painter.encoder(recipe).encoder)
+    shared["encoder"] = painter.encoder(recipe)._replace(encoder=shared["encoder"])
+    guest, fetched = Guest(sources={}, keep=False), []
+
+    def fetch(key):
+        fetched.append(key)
+        return shared[key]
+
+    photograph = Path("photo.png").read_bytes()
+    for job in [*jobs, *jobs]:
+        sent = Parcel(job, "digest", photograph, (job.styles[0].name,), "encoder")
+        record, data = guest(sent, fetch)
+        (home,) = painter([job])
+        assert record._replace(digest="", seconds=0) == home._replace(digest="", seconds=0)
+        assert record.digest == "digest"
+        assert data == (Path("home") / job.output).read_bytes()
+    assert sorted(fetched) == ["encoder", "other.png", "painting.png"]
+    record, data = guest(sent._replace(content=b"no picture"), fetch)
+    assert (record.status, data) == ("failed", b"")
+    assert record.reason.startswith("photo.png: ")
+    guest.close()
+
+
+def test_without_ray(folder, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    command.check_refused(capsys, folder, batch(*WORDS, "--ray"), 'pip install "jaxstyle[ray]"')
+
+
+def test_where_nothing_answers(folder, capsys):
+    pytest.importorskip("ray")
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        command.check_refused(capsys, folder, batch(*WORDS, "--ray", address), address, "refused")
+    for words in (["nowhere"], ["a:1", "b:1"], ["a:b"]):
+        command.check_refused(capsys, folder, batch(*WORDS, "--ray", *words), "--ray", words[0])
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """A cluster of two machines, each a device, behind a head that paints nothing."""
+    pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    # What Ray leaves open is Ray's.
+    warnings.simplefilter("ignore")
+    few = {"object_store_memory": 100_000_000}
+    made = Cluster(initialize_head=True, head_node_args=few | {"num_cpus": 0})
+    made.nodes = [made.add_node(num_cpus=1, **few) for _ in range(2)]
+    yield made
+    made.shutdown()
+
+
+def workers():
+    """The processes of actors, as the system lists them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if b"ray::Hand" in path.read_bytes():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="asks /proc")
+def test_a_cluster_that_falls_apart(folder, pictures, cluster, capsys):
+    """An actor is killed, then a machine removed: each picture once, as one process paints it."""
+    (folder / "photos").mkdir()
+    for i in range(6):
+        files.save_image(f"photos/p{i}.png", pictures[0] * (1 - i / 20))
+        files.save_image(f"photos/wide{i}.png", pictures[0][:30] * (1 - i / 20))
+    (folder / "photos" / "bad.png").write_bytes(b"no picture")
+    (folder / "photos" / "gone.png").symlink_to("nowhere.png")
+    files.save_image("other.png", 1 - pictures[1])
+    recipe = js.Recipe(
+        encoder="narrow.h5",
+        **LAYERS,
+        size=40,
+        scales=1,
+        iterations=4,
+        coarsest=16,
+    )
+    paintings = [Path("painting.png"), Path("other.png")]
+    contents = find_pictures([Path("photos")])
+    jobs = in_order(make_jobs(contents, paintings, recipe, "{style}/{content}.png", pairs=False))
+    ends, died, noticed = [], [], []
+
+    def report(record):
+        ends.append(record)
+        if len(ends) == 4:
+            died.append(workers()[0])
+            os.kill(died[0], signal.SIGKILL)
+        if len(ends) == 12:
+            cluster.remove_node(cluster.nodes.pop())
+
+    Path("ray").mkdir()
+    failed = js.batch.ray.run_jobs(
+        jobs,
+        Path("ray"),
+        Manifest(Path("ray")),
+        report,
+        lambda fraction: False,
+        address=cluster.address,
+        sources={"preset": "default"},
+        keep=False,
+        notice=noticed.append,
+    )
+    assert failed == 4
+    assert died
+    assert len(noticed) >= 2
+    assert sorted(r.output for r in ends) == sorted(job.output for job in jobs)
+    # Beside it the same by one process.
+    Path("one").mkdir()
+    painter = js.batch.painter.Painter(Path("one"), sources={"preset": "default"}, lanes=1)
+    manifest = Manifest(Path("one"))
+    js.batch.work.run_jobs(jobs, painter, manifest, lambda record: None, lambda fraction: False)
+    told = manifest.entries
+    for record in ends:
+        same = told[record.output]
+        assert record.status == same["status"], record
+        assert record.digest == same["digest"]
+        if record.status == "done":
+            one, other = (files.load_image(Path(w) / record.output) for w in ("one", "ray"))
+            np.testing.assert_array_equal(one, other)
+            metadata = [files.read_provenance(Path(w) / record.output) for w in ("one", "ray")]
+            assert metadata[0] == metadata[1]
+    assert not workers()

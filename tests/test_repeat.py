@@ -1,0 +1,232 @@
+"""Pictures painted again from what they say, and runs that go on after they were killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import command
+import jaxstyle as js
+from command import ENCODER, QUICK, check_refused, stylize
+from jaxstyle import cli, files
+
+folder = command.folder
+
+
+def rerun(*words):
+    return cli.main(["rerun", *words, "--no-compile-cache"])
+
+
+@pytest.mark.parametrize("out", ["out.png", "out.jpg", "out.webp", "out.tif"])
+def test_rerun_makes_the_same_file(folder, capsys, out):
+    options = ["--blend", "1,3", "--style-weight", "50", "--init", "painting.png"]
+    stylize(*options, styles=("painting.png", "photo.png"), out=out)
+    (folder / "away").mkdir()
+    for name in (out, "photo.png", "narrow.h5", "painting.png"):
+        (folder / name).rename(folder / "away" / name)
+    (folder / "photo.png").write_bytes(b"another one of that name")
+    assert rerun(f"away/{out}", "-o", f"again{Path(out).suffix}") == 0
+    told = capsys.readouterr().err
+    assert "the same file, byte for byte" in told
+    assert "otherwise" not in told
+    assert Path(f"again{Path(out).suffix}").read_bytes() == (folder / "away" / out).read_bytes()
+    assert not {"away", str(folder)} & set(str(files.load_metadata(f"away/{out}")).split("/"))
+
+
+def test_rerun_with_other_settings_and_pictures_says_so(folder, capsys):
+    stylize()
+    files.save_image("photo.png", 1 - js.load_image("photo.png"), overwrite=True)
+    assert rerun("out.png", "--style-weight", "3", "-o", "other.png") == 0
+    told = capsys.readouterr().err
+    assert "otherwise than out.png: style_weight 3.0, was " in told
+    assert "otherwise than out.png: another file: content" in told
+    assert "same file" not in told
+    before, after = (files.load_metadata(name) for name in ("out.png", "other.png"))
+    assert after.settings == before.settings | {"style_weight": 3.0}
+    other = files.load_metadata("other.png").provenance["sha256"]["content"]
+    assert other != before.provenance["sha256"]["content"]
+
+
+def test_rerun_says_what_has_changed_around_it(folder, capsys):
+    stylize()
+    settings, told = files.load_metadata("out.png")
+    told |= {"jax": "0.0.1", "version": "0.0.0", "device": "abacus", "encoder_sha256": "0" * 64}
+    files.save_image(
+        "out.png",
+        js.load_image("out.png"),
+        metadata=settings,
+        provenance=told | {"status": "stopped"},
+        overwrite=True,
+    )
+    assert rerun("out.png") == 0
+    said = capsys.readouterr().err
+    for words in ("was 0.0.1", "was 0.0.0", "was abacus", "was 000000000000", "stopped early"):
+        assert words in said
+    assert files.load_metadata("out-rerun.png").settings == settings
+
+
+def test_rerun_of_a_texture_and_of_a_masked_picture(folder, capsys):
+    words = ["-o", "tile.png", *ENCODER, "--style-layers", "conv1_1", "--scales", "1"]
+    words += ["--iterations", "2"]
+    assert cli.main(["texture", "painting.png", "--size", "32x16", "--seamless", *words]) == 0
+    assert rerun("tile.png") == 0
+    assert Path("tile.png").read_bytes() == Path("tile-rerun.png").read_bytes()
+    half = np.zeros((36, 44, 3), np.float32)
+    half[:, 22:] = 1
+    files.save_image("guide.png", js.load_image("photo.png") * 0 + half)
+    stylize("--content-mask", "guide.png", "--style-mask", "guide.png", styles=("photo.png",))
+    assert rerun("out.png") == 0
+    assert Path("out.png").read_bytes() == Path("out-rerun.png").read_bytes()
+
+
+@pytest.mark.parametrize(("prepare", "words", "needles"), [
+    (lambda: None, ["photo.png"], ["photo.png", "no settings of ours"]),
+    (lambda: None, ["missing.png"], ["missing.png", "no such file"]),
+    (lambda: None, [], ["rerun --help"]),
+    (lambda: os.rename("a.png", "b.png"), ["there.png"], ["there.png", "a.png", "--content"]),
+], ids=["others", "missing", "none", "moved"])  # fmt: skip
+def test_rerun_refuses(folder, capsys, prepare, words, needles):
+    Path("photo.png").rename("a.png")
+    cli.main(["stylize", "a.png", "painting.png", "-o", "there.png", *ENCODER, *QUICK])
+    files.save_image("photo.png", js.load_image("painting.png"))
+    capsys.readouterr()
+    prepare()
+    check_refused(capsys, folder, rerun(*words, "-o", "out.png"), *needles)
+
+
+def test_config_reads_a_picture(folder):
+    stylize("--style-weight", "77", "--pooling", "max")
+    words = ["stylize", "photo.png", "painting.png", "--config", "out.png", "--no-compile-cache"]
+    assert cli.main([*words, "-o", "same.png"]) == 0
+    assert Path("same.png").read_bytes() == Path("out.png").read_bytes()
+    assert cli.main([*words, "-o", "other.png", "--tv-weight", "9"]) == 0
+    assert files.load_metadata("other.png").settings["tv_weight"] == 9
+
+
+# --- Checkpoints ----------------------------------------------------------------------------------
+
+LONG = [*QUICK, "--scales", "2", "--scale-factor", "1.4", "--coarse-iterations", "24"]
+LONG += ["--iterations", "40", "--history", "3"]
+
+# Kills itself with SIGKILL when it has come to a moment that is told.
+KILLED = """
+import os, signal, sys
+from jaxstyle import cli, files
+from jaxstyle.cli import checkpoints
+from jaxstyle.run import chunks
+
+moment, chunks._CHUNK_LIMIT, checkpoints._SHARE = sys.argv[1], 4, float("inf")
+
+def end():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+save, replace, number = files.save_checkpoint, os.replace, [0]
+
+def save_or_die(folder, checkpoint):
+    number[0] += 1
+    here = f"{checkpoint.scale}:{checkpoint.step}"
+    if moment == f"before {here}":
+        end()
+    if moment == f"within {here}":
+        os.replace = lambda *_: end()
+    save(folder, checkpoint)
+    if moment == f"after {here}":
+        end()
+
+def copy_or_die(*arguments):
+    copy(*arguments)
+    if moment == "copying":
+        end()
+
+copy = checkpoints.shutil.copyfile
+checkpoints.shutil.copyfile = copy_or_die
+files.save_checkpoint = save_or_die
+sys.exit(cli.main(sys.argv[2:]))
+"""
+
+
+def kill_at(moment, *words):
+    command = [sys.executable, "-c", KILLED, moment, *words]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+OFTEN = ["copying", "within 0:24"]
+SELDOM = ["before 0:4", "within 0:8", "after 0:24", "within 1:4", "before 1:40", "after 1:40"]
+
+
+@pytest.mark.parametrize(
+    "moment", [*OFTEN, *(pytest.param(moment, marks=pytest.mark.slow) for moment in SELDOM)]
+)
+def test_killed_at_any_moment_the_end_is_the_same(folder, capsys, moment):
+    words = ["photo.png", "painting.png", *ENCODER, *LONG]
+    assert cli.main(["stylize", *words, "-o", "whole.png"]) == 0
+    begin = ["stylize", *words, "-o", "out.png", "--checkpoint", "kept", "--checkpoint-every", "0"]
+    run = kill_at(moment, *begin)
+    assert run.returncode == -signal.SIGKILL, run.stderr
+    assert not Path("out.png").exists()
+    if moment == "copying":  # The run never began: the same command begins it.
+        assert cli.main(["resume", "kept"]) == 2
+        assert cli.main(begin) == 0
+    else:
+        for name in ("photo.png", "painting.png", "narrow.h5"):  # It has all it needs.
+            Path(name).rename(f"moved-{name}")
+        assert len(list(Path("kept").glob("*.npz"))) <= 2
+        assert cli.main(["resume", "kept", "--no-compile-cache"]) == 0
+    assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
+    assert not Path("kept").exists()
+
+
+def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
+    words = ["stylize", "photo.png", "painting.png", *ENCODER, *QUICK, "--iterations", "9"]
+    words += ["--checkpoint", "kept", "-o"]
+    cli.main([*words[:-3], "-o", "whole.png"])
+    plain = js.paint
+
+    def stopped(*arguments, callback, **options):
+        def stop(progress):
+            signal.raise_signal(signal.SIGTERM)
+            return callback(progress)
+
+        return plain(*arguments, callback=stop, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(js, "paint", stopped)
+        assert cli.main([*words, "out.png"]) == 143
+    assert files.load_metadata("out.png").provenance["status"] == "stopped"
+    # Another run keeps out of the folder, and the same one goes on in it.
+    capsys.readouterr()
+    assert cli.main([*words, "other.png", "--tv-weight", "1"]) == 2
+    assert "kept: has checkpoints of another run" in capsys.readouterr().err
+    # The newest checkpoint is damaged: the one before it, or the beginning, serves.
+    for path in Path("kept").glob("*.npz"):
+        path.with_name("checkpoint-000000999.npz").write_bytes(path.read_bytes()[:500])
+    assert cli.main(["resume", "kept", "--no-compile-cache"]) == 0
+    assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
+
+
+@pytest.mark.parametrize(("prepare", "needle"), [
+    (lambda kept: None, "no such folder"),
+    (lambda kept: kept.mkdir(), "has no run to go on with"),
+    (lambda kept: [kept.mkdir(), (kept / "run.json").write_text("{")], "is damaged"),
+], ids=["none", "empty", "damaged"])  # fmt: skip
+def test_resume_refuses(folder, capsys, prepare, needle):
+    prepare(folder / "kept")
+    check_refused(capsys, folder, cli.main(["resume", "kept"]), "kept", needle)
+
+
+def test_checkpoints_are_no_reason_to_lose_a_picture(folder, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files, "save_checkpoint", full)
+    assert stylize("--checkpoint", "kept", "--checkpoint-every", "0") == 0
+    assert "kept: no checkpoint was saved (No space left on device)" in capsys.readouterr().err
+    Path("kept").mkdir()
+    Path("kept/thesis.txt").write_text("mine")
+    Path("out.png").unlink()
+    check_refused(capsys, folder, stylize("--checkpoint", "kept"), "kept: is not empty")
+    assert Path("kept/thesis.txt").read_text() == "mine"
