@@ -45,7 +45,11 @@ CHANGES = {
     "scale_factor": (TWO, ["--scale-factor", "1.2"]),
     "coarse_iterations": (TWO, ["--coarse-iterations", "9"]),
     "first_iterations": (TWO, ["--first-iterations", "9"]),
-    "decline": ([*TWO, "--first-iterations", "9"], ["--decline", "2"]),
+    "decline": (
+        [*TWO, "--scales", "3", "--scale-factor", "1.2", "--first-iterations", "9"],
+        ["--decline", "1.5"],
+    ),
+    "multiple": ([], ["--multiple", "16"]),
     "coarsest": (TWO, ["--coarsest", "32"]),
     "average": ([], ["--average", "0.9"]),
     "solver": ([], ["--solver", "adam"]),
@@ -86,7 +90,7 @@ def test_every_option_changes_the_picture(folder, name):
     assert stylize(*common, out="plain.png", quick=QUICK) == 0
     assert stylize(*common, *change, quick=QUICK) == 0
     plain, changed = picture("plain.png"), picture()
-    if name in ("size", "side"):
+    if name in ("size", "side", "multiple"):
         assert plain.shape != changed.shape
     else:
         assert plain.shape == changed.shape

@@ -19,6 +19,7 @@ WITHOUT_EXAMPLE = {
     "loss_terms",
     "make_targets",
     "compare",
+    "content_targets",
     "style_targets",
 }
 

@@ -64,18 +64,21 @@ FLOORS = """
     run.texture run.sweep
     pretrained
     recipes
+    recipes.typed
     recipes.recipe
     recipes.paint recipes.presets recipes.words
     recipes.sweeps
     files
     batch
     __init__
+    web
     cli
     __main__
 """
 # Rooms of the shell, whose modules this file leaves to their own order.
-SHELL = {"files", "pretrained", "batch", "cli", "__main__"}
+SHELL = {"files", "pretrained", "batch", "web", "cli", "__main__"}
 HEAVY = {"h5py", "PIL", "requests", "rich", "safetensors", "tifffile", "tyro", "torch"}
+HEAVY |= {"starlette", "uvicorn"}
 SOLVER_LIBRARIES = {"jaxopt", "optax"}
 
 FLOOR = {name: i for i, line in enumerate(FLOORS.strip().splitlines()) for name in line.split()}

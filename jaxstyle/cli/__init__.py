@@ -39,6 +39,7 @@ from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.sweep import Axis, Sweep, split_axes
 from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.watch import fill_watch
+from jaxstyle.cli.web import Web
 from jaxstyle.cli.weights import Weights
 from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.recipes.recipe import Recipe
@@ -63,6 +64,7 @@ _OTHER = {
     "resume": Resume,
     "plot": Plot,
     "presets": Presets,
+    "web": Web,
     "weights": Weights,
     "doctor": Doctor,
     "completion": Completion,

@@ -9,7 +9,7 @@ from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, Pri
 
 from jaxstyle.cli.report import plain
 from jaxstyle.ops.resize import Size, parse_size, size_text
-from jaxstyle.recipes.recipe import LayerWeights
+from jaxstyle.recipes.typed import LayerWeights
 from jaxstyle.recipes.words import parse_layers
 
 Flag: TypeAlias = FlagCreatePairsOff[bool]

@@ -46,21 +46,26 @@ def save_result(
     Raises:
         InputError: As for ``save_image``.
     """
-    facts = {
+    return save_image(
+        path,
+        result.image,
+        alpha=opacity_of(content, result.image),
+        metadata=portable(recipe).to_table(),
+        provenance=provenance_of(result, fingerprint, sources),
+        overwrite=overwrite,
+    )
+
+
+def provenance_of(result: Result, fingerprint: str, sources: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns what it takes beside the recipe to make a picture again, and how it came about."""
+    return {
+        **sources,
         "version": __version__,
         **surroundings(),
         "encoder_sha256": fingerprint,
         "evaluations": result.evaluations,
         "status": result.status,
     }
-    return save_image(
-        path,
-        result.image,
-        alpha=opacity_of(content, result.image),
-        metadata=portable(recipe).to_table(),
-        provenance={**sources, **facts},
-        overwrite=overwrite,
-    )
 
 
 def digests(**files: Path | Sequence[Path] | None) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import math
 from typing import NamedTuple
 
 from jaxstyle.errors import unknown
-from jaxstyle.recipes.recipe import LayerWeights, Recipe
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.typed import LayerWeights
 from jaxstyle.run.texture import SCHEDULE
 
 _FIRSTS = ("conv1_1", "conv2_1", "conv3_1", "conv4_1", "conv5_1")

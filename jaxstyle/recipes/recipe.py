@@ -8,23 +8,21 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias, cast, get_args, get_type_hints
+from typing import Any, Literal, cast, get_type_hints
 
 from jaxstyle import solvers
 from jaxstyle.encoder.vgg import VGG, Padding
-from jaxstyle.errors import InputError, check_choice
+from jaxstyle.errors import InputError
 from jaxstyle.losses.objective import LossWeights, Memory, Objective
 from jaxstyle.losses.statistics import STATISTICS
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour
 from jaxstyle.ops.convolution import Precision
 from jaxstyle.ops.pooling import Pooling
-from jaxstyle.ops.resize import Size, parse_size, size_text
+from jaxstyle.ops.resize import Size, size_text
+from jaxstyle.recipes.typed import LayerWeights, typed
 from jaxstyle.run.loop import check_combination
 from jaxstyle.run.schedule import Schedule
-
-LayerWeights: TypeAlias = Mapping[str, float]
-"""Layers and how much each counts."""
 
 Normalisation = Literal["energy", "mean", "neural-style", "udacity", "keras"]
 Variation = Literal["l1", "l2", "isotropic^1.25", "nine-point"]
@@ -271,34 +269,10 @@ class Recipe:
                 near = difflib.get_close_matches(name, kinds, 1)
                 raise InputError(f"{name}: no such setting" + "".join(f"; {n}?" for n in near))
         return dataclasses.replace(
-            self, **{name: _typed(name, value, kinds[name]) for name, value in table.items()}
+            self, **{name: typed(name, value, kinds[name]) for name, value in table.items()}
         )
 
 
 def _check_weight(name: str, value: float) -> None:
     if not (math.isfinite(value) and value >= 0):
         raise InputError(f"{name} {value}: not a weight; give a number ≥ 0")
-
-
-def _typed(name: str, value: Any, kind: Any) -> Any:
-    """Returns a TOML value as a setting's type, or says why it is none."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if kind == Size:
-        return parse_size(str(value))
-    if kind is float and number:
-        try:
-            return float(value)
-        except OverflowError:
-            raise InputError(f"{name}: a number of too many digits; give a smaller one") from None
-    if kind == LayerWeights and isinstance(value, dict):
-        return {layer: _typed(name, weight, float) for layer, weight in value.items()}
-    options = [option for option in get_args(kind) if option is not type(None)] or [kind]
-    choices = [
-        c for option in options for c in (get_args(option) or ([option] * isinstance(option, str)))
-    ]
-    if choices:
-        check_choice(name, value, choices)
-        return value
-    if kind != LayerWeights and any(type(value) is option for option in options):
-        return value
-    raise InputError(f"{name} {value!r}: not of the kind that it should be; see jaxstyle.Recipe")

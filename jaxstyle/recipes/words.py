@@ -5,7 +5,8 @@ import json
 from typing import Any
 
 from jaxstyle.errors import InputError
-from jaxstyle.recipes.recipe import LayerWeights, Recipe
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.typed import LayerWeights
 
 _LAYERS = ("content_layers", "style_layers")
 _TEXTS = {field.name for field in dataclasses.fields(Recipe) if field.type in (str, "str")}

@@ -1,0 +1,300 @@
+"""The routes: what the page asks for, and what it is answered."""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import jax
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+import jaxstyle as js
+from jaxstyle import files
+from jaxstyle.errors import InputError
+from jaxstyle.web import controls
+from jaxstyle.web.guard import Guard
+from jaxstyle.web.limits import Limits
+from jaxstyle.web.orders import enlarged_order, order_of, result_of
+from jaxstyle.web.pictures import take_in
+from jaxstyle.web.reading import EXAMPLES, display_name, read_body, read_json, read_static
+from jaxstyle.web.runs import Queue, Run
+from jaxstyle.web.sessions import Missing, Session, Sessions, Upload
+from jaxstyle.web.work import Painter, Tools, encode
+
+_COOKIE = "jaxstyle"
+_TURN, _PING, _SWEEP = 0.2, 15.0, 60.0  # seconds
+_TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+_TYPES |= {"jpg": "image/jpeg", "svg": "image/svg+xml"}
+
+
+def make_app(
+    folder: Path,
+    tools: Tools,
+    *,
+    limits: Limits | None = None,
+    names: Iterable[str] = (),
+    clock: Callable[[], float] = time.monotonic,
+) -> Starlette:
+    """Returns the server's application.
+
+    Args:
+        folder: Where visitors' files are kept while they are here; the application's own.
+        tools: What the host gives.
+        limits: How much a visitor may ask for; ``Limits()`` if None.
+        names: Names that the server goes by, besides addresses.
+        clock: Seconds that only grow.
+    """
+    limits = limits or Limits()
+    page = _Page(folder, tools, limits, clock)
+    run, result = "/api/runs/{run}", "/api/runs/{run}/results/{result:int}"
+    routes = [
+        Route("/", page.static),
+        Route("/static/{name:path}", page.static),
+        Route("/api/controls", page.controls),
+        Route("/api/session", page.begin, methods=["POST"]),
+        Route("/api/session", page.end, methods=["DELETE"]),
+        Route("/api/pictures", page.upload, methods=["POST"]),
+        Route("/api/pictures/{picture}", page.picture),
+        Route("/api/pictures/{picture}", page.remove, methods=["DELETE"]),
+        Route("/api/settings", page.settings, methods=["POST"]),
+        Route("/api/runs", page.paint, methods=["POST"]),
+        Route(run, page.state),
+        Route(f"{run}/events", page.events),
+        Route(f"{run}/preview", page.preview),
+        Route(f"{run}/stop", page.stop, methods=["POST"]),
+        Route(f"{run}/alive", page.alive, methods=["POST"]),
+        Route(f"{result}/preview", page.result_preview),
+        Route(f"{result}/picture{{suffix}}", page.download),
+    ]
+    handlers = {InputError: _refuse, Missing: _miss, HTTPException: _tell}
+    middleware = [Middleware(Guard, names=tuple(names))]
+    return Starlette(
+        routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=page.lifespan
+    )
+
+
+def _refuse(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 400)
+
+
+def _miss(request: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 404)
+
+
+def _tell(request: Request, error: Exception) -> Response:
+    code = error.status_code if isinstance(error, HTTPException) else 500
+    told = error.detail if isinstance(error, HTTPException) else "something went wrong"
+    return JSONResponse({"error": told}, code)
+
+
+class _Page:
+    """What answers the routes."""
+
+    def __init__(
+        self, folder: Path, tools: Tools, limits: Limits, clock: Callable[[], float]
+    ) -> None:
+        self._limits, self._clock = limits, clock
+        self._sessions = Sessions(folder, limits, clock)
+        self._queue = Queue(Painter(tools, limits), limits)
+        self._static = read_static()
+        self._encoders = controls.encoders_here(tools.cache)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        """Runs the queue and the deletion of what is over while the server runs."""
+        self._queue.start()
+        sweeping = asyncio.create_task(self._sweep())
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            await run_in_threadpool(self._queue.end, 5.0)
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(_SWEEP)
+            await run_in_threadpool(self._sessions.expire)
+
+    def _session(self, request: Request, *, touch: bool = False) -> Session:
+        session = self._sessions.find(request.cookies.get(_COOKIE), touch=touch)
+        if session is None:
+            raise Missing("your visit is over: pictures are deleted after an hour; begin again")
+        return session
+
+    def _run(self, request: Request, *, touch: bool = False) -> tuple[Session, Run]:
+        session = self._session(request, touch=touch)
+        return session, session.run(request.path_params["run"])
+
+    def _snapshot(self, run: Run) -> dict[str, Any]:
+        return run.snapshot(self._queue.ahead(run))
+
+    async def static(self, request: Request) -> Response:
+        """Returns a file of the page's own."""
+        name = request.path_params.get("name", "index.html")
+        if name not in self._static:
+            raise HTTPException(404, "there is no such page")
+        kind = _TYPES[name.rpartition(".")[2]]
+        return Response(self._static[name], media_type=kind)
+
+    async def controls(self, request: Request) -> Response:
+        """Returns what the page's controls are made of."""
+        return JSONResponse(
+            {
+                "controls": controls.describe(),
+                "presets": controls.presets_here(self._encoders),
+                "encoders": self._encoders,
+                "examples": EXAMPLES,
+                "regions": controls.REGIONS,
+                "limits": {"upload": self._limits.max_upload, "result": self._limits.max_result},
+                "device": jax.devices()[0].device_kind,
+                "version": js.__version__,
+            }
+        )
+
+    async def begin(self, request: Request) -> Response:
+        """Begins a visit, or goes on with one."""
+        session = self._sessions.find(request.cookies.get(_COOKIE), touch=True)
+        session = self._sessions.create() if session is None else session
+        answer = JSONResponse({"runs": [self._snapshot(run) for run in session.runs.values()]})
+        secure = request.url.scheme == "https"
+        answer.set_cookie(_COOKIE, session.id, httponly=True, samesite="strict", secure=secure)
+        return answer
+
+    async def end(self, request: Request) -> Response:
+        """Deletes all that is the visitor's."""
+        session = self._session(request)
+        await run_in_threadpool(self._sessions.end, session)
+        answer = JSONResponse({})
+        answer.delete_cookie(_COOKIE)
+        return answer
+
+    async def _take_in(self, request: Request) -> tuple[Session, Upload]:
+        session = self._session(request, touch=True)
+        example = request.query_params.get("example")
+        if example is None:
+            name = display_name(request.query_params.get("name", ""))
+            content = await read_body(request, self._limits.max_upload)
+        elif example in EXAMPLES:
+            name, content = example, self._static[f"examples/{example}"]
+        else:
+            raise HTTPException(404, "there is no such example")
+        return session, await run_in_threadpool(take_in, session, name, content, self._limits)
+
+    async def upload(self, request: Request) -> Response:
+        """Takes a picture in: the body of the request, or an example."""
+        _, upload = await self._take_in(request)
+        return JSONResponse(upload.facts)
+
+    async def settings(self, request: Request) -> Response:
+        """Returns the settings that a picture of ours carries, and keeps nothing."""
+        session, upload = await self._take_in(request)
+        self._drop(session, upload)
+        if not upload.settings:
+            raise InputError(
+                f"{upload.name}: carries no settings of jaxstyle; choose a picture of ours"
+            )
+        return JSONResponse(upload.facts)
+
+    async def picture(self, request: Request) -> Response:
+        """Shows an uploaded picture."""
+        upload = self._session(request).upload(request.path_params["picture"])
+        return Response(upload.preview, media_type="image/jpeg")
+
+    async def remove(self, request: Request) -> Response:
+        """Deletes an uploaded picture, unless it is being painted from."""
+        session = self._session(request, touch=True)
+        upload = session.upload(request.path_params["picture"])
+        if not session.busy:
+            self._drop(session, upload)
+        return JSONResponse({})
+
+    def _drop(self, session: Session, upload: Upload) -> None:
+        session.uploads.pop(upload.id, None)
+        upload.path.unlink(missing_ok=True)
+
+    async def paint(self, request: Request) -> Response:
+        """Puts a run into the queue."""
+        session = self._session(request, touch=True)
+        wish = await read_json(request)
+        kind = wish.get("kind", "painting")
+        if kind not in ("painting", "sheet", "print"):
+            raise InputError("kind: none of painting, sheet and print; load the page again")
+        order = (
+            enlarged_order(session, wish)
+            if kind == "print"
+            else order_of(session, wish, self._encoders)
+        )
+        run = Run(kind, session, order, self._limits, self._clock)
+        self._queue.add(run)
+        session.forget_oldest(self._limits.max_files)
+        return JSONResponse(self._snapshot(run))
+
+    async def state(self, request: Request) -> Response:
+        """Tells where a run is."""
+        _, run = self._run(request)
+        return JSONResponse(self._snapshot(run))
+
+    async def events(self, request: Request) -> Response:
+        """Tells where a run is, again and again, until it is over or nobody listens."""
+        _, run = self._run(request)
+        return StreamingResponse(self._tell_all(request, run), media_type="text/event-stream")
+
+    async def _tell_all(self, request: Request, run: Run) -> AsyncIterator[str]:
+        last, quiet = None, 0.0
+        with run.watched():
+            while not await request.is_disconnected():
+                over, ahead = run.over, self._queue.ahead(run)
+                if (run.version, ahead) != last:
+                    last = run.version, ahead
+                    yield f"data: {json.dumps(self._snapshot(run))}\n\n"
+                if over:
+                    return
+                quiet += _TURN
+                if quiet >= _PING:
+                    quiet = 0.0
+                    yield "event: ping\ndata: \n\n"
+                await asyncio.sleep(_TURN)
+
+    async def preview(self, request: Request) -> Response:
+        """Shows the present image of a run."""
+        _, run = self._run(request)
+        if not run.preview:
+            raise Missing("there is nothing to be seen yet")
+        return Response(run.preview, media_type="image/jpeg")
+
+    async def stop(self, request: Request) -> Response:
+        """Stops a run; what is painted is kept."""
+        _, run = self._run(request, touch=True)
+        run.stop()
+        return JSONResponse(self._snapshot(run))
+
+    async def alive(self, request: Request) -> Response:
+        """Hears that a run's visitor is still there."""
+        _, run = self._run(request)
+        run.hear()
+        return JSONResponse({})
+
+    async def result_preview(self, request: Request) -> Response:
+        """Shows a finished picture."""
+        _, run = self._run(request)
+        found = result_of(run, request.path_params["result"])
+        return Response(found.preview, media_type="image/jpeg")
+
+    async def download(self, request: Request) -> Response:
+        """Returns a finished picture as a file with its settings in it."""
+        _, run = self._run(request, touch=True)
+        found, suffix = result_of(run, request.path_params["result"]), request.path_params["suffix"]
+        if suffix not in files.SUFFIXES:
+            raise HTTPException(404, f"there is no such format; use {', '.join(files.SUFFIXES)}")
+        path = await run_in_threadpool(encode, found, suffix)
+        stem = display_name(run.order.content.name).rpartition(".")[0] or "picture"
+        return FileResponse(path, filename=f"{stem}-painted{suffix}")

@@ -1,0 +1,145 @@
+"""The page's controls, made of the recipe's fields, so that names, help and defaults stand once."""
+
+import ast
+import dataclasses
+import functools
+import inspect
+import itertools
+import textwrap
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from jaxstyle import pretrained
+from jaxstyle.errors import InputError
+from jaxstyle.ops.resize import Size
+from jaxstyle.recipes.presets import PRESETS, preset
+from jaxstyle.recipes.recipe import LayerWeights, Recipe
+from jaxstyle.run.start import Init
+
+PRINT = "print"
+"""The preset of large pictures, if there is one."""
+
+REGIONS = {
+    "#1d1d24": "the rest",
+    "#e0552b": "orange",
+    "#2f7fd6": "blue",
+    "#3ea34d": "green",
+    "#b44fc4": "violet",
+}
+"""Colours that the brush has, and what they are called; the first is where nothing is painted."""
+
+
+@functools.cache
+def describe() -> list[dict[str, Any]]:
+    """Returns a control for each field of the recipe: name, kind, choices, default, help."""
+    kinds, told, default = get_type_hints(Recipe), _help(), Recipe().to_table()
+    return [
+        {
+            "name": field.name,
+            **_kind(field.name, kinds[field.name]),
+            "default": default.get(field.name),
+            "help": told.get(field.name, ""),
+        }
+        for field in dataclasses.fields(Recipe)
+        if field.name != "encoder"  # has choices of its own
+    ]
+
+
+def _help() -> dict[str, str]:
+    """Returns the sentences that stand below the recipe's fields."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(Recipe))).body
+    found: dict[str, str] = {}
+    body = tree.body if isinstance(tree, ast.ClassDef) else []
+    for field, below in itertools.pairwise(body):
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
+            match below:
+                case ast.Expr(value=ast.Constant(value=str(text))):
+                    found[field.target.id] = " ".join(text.split())
+    return found
+
+
+def _kind(name: str, kind: Any) -> dict[str, Any]:
+    """Returns how a value of a type is asked for."""
+    if kind == Size:
+        return {"kind": "size"}
+    if kind == LayerWeights:
+        return {"kind": "layers"}
+    if name == "init":
+        return {"kind": "choice", "choices": list(get_args(Init))}
+    options = [option for option in get_args(kind) if option is not type(None)]
+    if get_origin(kind) is Literal:
+        return {"kind": "choice", "choices": list(get_args(kind))}
+    if options and get_origin(options[0]) is Literal:
+        return {"kind": "choice", "choices": ["", *get_args(options[0])]}
+    named = {bool: "flag", int: "whole", float: "number"}
+    return {"kind": named.get(options[0] if options else kind, "text")}
+
+
+def encoders_here(cache: Path | None) -> list[str]:
+    """Returns the names of encoders that can paint now, the package's first."""
+    return [found.name for found in pretrained.available(cache) if found.here]
+
+
+def presets_here(encoders: list[str]) -> list[dict[str, Any]]:
+    """Returns the presets of photographs, each with all its settings and whether it can be had."""
+    return [
+        {
+            "name": name,
+            "source": found.source,
+            "settings": found.recipe.to_table(),
+            "here": found.recipe.encoder in encoders,
+        }
+        for name, found in PRESETS.items()
+        if found.recipe.content_layers and name != PRINT
+    ]
+
+
+def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
+    """Returns the recipe that a page asks for.
+
+    Args:
+        name: Of the preset.
+        settings: What is changed of it.
+        encoders: Those that may be named: a name of any other kind would be a file's.
+
+    Raises:
+        InputError: There is no such preset, setting, value or encoder.
+    """
+    if not isinstance(name, str) or not isinstance(settings, dict):
+        raise InputError("settings: not of the kind that they should be; load the page again")
+    start = preset(name)
+    if "texture" in name or not start.content_layers:
+        raise InputError(f"preset {name}: paints without a photograph; use the command")
+    empty = {k for k, v in settings.items() if v is None or v == ""}
+    try:
+        recipe = start.updated({k: v for k, v in settings.items() if k not in empty})
+    except TypeError as error:
+        raise InputError(f"settings: {error}") from None
+    if recipe.encoder not in encoders:
+        known = ", ".join(encoders)
+        raise InputError(f"encoder: not on this machine; choose {known}, or download it first")
+    return recipe
+
+
+def enlarged(recipe: Recipe, size: int, start: tuple[int, int]) -> Recipe:
+    """Returns the recipe that goes on from a finished preview to a larger size.
+
+    What the preview has settled is not painted again: the sizes are those above its own.
+
+    Args:
+        recipe: Of the preview.
+        size: Longer side of the result, in pixels.
+        start: Height and width of the preview.
+
+    Raises:
+        InputError: The size is no larger.
+    """
+    if size <= max(start):
+        raise InputError(f"size {size}: no larger than the preview; choose more than {max(start)}")
+    if PRINT in PRESETS:
+        plain, printing = Recipe().to_table(), preset(PRINT).to_table()
+        recipe = recipe.updated({k: v for k, v in printing.items() if v != plain.get(k)})
+    scales, factor = 1, recipe.scale_factor
+    while size / factor**scales > max(start) * 1.05:
+        scales += 1
+    return recipe.replace(size=size, side="longer", scales=scales, coarsest=16)

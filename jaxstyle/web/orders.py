@@ -1,0 +1,88 @@
+"""Wishes of a page, checked and turned into what is to be painted."""
+
+import base64
+import binascii
+import secrets
+from pathlib import Path
+from typing import Any
+
+from jaxstyle.errors import InputError
+from jaxstyle.web import controls
+from jaxstyle.web.runs import Painted, Run
+from jaxstyle.web.sessions import Missing, Session
+from jaxstyle.web.work import Order
+
+
+def order_of(session: Session, wish: dict[str, Any], encoders: list[str]) -> Order:
+    """Returns what a page asks to be painted.
+
+    Args:
+        session: The visitor's.
+        wish: What the page has sent.
+        encoders: Those that may be named.
+
+    Raises:
+        InputError: Something of it cannot be used.
+        Missing: A picture is not the visitor's.
+    """
+    recipe = controls.recipe_of(wish.get("preset"), wish.get("settings"), encoders)
+    chosen = wish.get("styles")
+    if not isinstance(chosen, list) or not all(isinstance(style, dict) for style in chosen):
+        raise InputError("styles: not of the kind that they should be; load the page again")
+    if not chosen:
+        raise InputError("no painting: choose one")
+    styles = [session.upload(style.get("id")) for style in chosen]
+    content = session.upload(wish.get("content"))
+    shares = [_share(style.get("share", 1)) for style in chosen]
+    if not any(shares):
+        raise InputError("shares: all paintings count nothing; raise a slider")
+    order = Order(recipe, str(wish.get("preset")), content, styles, shares)
+    masks = wish.get("masks")
+    return _with_masks(session, order, masks) if isinstance(masks, dict) else order
+
+
+def _with_masks(session: Session, order: Order, masks: dict[str, Any]) -> Order:
+    painted = masks.get("styles")
+    if not isinstance(painted, list) or len(painted) != len(order.styles):
+        raise InputError("masks: paint regions on the photograph and on every painting")
+    content = _keep_mask(session, masks.get("content"))
+    return order._replace(
+        content_mask=content, style_masks=tuple(_keep_mask(session, mask) for mask in painted)
+    )
+
+
+def enlarged_order(session: Session, wish: dict[str, Any]) -> Order:
+    """Returns what finishes a preview at another size; with the exceptions of :func:`order_of`."""
+    run = session.run(wish.get("from"))
+    found, size = result_of(run, wish.get("result", 0)), wish.get("size")
+    if not isinstance(size, int):
+        raise InputError("size: no number; choose how large the picture shall be")
+    recipe = controls.enlarged(found.recipe, size, found.shape)
+    return run.order._replace(recipe=recipe, init=found.path)
+
+
+def _share(value: object) -> float:
+    if not isinstance(value, int | float) or not 0 <= value <= 1e6:
+        raise InputError(f"share {value!r}: none; give a number from 0")
+    return float(value)
+
+
+def _keep_mask(session: Session, content: object) -> Path:
+    """Keeps a mask that the page has painted, a PNG in base64."""
+    path = session.folder / f"mask-{secrets.token_hex(8)}.png"
+    try:
+        path.write_bytes(base64.b64decode(str(content), validate=True))
+    except binascii.Error:
+        raise InputError("masks: no PNG; load the page again") from None
+    return path
+
+
+def result_of(run: Run, index: object) -> Painted:
+    """Returns one of a run's finished pictures.
+
+    Raises:
+        Missing: There is none of that number.
+    """
+    if not isinstance(index, int) or not 0 <= index < len(run.results):
+        raise Missing("there is no such picture; paint it again")
+    return run.results[index]

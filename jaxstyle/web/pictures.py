@@ -1,0 +1,98 @@
+"""Uploads: checked before they are decoded, kept in the visitor's folder, shown as small JPEGs."""
+
+import io
+import secrets
+import threading
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from jaxstyle import files
+from jaxstyle.arrays import Image
+from jaxstyle.errors import InputError
+from jaxstyle.files.picture import reading
+from jaxstyle.files.pixels import read_header
+from jaxstyle.ops import resize
+from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.web.limits import Limits
+from jaxstyle.web.sessions import Session, Upload
+
+PREVIEW = 1024
+"""Longer side of what is shown, in pixels."""
+
+# One picture is decoded at a time, so that visitors share the memory that this takes.
+DECODING = threading.Lock()
+
+
+def take_in(session: Session, name: str, content: bytes, limits: Limits) -> Upload:
+    """Keeps an uploaded picture.
+
+    Args:
+        session: Whose it is.
+        name: Of the visitor's file.
+        content: Of that file.
+        limits: How large it may be.
+
+    Raises:
+        InputError: It is no picture, damaged or too large, or there are too many.
+    """
+    if len(session.uploads) >= limits.max_files:
+        raise InputError(f"{name}: you have {limits.max_files} pictures here; remove one first")
+    key = secrets.token_urlsafe(12)
+    path = session.folder / key
+    path.write_bytes(content)
+    try:
+        with DECODING:
+            check_pixels(path, limits)
+            picture = files.load_picture(path)
+            settings, sources = files.read_metadata(path), files.read_provenance(path)
+    except InputError as error:
+        path.unlink()
+        raise InputError(str(error).replace(str(path), name)) from None
+    upload = Upload(
+        id=key,
+        name=name,
+        path=path,
+        preview=to_jpeg(picture.image),
+        shape=resize.shape_of(picture.image),
+        settings=_whole(settings),
+        sources=sources,
+    )
+    session.uploads[key] = upload
+    return upload
+
+
+def check_pixels(path: Path, limits: Limits) -> None:
+    """Refuses a picture by what its header says, before it fills the memory.
+
+    Raises:
+        InputError: It has too many pixels.
+    """
+    with reading(path) as file:
+        height, width = read_header(file).shape
+        if height * width > limits.max_pixels:
+            most = f"{limits.max_pixels / 1e6:g}"
+            raise InputError(
+                f"has {width}×{height} pixels; at most {most} million: reduce it first"
+            )
+
+
+def _whole(settings: dict[str, object]) -> dict[str, object]:
+    """Returns a recipe's whole table, in which the defaults of this version fill gaps."""
+    if not settings:
+        return {}
+    try:
+        return Recipe().updated(settings).to_table()
+    except (InputError, TypeError, ValueError):  # of another version, or made by somebody else
+        return {}
+
+
+def to_jpeg(image: Image, longest: int = PREVIEW) -> bytes:
+    """Returns a JPEG to be shown: small, and of values that need not be in [0, 1]."""
+    pixels = np.rint(np.clip(np.nan_to_num(np.asarray(image)), 0, 1) * 255).astype(np.uint8)
+    small = PillowImage.fromarray(pixels)
+    small.thumbnail((longest, longest), PillowImage.Resampling.LANCZOS)
+    file = io.BytesIO()
+    small.save(file, "JPEG", quality=88)
+    return file.getvalue()

@@ -1,0 +1,165 @@
+"""What each visitor has: pictures, runs and results, in a folder that goes when they are over."""
+
+import dataclasses
+import re
+import secrets
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from jaxstyle.errors import InputError
+from jaxstyle.web.limits import Limits
+
+
+class Missing(LookupError):
+    """What was asked for is not this visitor's, or no longer there."""
+
+
+@dataclasses.dataclass(kw_only=True)
+class Upload:
+    """A picture that a visitor has handed in.
+
+    Attributes:
+        id: What the page calls it by.
+        name: Of the visitor's file, for messages and metadata only.
+        path: Where it is kept.
+        preview: JPEG to be shown.
+        shape: Height and width, upright.
+        settings: The recipe's table if it is a picture of ours; else empty.
+        sources: What a picture of ours was painted from, by name.
+    """
+
+    id: str
+    name: str
+    path: Path
+    preview: bytes
+    shape: tuple[int, int]
+    settings: dict[str, Any]
+    sources: dict[str, Any]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What its owner's page shows of it."""
+        height, width = self.shape
+        told = {"id": self.id, "name": self.name, "width": width, "height": height}
+        return told | {"settings": self.settings, "sources": self.sources}
+
+
+@dataclasses.dataclass(kw_only=True)
+class Session:
+    """One visitor's.
+
+    Attributes:
+        id: Random, and known to their browser alone.
+        folder: Where their files are.
+        touched: When they last did something.
+        uploads: By id.
+        runs: By id, and so are those that are done; see :class:`jaxstyle.web.runs.Run`.
+    """
+
+    id: str
+    folder: Path
+    touched: float
+    uploads: dict[str, Upload] = dataclasses.field(default_factory=dict)
+    runs: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a run of theirs waits or paints."""
+        return any(not run.over for run in self.runs.values())
+
+    def upload(self, key: object) -> Upload:
+        """Returns an uploaded picture of theirs.
+
+        Raises:
+            Missing: There is none.
+        """
+        return _find(self.uploads, key)
+
+    def run(self, key: object) -> Any:
+        """Returns a run of theirs, with the same exception."""
+        return _find(self.runs, key)
+
+    def forget_oldest(self, most: int) -> None:
+        """Deletes the oldest runs that are over, beyond what is kept."""
+        over = [run for run in self.runs.values() if run.over]
+        needed = {run.order.init for run in self.runs.values() if not run.over}
+        for run in over[: max(0, len(over) - most)]:
+            if not needed & {found.path for found in run.results}:
+                del self.runs[run.id]
+                for found in run.results:
+                    for path in self.folder.glob(f"{found.path.name}*"):
+                        path.unlink(missing_ok=True)
+
+    def told(self, error: object) -> str:
+        """Returns a message that names pictures as their owner does, and no path."""
+        message = str(error).strip().partition("\n")[0]
+        for upload in self.uploads.values():
+            message = message.replace(str(upload.path), upload.name)
+        message = re.sub(r"\S*/mask-\w+\.png", "masks", message)
+        return message.replace(f"{self.folder}/", "").replace("--", "")
+
+
+def _find(table: dict[str, Any], key: object) -> Any:
+    if not isinstance(key, str) or key not in table:
+        raise Missing("it is no longer here: pictures are deleted after an hour; hand it in again")
+    return table[key]
+
+
+class Sessions:
+    """All visitors'.
+
+    Args:
+        folder: Where their folders are made; this object's own.
+        limits: How many there may be, and for how long.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, folder: Path, limits: Limits, clock: Callable[[], float]) -> None:
+        self._folder, self._limits, self._clock = folder, limits, clock
+        self._sessions: dict[str, Session] = {}
+        self._lock = threading.Lock()
+
+    def find(self, key: str | None, *, touch: bool = False) -> Session | None:
+        """Returns the session of a cookie; None if it is over, or never was."""
+        self.expire()
+        session = self._sessions.get(key or "")
+        if session is not None and touch:
+            session.touched = self._clock()
+        return session
+
+    def create(self) -> Session:
+        """Begins a session; its id is never one that a visitor has brought along.
+
+        Raises:
+            InputError: There are too many.
+        """
+        self.expire()
+        with self._lock:
+            if len(self._sessions) >= self._limits.max_sessions:
+                raise InputError("too many visitors at the moment; come back in a while")
+            key = secrets.token_urlsafe(32)
+            folder = self._folder / secrets.token_hex(16)
+            folder.mkdir(mode=0o700)
+            self._sessions[key] = Session(id=key, folder=folder, touched=self._clock())
+            return self._sessions[key]
+
+    def expire(self) -> None:
+        """Deletes what is over: an hour after the last action, unless it is painting."""
+        before = self._clock() - self._limits.keep_seconds
+        with self._lock:
+            over = [s for s in self._sessions.values() if s.touched < before and not s.busy]
+            for session in over:
+                del self._sessions[session.id]
+        for session in over:
+            shutil.rmtree(session.folder, ignore_errors=True)
+
+    def end(self, session: Session) -> None:
+        """Deletes all that is one visitor's, at their wish."""
+        for run in session.runs.values():
+            run.stop()
+        with self._lock:
+            self._sessions.pop(session.id, None)
+        shutil.rmtree(session.folder, ignore_errors=True)

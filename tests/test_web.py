@@ -1,0 +1,400 @@
+"""The web page's server: what it paints, whom it refuses, and that nothing stays."""
+
+import base64
+import contextlib
+import io
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytest.importorskip("starlette")
+pytest.importorskip("uvicorn")
+
+from starlette.testclient import TestClient
+
+import jaxstyle as js
+import page
+from jaxstyle import cli, files
+from jaxstyle.web import controls
+from jaxstyle.web.app import make_app
+from jaxstyle.web.limits import Limits
+
+HOME = "http://localhost"
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def serve(tmp_path, clock):
+    """Makes clients of one server, each with cookies of its own."""
+    with contextlib.ExitStack() as stack:
+
+        def start(limits=None, visitors=1, **changes):
+            app = make_app(tmp_path, page.tools(**changes), limits=limits, clock=clock)
+            stack.enter_context(TestClient(app, HOME))
+            clients = [TestClient(app, HOME) for _ in range(visitors)]
+            for client in clients:
+                assert client.post("/api/session").status_code == 200
+            return clients if visitors > 1 else clients[0]
+
+        yield start
+
+
+def upload(client, name="photo.png", **options):
+    answer = client.post(f"/api/pictures?name={name}", content=page.picture(**options))
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def wish(client, **changes):
+    content, style = upload(client), upload(client, "painting.png", seed=1)
+    settings = page.QUICK | changes.pop("settings", {})
+    styles = [{"id": style["id"], "share": 1}]
+    return {
+        "content": content["id"],
+        "styles": styles,
+        "preset": "default",
+        "settings": settings,
+    } | changes
+
+
+def paint(client, wished):
+    answer = client.post("/api/runs", json=wished)
+    assert answer.status_code == 200, answer.text
+    return wait(client, answer.json()["id"])
+
+
+def wait(client, run, until=("done", "stopped", "failed")):
+    for _ in range(1200):
+        found = client.get(f"/api/runs/{run}").json()
+        if found["state"] in until:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(found)
+
+
+def download(client, run, suffix=".png", result=0):
+    answer = client.get(f"/api/runs/{run['id']}/results/{result}/picture{suffix}")
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def test_a_picture_is_that_of_the_library(serve, tmp_path):
+    """Pictures in, the bytes of ``paint`` out, and its settings in every format."""
+    client = serve()
+    run = paint(client, wish(client))
+    assert run["state"] == "done", run
+    got = np.asarray(Image.open(io.BytesIO(download(client, run).content)))
+    for name, seed in (("content.png", 0), ("style.png", 1)):
+        (tmp_path / name).write_bytes(page.picture(seed=seed))
+    recipe = js.Recipe().updated(page.QUICK)
+    content, style = (js.load_image(tmp_path / f"{n}.png") for n in ("content", "style"))
+    expected = np.asarray(js.paint(recipe, content, style).image)
+    assert np.abs(got - np.rint(expected * 255)).max() <= 1
+    for suffix in (".png", ".jpg", ".tif"):
+        answer = download(client, run, suffix)
+        assert f"photo-painted{suffix}" in answer.headers["content-disposition"]
+        (tmp_path / f"out{suffix}").write_bytes(answer.content)
+        assert js.Recipe().updated(files.read_metadata(tmp_path / f"out{suffix}")) == recipe
+        assert files.read_provenance(tmp_path / f"out{suffix}")["styles"] == ["painting.png"]
+    carried = client.post("/api/settings?name=out.png", content=download(client, run).content)
+    assert carried.json()["settings"] == recipe.to_table()
+    assert carried.json()["sources"]["content"] == "photo.png"
+
+
+def test_events_tell_how_it_goes_on(serve):
+    client = serve()
+    started = client.post("/api/runs", json=wish(client)).json()
+    with client.stream("GET", f"/api/runs/{started['id']}/events") as stream:
+        lines = [line for line in stream.iter_lines() if line.startswith("data: {")]
+    assert '"state": "done"' in lines[-1]
+    assert '"style":' in lines[-1]
+    preview = client.get(f"/api/runs/{started['id']}/preview")
+    assert Image.open(io.BytesIO(preview.content)).size == (32, 24)
+
+
+def test_a_sheet_and_a_print(serve):
+    """Strengths grow by the recipe; a print begins with the preview and is larger."""
+    client = serve()
+    asked = wish(client)
+    sheet = paint(client, asked | {"kind": "sheet"})
+    weights = [found["style_weight"] for found in sheet["results"]]
+    assert weights == sorted(weights)
+    assert len(set(weights)) == 6
+    assert js.Recipe().style_weight in weights
+    finer = paint(client, {"kind": "print", "from": sheet["id"], "result": 3, "size": 64})
+    (found,) = finer["results"]
+    assert found["shape"] == [48, 64]
+    assert found["style_weight"] == weights[3]
+    assert found["settings"]["scales"] == 1
+    small = client.post("/api/runs", json={"kind": "print", "from": sheet["id"], "size": 32})
+    assert small.status_code == 400
+
+
+def test_a_preview_is_gone_on_from_above_its_size():
+    recipe = controls.enlarged(js.Recipe(size=512), 2048, (384, 512))
+    assert [s.shape for s in recipe.make_schedule().scales_of((1536, 2048))] == [
+        (768, 1024),
+        (1536, 2048),
+    ]
+
+
+def mask(split):
+    image = Image.new("RGB", (48, 36), next(iter(controls.REGIONS)))
+    image.paste(list(controls.REGIONS)[1], (0, 0, split, 36))
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def test_masks_guide(serve):
+    client = serve()
+    asked = wish(client)
+    plain = download(client, paint(client, asked)).content
+    masked = paint(client, asked | {"masks": {"content": mask(10), "styles": [mask(30)]}})
+    assert masked["state"] == "done", masked
+    assert download(client, masked).content != plain
+    failed = paint(client, asked | {"masks": {"content": mask(10), "styles": [mask(0)]}})
+    assert failed["state"] == "failed"
+    assert "region" in failed["message"]
+    assert "/" not in failed["message"]
+
+
+def test_shares_of_several_paintings_count(serve):
+    client = serve()
+    asked, other = wish(client), upload(client, "other.png", seed=5)
+    pictures = [
+        download(client, paint(client, asked | {"styles": [*asked["styles"], second]})).content
+        for second in ({"id": other["id"], "share": 0.5}, {"id": other["id"], "share": 4})
+    ]
+    assert pictures[0] != pictures[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "needle"),
+    [
+        ({"encoder": "/etc/passwd"}, "encoder"),
+        ({"encoder": "vgg19"}, "encoder"),
+        ({"init": "/etc/passwd"}, "init"),
+        ({"size": 60000}, "too large here"),
+        ({"style_scale": 60.0, "size": 512}, "too large here"),
+        ({"style_weight": "much"}, "style_weight"),
+        ({"style_layers": {"conv9_9": 1.0}}, "conv9_9"),
+        ({"nonsense": 1}, "nonsense"),
+    ],
+)
+def test_bad_settings_are_told(serve, changes, needle):
+    client = serve()
+    answer = client.post("/api/runs", json=wish(client, settings=changes))
+    found = answer.json()
+    told = found["error"] if answer.status_code == 400 else wait(client, found["id"])["message"]
+    assert needle in told
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no picture", page.picture()[:200], b"\x89PNG\r\n\x1a\n"]
+)
+def test_bad_files_are_told_and_not_kept(serve, tmp_path, content):
+    client = serve()
+    answer = client.post("/api/pictures?name=../../etc/x.png", content=content)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("x.png: ")
+    assert str(tmp_path) not in answer.text
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_large_files_are_refused_unread(serve):
+    client = serve(Limits(max_upload=1000, max_pixels=2000))
+    big = client.post("/api/pictures?name=a.png", content=page.picture(400, 300))
+    assert big.status_code == 413
+    chunks = client.post("/api/pictures?name=a.png", content=(b"x" * 500 for _ in range(9)))
+    assert chunks.status_code == 413
+    flat = io.BytesIO()
+    Image.new("RGB", (100, 100)).save(flat, "PNG")
+    many = client.post("/api/pictures?name=bomb.png", content=flat.getvalue())
+    assert many.status_code == 400
+    assert "bomb.png: has 100×100 pixels" in many.json()["error"]
+
+
+def test_visitors_see_nothing_of_each_other(serve):
+    one, other = serve(visitors=2)
+    asked = wish(one)
+    run = paint(one, asked)
+    paths = [f"/api/pictures/{asked['content']}", f"/api/runs/{run['id']}"]
+    paths += [f"{paths[1]}/{part}" for part in ("events", "preview", "results/0/picture.png")]
+    paths += [f"{paths[1]}/results/0/preview"]
+    for path in paths:
+        assert one.get(path).status_code == 200, path
+        assert other.get(path).status_code == 404, path
+    assert other.post("/api/runs", json=asked).status_code == 404
+    assert other.post(f"{paths[1]}/stop").status_code == 404
+    assert other.delete(paths[0]).status_code == 404
+    assert other.post("/api/session").json()["runs"] == []
+    wished = {"kind": "print", "from": run["id"], "size": 64}
+    assert other.post("/api/runs", json=wished).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/%2e%2e/app.py",
+        "/static/..%2f..%2f..%2fetc/passwd",
+        "/static//etc/passwd",
+        "/api/pictures/..%2f..%2fetc%2fpasswd",
+        "/api/runs/x/results/0/picture.png",
+        "/nothing",
+    ],
+)
+def test_no_path_of_the_server_is_read(serve, path):
+    assert serve().get(path).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({}, 200),
+        ({"host": "127.0.0.1:7860"}, 200),
+        ({"host": "[::1]:7860"}, 200),
+        ({"host": "evil.example"}, 403),
+        ({"host": "localhost.evil.example"}, 403),
+        ({"origin": HOME}, 200),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"sec-fetch-site": "cross-site"}, 403),
+    ],
+)
+def test_requests_of_strangers_are_refused(serve, headers, code):
+    assert serve().post("/api/session", headers=headers).status_code == code
+
+
+def test_headers_keep_the_page_to_itself(serve):
+    client = serve()
+    answer = client.get("/")
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "unsafe" not in answer.headers["content-security-policy"]
+    assert "://" not in answer.headers["content-security-policy"]
+    client.cookies.clear()
+    cookie = client.post("/api/session").headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    brought = TestClient(client.app, HOME, cookies={"jaxstyle": "chosen-by-a-stranger"})
+    assert "chosen-by-a-stranger" not in brought.post("/api/session").headers["set-cookie"]
+
+
+def test_all_is_gone_after_an_hour(serve, clock, tmp_path):
+    client = serve()
+    run = paint(client, wish(client))
+    download(client, run)
+    clock.now += 3500
+    assert client.post("/api/session").json()["runs"]  # still here
+    clock.now += 3500
+    assert client.get(f"/api/runs/{run['id']}").status_code == 200  # by what was done in between
+    clock.now += 200
+    assert client.get(f"/api/runs/{run['id']}").status_code == 404
+    assert not list(tmp_path.iterdir())
+
+
+def test_all_is_gone_at_a_wish(serve, tmp_path):
+    client = serve()
+    upload(client)
+    client.delete("/api/session")
+    assert not list(tmp_path.iterdir())
+
+
+def _held(gate, recipe, paint):
+    assert gate.wait(20)
+    return recipe, paint(recipe)
+
+
+def test_a_queue(serve, clock):
+    """One paints, the others wait in turn; a visitor who leaves frees their place."""
+    gate = threading.Event()
+    limits = Limits(max_queue=2)
+    clients = serve(
+        limits, visitors=4, within_memory=lambda _, recipe, *rest: _held(gate, recipe, rest[-1])
+    )
+    wishes = [wish(client) for client in clients]
+    runs = [c.post("/api/runs", json=w).json() for c, w in zip(clients[:1], wishes[:1])]
+    wait(clients[0], runs[0]["id"], ("preparing",))
+    runs += [c.post("/api/runs", json=w).json() for c, w in zip(clients[1:3], wishes[1:3])]
+    assert [run["ahead"] for run in runs] == [0, 1, 2]
+    full = clients[3].post("/api/runs", json=wishes[3])
+    assert full.status_code == 400
+    assert "waiting" in full.json()["error"]
+    clock.now += limits.grace_seconds + 1  # nobody has ever watched
+    state = [c.get(f"/api/runs/{run['id']}").json() for c, run in zip(clients, runs)]
+    assert [found["state"] for found in state] == ["preparing", "stopped", "stopped"]
+    taken = clients[3].post("/api/runs", json=wishes[3]).json()
+    assert taken["ahead"] == 1
+    gate.set()
+    assert wait(clients[0], runs[0]["id"])["state"] == "stopped"
+    assert wait(clients[1], runs[1]["id"])["state"] == "stopped"
+    assert wait(clients[3], taken["id"])["state"] == "done"
+
+
+def test_a_stop_keeps_the_picture(serve):
+    client = serve()
+    asked = wish(client, settings={"iterations": 100000, "variable": "image", "solver": "adam"})
+    run = client.post("/api/runs", json=asked).json()
+    wait(client, run["id"], ("painting",))
+    client.post(f"/api/runs/{run['id']}/stop")
+    found = wait(client, run["id"])
+    assert found["state"] == "stopped"
+    assert Image.open(io.BytesIO(download(client, found).content)).size == (32, 24)
+
+
+def test_time_is_limited(serve, clock):
+    client = serve(Limits(max_seconds=10, grace_seconds=1e9))
+    asked = wish(client, settings={"iterations": 100000, "solver": "adam"})
+    run = client.post("/api/runs", json=asked).json()
+    wait(client, run["id"], ("painting",))
+    clock.now += 11
+    assert len(wait(client, run["id"])["results"]) == 1
+
+
+def test_controls_are_the_recipes():
+    """No default, choice or sentence of the page's own."""
+    told = {control["name"]: control for control in controls.describe()}
+    assert told.keys() | {"encoder"} == js.Recipe.__dataclass_fields__.keys()
+    assert all(control["help"] for control in told.values())
+    for name, control in told.items():
+        assert control["default"] == js.Recipe().to_table().get(name), name
+    assert told["memory"]["choices"] == ["high", "low"]
+    assert told["pooling"]["kind"] == "choice"
+    assert told["seed"]["kind"] == "whole"
+
+
+def test_the_page_asks_no_other_host(serve):
+    """Of all that is served; what a browser then asks for, tests/test_browser.py watches."""
+    client = serve()
+    for name in ("index.html", "style.css", "app.js", "stage.js", "masks.js", "pictures.js"):
+        text = client.get(f"/static/{name}").text.replace("http://www.w3.org/2000/svg", "")
+        assert len(text) > 500
+        assert "://" not in text, name
+
+
+@pytest.mark.parametrize(
+    ("options", "needle"),
+    [
+        (["--port", "70000"], "--port 70000"),
+        (["--max-queue", "0"], "--max-queue 0"),
+        (["--host", "192.0.2.1", "--port", "0"], "cannot listen"),
+    ],
+)
+def test_bad_options_are_told(capsys, options, needle):
+    assert cli.main(["web", "--no-compile-cache", *options]) == 2
+    assert needle in capsys.readouterr().err
