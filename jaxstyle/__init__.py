@@ -5,6 +5,8 @@ from jaxstyle import batch, compilation, perceptual
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.files import load_image, save_image
+from jaxstyle.large.devices import sharded_targets, sharded_value_and_grad
+from jaxstyle.large.mesh import Mesh, mesh
 from jaxstyle.large.tiles import tiled_value_and_grad
 from jaxstyle.losses.loss import LossTerms, compare, loss, loss_terms
 from jaxstyle.losses.measure import Stats, masks_at, statistics
@@ -48,6 +50,7 @@ __all__ = [
     "LossTerms",
     "LossWeights",
     "MeanStd",
+    "Mesh",
     "Normalisation",
     "Objective",
     "Optimised",
@@ -82,12 +85,15 @@ __all__ = [
     "loss_terms",
     "make_targets",
     "masks_at",
+    "mesh",
     "optimise",
     "paint",
     "paint_all",
     "perceptual",
     "preset",
     "save_image",
+    "sharded_targets",
+    "sharded_value_and_grad",
     "statistics",
     "style_targets",
     "stylize",

@@ -40,7 +40,10 @@ FLOORS = """
     losses.measure
     losses.targets
     losses.loss
-    large.tiles
+    large.tiles large.mesh
+    large.halo
+    large.sharded
+    large.devices
     perceptual.pair
     perceptual.relative
     perceptual.calibration
@@ -53,6 +56,7 @@ FLOORS = """
     run
     run.schedule run.sources run.start run.parameterisation
     run.ahead run.loop
+    run.shares
     run.chunks run.optimise run.lanes run.sweep_sources
     run.checkpoint
     run.progress

@@ -24,7 +24,7 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 
 import jaxstyle as js
 from jaxstyle import interrupts
-from jaxstyle.cli import report
+from jaxstyle.cli import processes, report
 from jaxstyle.cli.batch import Batch
 from jaxstyle.cli.completion import Completion
 from jaxstyle.cli.doctor import Doctor
@@ -160,10 +160,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: Without the program's name; those of the process if None.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
+    if processes.is_watched():
+        processes.begin_watched()
     if interrupts.IN_COMMAND and "--debug" not in arguments:
         _quieten_libraries()
     if list(arguments[:1]) != ["weights"]:  # Only they have files to tidy up at any time.
-        return _main(arguments)
+        code = _main(arguments)
+        if processes.is_watched():
+            processes.end_watched(code)
+        return code
     interrupts.raise_error()
     try:
         return _main(arguments)
@@ -202,7 +207,11 @@ def _main(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     """Parses, runs, and tells what went wrong."""
     try:
-        return _parse(arguments).run()
+        command = _parse(arguments)
+        if processes.are_several(command) and not processes.is_watched():
+            processes.check_several(command)
+            return processes.watch(arguments)
+        return command.run()
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # Who reads has seen enough.
@@ -218,6 +227,8 @@ def _run(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError) and error.filename and error.strerror:
             report.print_error(f"{error.filename}: {error.strerror}")
             return 2
+        if processes.lost(error):
+            return processes.LOST
         told = str(error).strip().partition("\n")[0]
         if isinstance(error, ResourceError):
             report.print_error(error)
@@ -231,6 +242,6 @@ def _run(arguments: Sequence[str]) -> int:
 def _with_option(message: str) -> str:
     """Returns a message that begins with a setting's name with the option in its place."""
     word = re.match(r"[a-z]\w*(?=[ :])", message)
-    if word and word[0] in Recipe.__dataclass_fields__:
+    if word and word[0] in {*Recipe.__dataclass_fields__, "devices"}:
         return "--" + word[0].replace("_", "-") + message[word.end() :]
     return message

@@ -74,6 +74,7 @@ class Demand(NamedTuple):
         pixels: Of the largest picture that the network sees, in parts of the result's.
         features: Bytes of the features of a pixel, over all layers that are used.
         parameters: Bytes of the network's parameters, as far as they are used.
+        devices: How many with a memory of their own share the picture.
     """
 
     recipe: Recipe
@@ -81,9 +82,10 @@ class Demand(NamedTuple):
     pixels: float
     features: float
     parameters: int
+    devices: int = 1
 
     def bytes_of(self, lines: dict[str, _Line], memory: str, scale: float = 1.0) -> float:
-        """Returns how many bytes the run takes.
+        """Returns how many bytes the run takes of a memory.
 
         Args:
             lines: Of which kind.
@@ -96,7 +98,7 @@ class Demand(NamedTuple):
         pixels = scale**2 * math.prod(self.shape)
         seen = min(max(1.0, self.pixels) * pixels, line.window) * line.features * self.features
         kept = pixels * images * _IMAGE
-        return line.fixed + line.parameters * self.parameters + seen + kept
+        return line.fixed + line.parameters * self.parameters + (seen + kept) / self.devices
 
     def largest(self, lines: dict[str, _Line], memory: str, room: float) -> tuple[int, int] | None:
         """Returns height and width of the largest result that fits, None if none does."""
@@ -111,7 +113,8 @@ class Demand(NamedTuple):
     @property
     def memories(self) -> tuple[str, ...]:
         """The ways to compute this, from the fastest to the smallest."""
-        return MEMORIES if self.recipe.make_objective().adds_up else MEMORIES[:2]
+        tiled = self.devices == 1 and self.recipe.make_objective().adds_up
+        return MEMORIES if tiled else MEMORIES[:2]
 
     def choices(self) -> list["Demand"]:
         """Returns what there is to choose from: one, or for ``auto`` all, the fastest first."""
@@ -161,6 +164,7 @@ def demand_of(
     recipe: Recipe,
     shape: tuple[int, int],
     styles: Sequence[tuple[int, int]],
+    devices: int = 1,
 ) -> Demand:
     """Returns what a run will take.
 
@@ -169,6 +173,7 @@ def demand_of(
         recipe: How.
         shape: Height and width of the result.
         styles: Heights and widths of the paintings, as they are seen.
+        devices: How many with a memory of their own share the picture.
     """
     layers = tuple(name for name in recipe.make_objective().layers if name != IMAGE)
     params = encoder.truncate(layers).params
@@ -179,7 +184,7 @@ def demand_of(
     # There is no way back through a painting, so that half of it is kept at most.
     pixels = max(math.prod(style) for style in styles) / 2 / math.prod(shape)
     parameters = sum(array.nbytes for layer in params.values() for array in layer.values())
-    return Demand(recipe, shape, pixels, features, parameters)
+    return Demand(recipe, shape, pixels, features, parameters, devices)
 
 
 def choose(demand: Demand) -> list[Demand]:
@@ -266,7 +271,7 @@ def _named(demand: Demand) -> str:
 
 def _rooms() -> Iterator[tuple[dict[str, _Line], float, str]]:
     """Yields the bytes that are free in each place that may run out."""
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     if device.platform != "cpu":
         stats = device.memory_stats() or {}
         if "bytes_limit" in stats:

@@ -106,6 +106,8 @@ def finish(
     demand: Demand,
     console: Console,
     watchers: Watchers,
+    *,
+    writes: bool = True,
 ) -> int:
     """Paints, saves, prints where the picture is, and returns the exit code.
 
@@ -116,6 +118,7 @@ def finish(
         demand: How much memory that takes.
         console: For everything else that is told.
         watchers: Who else hears of the progress.
+        writes: Whether this process is the one to save the picture.
 
     Raises:
         ResourceError: There is not enough memory, or nowhere to save the picture.
@@ -127,6 +130,8 @@ def finish(
             return _paint(partial(run, recipe), demand.shape, console, interruption, watchers)
 
         recipe, result = within_memory(demand, paint, console.print)
+        if not writes:
+            return interruption.exit_code
         report.answer(**_facts(result, time.monotonic() - began))
         path, trouble = save_somewhere(lambda path: save(path, recipe, result), output)
         if trouble:  # Said even if quiet: it is not where it was asked for.

@@ -5,11 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
+import jax
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
 from jaxstyle import files, pretrained
-from jaxstyle.cli import report, run
+from jaxstyle.cli import processes, report, run
 from jaxstyle.cli.checkpoints import Folder, Keeper, Run, Seconds, check_folder
 from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import (
@@ -27,6 +28,7 @@ from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import digests, opacity_of, save_result
 from jaxstyle.ops import resize
+from jaxstyle.recipes.paint import shared
 from jaxstyle.recipes.recipe import Recipe
 
 _PICTURES = ("content", "styles", "content_mask", "style_mask")
@@ -51,6 +53,14 @@ class Stylize:
     """A picture that paints the photograph's regions in flat colours, for --style-mask to match."""
     style_mask: Files = ()
     """The same for the painting; for several, once for each in their order."""
+    devices: Annotated[str | None, arg(metavar="N|all")] = None
+    """How many devices share the picture's rows; JAX's first one has it all if left out."""
+    coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
+    """Where process 0 listens, if several processes share the picture and no launcher tells."""
+    process_id: int | None = None
+    """Which of them this is, from 0; process 0 writes the picture."""
+    num_processes: int | None = None
+    """How many there are."""
     preset: PresetName = "default"
     config: Config = None
     checkpoint: Folder = None
@@ -66,9 +76,12 @@ class Stylize:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         blend = self._blend()
+        processes.join(self)
         files.check_output(self.output, overwrite=self.overwrite)
         check_folder(self.checkpoint, self.checkpoint_every)
         run.begin(self.cache, keep=self.compile_cache)
+        mesh, writes = processes.mesh_of(self), jax.process_index() == 0
+        recipe = self.recipe if mesh is None else shared(self.recipe)
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
         files.check_output(self.output, overwrite=self.overwrite, shape=shape)
@@ -77,13 +90,14 @@ class Stylize:
         seen = [self.recipe.style_shape_of(resize.shape_of(style), shape) for style in styles]
         masks = self._load_masks()
         init = run.load_init(self.recipe)
-        console = report.console(quiet=self.quiet)
+        console = report.console(quiet=self.quiet or not writes)
         watchers, every = self.watching.make(
             self.output,
-            self.recipe,
+            recipe,
             shape,
             console,
             overwrite=self.overwrite,
+            writes=writes,
             alpha=lambda image: opacity_of(content, image),
         )
         encoder = run.load_encoder(self.recipe, self.cache, console)
@@ -104,6 +118,7 @@ class Stylize:
                 callback_every=every,
                 resume=keeper.resume,
                 scratch=files.scratch,
+                mesh=mesh,
             )
 
         def save(path: Path, recipe: Recipe, result: js.Result) -> Path:
@@ -117,12 +132,13 @@ class Stylize:
                 overwrite=self.overwrite and path == self.output,
             )
 
-        demand = demand_of(encoder, self.recipe, shape, seen)
-        return keeper.ended(run.finish(paint, save, self.output, demand, console, watchers))
+        demand = demand_of(encoder, recipe, shape, seen, processes.memories_of(mesh))
+        painted = run.finish(paint, save, self.output, demand, console, watchers, writes=writes)
+        return keeper.ended(painted)
 
     def _run(self, sources: dict[str, object], fingerprint: str) -> Run:
         pictures = {name: getattr(self, name) for name in _PICTURES}
-        options = {"blend": self.blend, "overwrite": self.overwrite}
+        options = {"blend": self.blend, "overwrite": self.overwrite, "devices": self.devices}
         facts = sources, fingerprint, pictures, options, self.output
         return Run("stylize", self.recipe, *facts)
 

@@ -1,1 +1,1 @@
-"""Pictures beyond memory: what is a sum over positions is added up in any parts."""
+"""Pictures beyond memory: what is a sum over positions adds up in windows or on devices."""

@@ -123,6 +123,8 @@ def _measure(
     """Returns the features of content layers, and what is summed of the style layers."""
     layers, statistic = objective.style_layers, objective.statistic
     features, sums = {}, {}
+    kept: Any
+    style: Any
     if objective.memory != "low":
         features = encode(image, encoder, (*content, *layers))
     elif objective.adds_up:

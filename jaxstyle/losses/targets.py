@@ -186,10 +186,31 @@ def style_targets(
         _measure_style(picture, for_styles, objective, mask)
         for picture, mask in zip(styles, masks or [None] * len(styles), strict=True)
     ]
-    kind = jnp.promote_types(jnp.float32, measured[0].pixels.dtype)
+    return style_targets_of(measured, encoder, objective, shape=shape, blend=blend)
+
+
+@configured
+def style_targets_of(
+    stats: Sequence[Stats],
+    encoder: Encoder,
+    objective: Objective,
+    *,
+    shape: tuple[int, int],
+    blend: Float[Array, "_"] | None = None,
+) -> StyleTargets:
+    """Returns what styles ask for whose statistics are known, however they were measured.
+
+    Args:
+        stats: Of each style.
+        encoder: Network and pretrained parameters.
+        objective: Which layers and which statistic.
+        shape: Height and width of the image to be optimised, which only ``Sliced`` minds.
+        blend: How much each style counts, ``f32[styles]``; all alike if None.
+    """
+    kind = jnp.promote_types(jnp.float32, stats[0].pixels.dtype)
     sizes = tuple(_positions(encoder, name, shape) for name in objective.style_layers)
-    shares = jnp.ones(len(styles), kind) if blend is None else jnp.asarray(blend, kind)
-    return _combine(measured, shares, objective, sizes)
+    shares = jnp.ones(len(stats), kind) if blend is None else jnp.asarray(blend, kind)
+    return _combine(stats, shares, objective, sizes)
 
 
 @jit(static_argnames=("objective",))

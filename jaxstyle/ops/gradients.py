@@ -1,5 +1,6 @@
 """Gradients changed on their way back."""
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -9,8 +10,8 @@ from jaxtyping import ArrayLike
 from jaxstyle.arrays import Feature
 
 
-@jax.custom_vjp
-def with_gradient_norm(feature: Feature, norm: ArrayLike) -> Feature:
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def with_gradient_norm(feature: Feature, norm: ArrayLike, axis: str | None = None) -> Feature:
     """Hands a feature on; the gradient that comes back is given the L1 norm ``norm``.
 
     ``g ↦ norm · g / ‖g‖₁``, the ``-normalize_gradients`` of J. Johnson's neural-style, applied
@@ -19,6 +20,7 @@ def with_gradient_norm(feature: Feature, norm: ArrayLike) -> Feature:
     Args:
         feature: ``f32[h, w, c]``, used by one term only.
         norm: Of its gradient: the term's weight.
+        axis: Within ``shard_map``, the name of the axis that the feature is shared along.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -26,16 +28,19 @@ def with_gradient_norm(feature: Feature, norm: ArrayLike) -> Feature:
         >>> float(jax.grad(term)(jnp.ones((1, 2, 2)))[0, 0, 0])
         0.5
     """
-    del norm
+    del norm, axis
     return feature
 
 
-def _hand_on(feature: Any, norm: Any) -> Any:
+def _hand_on(feature: Any, norm: Any, axis: str | None) -> Any:
+    del axis
     return feature, norm
 
 
-def _send_back(norm: Any, gradient: Any) -> Any:
+def _send_back(axis: str | None, norm: Any, gradient: Any) -> Any:
     length = jnp.abs(gradient).sum()
+    if axis is not None:
+        length = jax.lax.psum(length, axis)
     factor = jnp.where(length > 0, norm / jnp.where(length > 0, length, 1.0), 0.0)
     return gradient * factor, None
 

@@ -9,6 +9,7 @@ from jaxstyle.encoder import Encoder
 from jaxstyle.encoder.base import check_layers
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, unknown
+from jaxstyle.large.mesh import Mesh
 from jaxstyle.losses.loss import Extra
 from jaxstyle.losses.targets import StyleTargets
 from jaxstyle.losses.tiles import Scratch
@@ -66,6 +67,7 @@ def paint(
     callback_every: Sequence[int] = (),
     resume: Checkpoint | None = None,
     scratch: Scratch | None = None,
+    mesh: Mesh | None = None,
 ) -> Result:
     """Paints by a recipe: pictures in, of any size, and the picture out.
 
@@ -84,6 +86,8 @@ def paint(
         callback_every: As for :func:`jaxstyle.stylize`.
         resume: A ``Progress.checkpoint`` of the same run to go on from; None begins anew.
         scratch: Makes arrays for what tiles read in parts; in memory if None.
+        mesh: The devices that share the image, from :func:`jaxstyle.mesh`; one if None. Not for a
+            texture.
 
     Raises:
         InputError: As for :func:`jaxstyle.stylize`; or the encoder is not here.
@@ -100,6 +104,7 @@ def paint(
     for name, pictures in (("content", [] if content is None else [content]), ("style", styles)):
         for picture in pictures:
             check_image(name, picture)
+    recipe = recipe if mesh is None else shared(recipe)
     encoder = encoder_of(recipe) if encoder is None else encoder
     start = named_init(recipe.init) if init is None else init
     options = recipe.make_options() | {
@@ -109,6 +114,8 @@ def paint(
         "callback_every": callback_every,
         "resume": resume,
     }
+    if content is None and mesh is not None:
+        raise InputError("mesh: a texture is of one device; leave it out")
     if content is None:
         shape = texture_shape(recipe)
         # The painting keeps its own proportions: its strokes are what counts.
@@ -126,8 +133,14 @@ def paint(
         style_masks=fit_masks(style_masks, fitted),
         style_targets=style_targets,
         scratch=scratch,
+        mesh=mesh,
         **options,
     )
+
+
+def shared(recipe: Recipe) -> Recipe:
+    """Returns a recipe as devices that share the image take it: in shares, and not in tiles."""
+    return recipe if recipe.memory == "high" else recipe.replace(memory="low")
 
 
 def prepare_styles(

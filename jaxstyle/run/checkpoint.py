@@ -11,6 +11,8 @@ from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
 from jaxstyle.run.chunks import Compiled
 from jaxstyle.run.loop import Chunk
+from jaxstyle.run.schedule import Scale
+from jaxstyle.run.shares import relaid
 
 
 class Checkpoint(NamedTuple):
@@ -25,7 +27,8 @@ class Checkpoint(NamedTuple):
         evaluations: Evaluations of loss and gradient at the coarser scales.
         terms: The weighted loss terms after every iteration of all scales, ``f32[steps, 4]``.
         image: The present image, not clipped.
-        leaves: What the solver remembers and the moving average, as ``jax.tree.leaves`` has them.
+        leaves: What the solver remembers and the moving average, as ``jax.tree.leaves`` has them;
+            images in it with the rows that hang over where devices share them.
     """
 
     scale: int
@@ -43,14 +46,29 @@ def resumed(checkpoint: Checkpoint, compiled: Compiled) -> Chunk:
         InputError: It is of another kind of run.
     """
     shapes, structure = jax.tree.flatten((compiled.state, compiled.average))
-    there, here = ([(a.shape, a.dtype) for a in leaves] for leaves in (checkpoint.leaves, shapes))
-    if there != here:
+    height, rows = checkpoint.image.shape[0], compiled.program.rows
+    if len(checkpoint.leaves) != len(shapes):
         raise other_run()
     # Copies: the run's memory is given to its programs.
-    leaves = [jnp.array(leaf) for leaf in checkpoint.leaves]
+    pairs = zip(checkpoint.leaves, shapes, strict=True)
+    leaves = [relaid(leaf, wanted, height, rows) for leaf, wanted in pairs]
+    there, here = ([(a.shape, a.dtype) for a in arrays] for arrays in (leaves, shapes))
+    if there != here:
+        raise other_run()
     state, average = jax.tree.unflatten(structure, leaves)
     terms, image = jnp.asarray(checkpoint.terms), jnp.array(checkpoint.image)
     return Chunk(jnp.int32(checkpoint.step), state, average, image, terms)
+
+
+def check_scale(checkpoint: Checkpoint, scales: list[Scale]) -> None:
+    """Refuses a checkpoint that is of none of a run's scales.
+
+    Raises:
+        InputError: It is.
+    """
+    at = checkpoint.scale
+    if at >= len(scales) or scales[at].shape != checkpoint.image.shape[:2]:
+        raise other_run()
 
 
 def other_run() -> InputError:

@@ -19,6 +19,7 @@ from jaxstyle.encoder import Encoder
 from jaxstyle.losses.tiles import Scratch
 from jaxstyle.run.loop import Average, Chunk, Data, Program, begin, iterate
 from jaxstyle.run.schedule import Scale
+from jaxstyle.run.shares import targets_of
 from jaxstyle.run.sources import Sources
 from jaxstyle.solvers import SolverState
 
@@ -49,22 +50,25 @@ class Compiled(NamedTuple):
         advance: :func:`advance` likewise.
         state: The solver's, as shapes.
         average: The moving average, likewise.
+        program: What has been compiled.
     """
 
     start: Callable[..., tuple[SolverState, Average]]
     advance: Callable[..., Chunk]
     state: Any
     average: Any
+    program: Program
 
 
 def compile_programs(image: Any, carried: Any, data: Data, program: Program) -> Compiled:
     """Compiles what :func:`chunks` calls; what it is given may be shapes instead of arrays."""
     decay: Any = jax.ShapeDtypeStruct((), jnp.float32)
+    image, carried = program.shapes((image, carried), image)
     lowered = start.lower(image, carried, decay, data.encoder, program)
-    state, average = lowered.out_info
+    state, average = program.shapes(lowered.out_info, image)
     steps: Any = jax.ShapeDtypeStruct((), jnp.int32)
     advancing = advance.lower(state, average, steps, decay, data, program)
-    return Compiled(lowered.compile(), advancing.compile(), state, average)
+    return Compiled(lowered.compile(), advancing.compile(), state, average, program)
 
 
 def compile_scales(
@@ -88,16 +92,12 @@ def compile_scales(
     state = None
     made_before = (sources.made or [None] * len(scales))[-len(scales) :]
     for scale, made in zip(scales, made_before, strict=True):
-        scaled = sources.at(scale.shape)
-        targets = scaled.targets(data.encoder, program.objective, made, scratch)
+        scaled, shared = sources.at(scale.shape), program.at(scale.shape)
+        targets = targets_of(scaled, data.encoder, shared, made, scratch)
         if enlarged and state is None:  # Its types are those of any other scale.
             state = jax.eval_shape(partial(_state, program), scaled.content, data.encoder)
-        carried = state and jax.eval_shape(
-            lambda state, shape=scale.shape: program.solver.carry(state, shape), state
-        )
-        compiled = compile_programs(
-            scaled.content, carried, data._replace(targets=targets), program
-        )
+        carried = state and jax.eval_shape(partial(program.solver.carry, shape=scale.shape), state)
+        compiled = compile_programs(scaled.content, carried, data._replace(targets=targets), shared)
         state = compiled.state
         yield scale, targets, compiled
 
@@ -131,7 +131,7 @@ def chunks(
         every: Numbers of iterations; a chunk ends at each multiple of any of them.
         resumed: What to go on from instead: its ``step`` counts all iterations of this size.
     """
-    factor = jnp.float32(decay)
+    factor = compiled.program.replicate(jnp.float32(decay))
     if resumed is None:
         done, (state, average) = 0, compiled.start(image, carried, factor, data.encoder)
     else:
@@ -139,9 +139,10 @@ def chunks(
     size = _CHUNK
     while done < iterations and state.finite and not state.stuck:
         started = time.monotonic()
-        steps = jnp.int32(min(size, iterations - done, *(n - (before + done) % n for n in every)))
+        number = min(size, iterations - done, *(n - (before + done) % n for n in every))
+        steps = compiled.program.replicate(jnp.int32(number))
         chunk = compiled.advance(state, average, steps, factor, data)
         state, average, done = chunk.state, chunk.average, done + int(chunk.step)
-        if time.monotonic() - started < _CHUNK_SECONDS:
+        if not compiled.program.agree(time.monotonic() - started >= _CHUNK_SECONDS):
             size = min(2 * size, _CHUNK_LIMIT)
         yield chunk

@@ -5,7 +5,7 @@ that is not done yet.
 """
 
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +14,15 @@ from jaxtyping import Array, Bool, Float, Int
 from jaxstyle.arrays import Image, Scalar
 from jaxstyle.encoder import Encoder, prepared
 from jaxstyle.errors import InputError, choose
+from jaxstyle.large import sharded
+from jaxstyle.large.mesh import Mesh, Rows
 from jaxstyle.losses.loss import Extra, LossTerms, loss_terms
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import Targets
 from jaxstyle.run.parameterisation import PARAMETERISATIONS, Parameterisation
 from jaxstyle.solvers import Solver, SolverState, lbfgs
+
+T = TypeVar("T")
 
 
 class Data(NamedTuple):
@@ -44,11 +48,15 @@ class Program(NamedTuple):
         objective: What goes down.
         solver: How.
         variable: What the solver moves.
+        mesh: The devices that share an image; None for one of them.
+        rows: How the rows of images of one size are shared out among them.
     """
 
     objective: Objective
     solver: Solver
     variable: str | Parameterisation = "image"
+    mesh: Mesh | None = None
+    rows: Rows | None = None
 
     @property
     def parameterisation(self) -> Parameterisation:
@@ -57,8 +65,38 @@ class Program(NamedTuple):
 
     def prepare(self, encoder: Encoder) -> Encoder:
         """Returns the encoder as a run takes it, memory allowing with what pays once a run."""
-        objective = self.objective
-        return prepared(encoder, objective.layers, ample=objective.memory == "high")
+        objective, mesh = self.objective, self.mesh
+        if mesh is None:
+            return prepared(encoder, objective.layers, ample=objective.memory == "high")
+        cut = prepared(encoder, objective.layers, ample=False)
+        sharded.check_shared(cut, objective)
+        return mesh.replicate(cut)
+
+    def replicate(self, tree: T) -> T:
+        """Returns arrays where the program wants what is not shared."""
+        return tree if self.mesh is None else self.mesh.replicate(tree)
+
+    def agree(self, wish: bool) -> bool:
+        """Returns whether any process that shares the image wishes something; all have to ask."""
+        return wish if self.mesh is None else self.mesh.agree(wish)
+
+    def at(self, shape: tuple[int, int]) -> "Program":
+        """Returns the program for images of a height and width."""
+        if self.mesh is None:
+            return self
+        return self._replace(rows=sharded.rows_of(shape, self.mesh, self.objective))
+
+    def lay(self, tree: T) -> T:
+        """Returns a tree on the host with its images in shares where devices share them."""
+        return tree if self.rows is None else self.rows.lay(tree)
+
+    def shapes(self, tree: T, image: Any) -> T:
+        """Returns a tree's shapes, and where devices share an image like this one, how it lies."""
+        return tree if self.rows is None else self.rows.shapes(tree, image.shape[1])
+
+    def hold(self, tree: T, image: Image) -> T:
+        """Returns a tree whose images lie as this one does, in shares where devices share it."""
+        return tree if self.rows is None else self.rows.hold(tree, image.shape[1])
 
 
 class Average(NamedTuple):
@@ -111,15 +149,23 @@ def as_partial(extra: Extra | None) -> Any:
 
 
 def make_program(
-    objective: Objective | None, solver: Solver | None, variable: str | Parameterisation
+    objective: Objective | None,
+    solver: Solver | None,
+    variable: str | Parameterisation,
+    mesh: Mesh | None = None,
 ) -> Program:
     """Returns what a verb compiles, from what it was given.
 
     Raises:
         InputError: Options exclude each other.
     """
-    program = Program(objective or Objective(), solver or lbfgs(), variable)
-    check_combination(*program)
+    program = Program(objective or Objective(), solver or lbfgs(), variable, mesh)
+    check_combination(program.objective, program.solver, variable)
+    if mesh is not None and not getattr(program.parameterisation, "pointwise", False):
+        raise InputError(
+            f"variable {variable}: every pixel depends on all of it, which devices share; choose "
+            "image, encoder or sigmoid, or one device"
+        )
     return program
 
 
@@ -147,7 +193,7 @@ def begin(
     z = program.parameterisation.from_image(image, encoder)
     zero = jnp.zeros((), image.dtype)
     state = program.solver.init(z, LossTerms(zero, zero, zero, zero), carried)
-    return state, Average((1 - decay) * z, decay)
+    return program.hold((state, Average((1 - decay) * z, decay)), image)
 
 
 def iterate(
@@ -193,7 +239,7 @@ def iterate(
         unfinished, evaluate, (jnp.int32(0), state, average, empty)
     )
     image = program.parameterisation.to_image(average.value, data.encoder)
-    return Chunk(step, state, average, image, terms)
+    return program.hold(Chunk(step, state, average, image, terms), image)
 
 
 def _objective(
@@ -205,6 +251,7 @@ def _objective(
     extra: Extra | None,
 ) -> tuple[Scalar, LossTerms]:
     image = program.parameterisation.to_image(z, encoder)
-    objective = program.objective
-    terms = loss_terms(image, targets, loss_weights, encoder, objective, extra=extra)
+    objective, rows = program.objective, program.rows
+    of_image = loss_terms if rows is None else partial(sharded.loss_terms, rows=rows)
+    terms = of_image(image, targets, loss_weights, encoder, objective, extra=extra)
     return terms.loss, terms

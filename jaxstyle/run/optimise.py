@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Int
 from jaxstyle.arrays import Image, check_image, widen
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
+from jaxstyle.large.mesh import Mesh
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import Targets
@@ -50,6 +51,7 @@ def optimise(
     variable: str | Parameterisation = "image",
     extra: Extra | None = None,
     average: float = 0.0,
+    mesh: Mesh | None = None,
 ) -> Optimised:
     """Minimises the loss over the image, at one size: pure, for ``jit``, ``vmap`` and ``scan``.
 
@@ -69,6 +71,7 @@ def optimise(
         extra: A term of one's own, a pure function of the image; none if None.
         average: Decay of the moving average of images that is the result, in [0, 1); 0 for the
             last image.
+        mesh: The devices that share the image, from :func:`jaxstyle.mesh`; one if None; static.
 
     Raises:
         InputError: As for :func:`jaxstyle.loss`, or options exclude each other.
@@ -87,9 +90,12 @@ def optimise(
         (3, 32, 32, 3)
     """
     check_image("image", image)
-    program = make_program(objective, solver, variable)
+    program = make_program(objective, solver, variable, mesh)
+    program = program.at((image.shape[0], image.shape[1]))
     data = Data(targets, loss_weights, encoder, as_partial(extra))
-    image = widen(jnp.asarray(image))
+    height, image = image.shape[0], widen(jnp.asarray(image))
+    if program.rows is not None:
+        image = program.hold(program.rows.pad(image), image)
     decay = jnp.asarray(average, image.dtype)
     state, mean = begin(image, None, decay, encoder, program)
     steps = jnp.int32(iterations)
@@ -97,7 +103,7 @@ def optimise(
     chunk = iterate(state, mean, steps, decay, data, program, rows=max(iterations, 1))
     last = jnp.minimum(jnp.arange(iterations), jnp.maximum(chunk.step - 1, 0))
     return Optimised(
-        image=chunk.image,
+        image=chunk.image[:height],
         terms=LossTerms(*chunk.terms[last].T),
         iterations=chunk.step,
         evaluations=chunk.state.evaluations,

@@ -21,7 +21,11 @@ _KNEE, _CHROMA = 0.1, 0.5
 
 @runtime_checkable
 class Parameterisation(Protocol):
-    """A variable that images are a function of; implementations are frozen dataclasses."""
+    """A variable that images are a function of; implementations are frozen dataclasses.
+
+    Besides what is named here one may have ``pointwise``, whether each pixel depends on its own
+    part of the variable alone: only such ones can be shared by devices.
+    """
 
     @property
     def is_image(self) -> bool:
@@ -51,7 +55,7 @@ class Parameterisation(Protocol):
 class Pixels:
     """The image itself."""
 
-    is_image = True
+    is_image = pointwise = True
 
     def to_image(self, z: Image, encoder: Encoder) -> Image:
         """Returns it."""
@@ -66,7 +70,7 @@ class Pixels:
 class EncoderInput:
     """The network's input, ``x = (std · z + mean) / scale``: some tools' unit of learning rates."""
 
-    is_image = False
+    is_image, pointwise = False, True
 
     def to_image(self, z: Image, encoder: Encoder) -> Image:
         """Returns the image that the network would see so."""
@@ -97,7 +101,7 @@ class Sigmoid:
         True
     """
 
-    is_image = False
+    is_image, pointwise = False, True
 
     def to_image(self, z: Image, encoder: Encoder) -> Image:
         """Returns the sigmoid."""

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+import numpy as np
+
 from jaxstyle.arrays import Image
 from jaxstyle.losses.loss import LossTerms
 from jaxstyle.run.checkpoint import Checkpoint
+from jaxstyle.run.loop import Chunk
 
 Status = Literal["finished", "converged", "stopped", "non-finite"]
 
@@ -25,7 +28,8 @@ class Progress(NamedTuple):
         recent: The weighted loss terms after each iteration of the chunk, each ``f32[n]``.
         picture: Returns what would be handed out if the run stopped here, but of this scale's size:
             clipped, and in the content's colours where they are kept.
-        checkpoint: What ``stylize(resume=…)`` goes on from; None if the loss has overflowed.
+        checkpoint: What ``stylize(resume=…)`` goes on from; None if the loss has overflowed, or
+            several processes share the image.
     """
 
     step: int
@@ -63,3 +67,19 @@ class Result(NamedTuple):
     evaluations: int
     status: Status
     overflowed: tuple[str, ...] = ()
+
+
+def status_of(chunk: Chunk) -> Status:
+    """Returns how a run has ended whose last chunk this is, unless it was stopped."""
+    if not chunk.state.finite:
+        return "non-finite"
+    return "converged" if chunk.state.stuck else "finished"
+
+
+def overflowed_in(chunk: Chunk) -> tuple[str, ...]:
+    """Returns what was not finite in the step behind the last good one."""
+    if chunk.state.finite:
+        return ()
+    terms = np.asarray(chunk.terms)[int(chunk.step)]
+    names = zip(LossTerms._fields, np.isfinite(terms), strict=True)
+    return tuple(name for name, finite in names if not finite) or ("gradient",)

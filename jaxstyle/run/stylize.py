@@ -16,6 +16,7 @@ from jaxstyle.arrays import Image, Masks, is_traced
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
+from jaxstyle.large.mesh import Mesh, Rows
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import StyleTargets
@@ -23,15 +24,16 @@ from jaxstyle.losses.tiles import Scratch
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour, recolour, restore
 from jaxstyle.run.ahead import ahead
-from jaxstyle.run.checkpoint import Checkpoint, other_run, resumed
+from jaxstyle.run.checkpoint import Checkpoint, check_scale, resumed
 from jaxstyle.run.chunks import Compiled, chunks, compile_scales
 from jaxstyle.run.loop import Chunk, Data, Program, as_partial, make_program
 from jaxstyle.run.parameterisation import Parameterisation
-from jaxstyle.run.progress import Callback, Progress, Result, Status
+from jaxstyle.run.progress import Callback, Progress, Result, overflowed_in, status_of
 from jaxstyle.run.schedule import Scale, Schedule, fraction_done
+from jaxstyle.run.shares import carry
 from jaxstyle.run.sources import Sources, make_sources
 from jaxstyle.run.start import Init, initial_image
-from jaxstyle.solvers import Solver, SolverState
+from jaxstyle.solvers import Solver
 
 
 @configured
@@ -57,6 +59,7 @@ def stylize(
     callback_every: Sequence[int] = (),
     resume: Checkpoint | None = None,
     scratch: Scratch | None = None,
+    mesh: Mesh | None = None,
 ) -> Result:
     """Paints a content image in the manner of a style image.
 
@@ -92,6 +95,8 @@ def stylize(
         resume: A ``Progress.checkpoint`` of the same run, to go on from; the end is the same to the
             bit. None begins anew.
         scratch: Makes arrays for what tiles read in parts, as for :func:`jaxstyle.make_targets`.
+        mesh: The devices that share the image, from :func:`jaxstyle.mesh`; one if None. Several
+            processes all make the same call, and one that stops stops all.
 
     Returns:
         The image, the loss terms per iteration, the number of evaluations, and how it ended.
@@ -120,16 +125,18 @@ def stylize(
     for number in callback_every:
         if number < 1:
             raise InputError(f"callback_every {number}: no number of iterations; give 1 or more")
+    if resume is not None and mesh is not None and mesh.processes > 1:
+        raise InputError("resume: not by several processes; go on in one, with all of its devices")
     if colour == "style":
         sources = sources._replace(made=style_targets)
     schedule, shape = schedule or Schedule(), resize.shape_of(content)
-    program = make_program(objective, solver, variable)
+    program = make_program(objective, solver, variable, mesh)
     data = Data(
         targets=None,  # pyright: ignore[reportArgumentType] # of each scale
         # One type whatever is handed in, or another way of writing a number would recompile.
-        loss_weights=jax.tree.map(jnp.float32, loss_weights or LossWeights()),
+        loss_weights=program.replicate(jax.tree.map(jnp.float32, loss_weights or LossWeights())),
         encoder=program.prepare(encoder),
-        extra=as_partial(extra),
+        extra=program.replicate(as_partial(extra)),
     )
     scales = schedule.scales_of(shape)
     if sources.made is not None and len(sources.made) != len(scales):
@@ -145,7 +152,8 @@ def stylize(
     run = _Run(jnp.array(image, jnp.float32), scales, finished, resume)
     for chunk in run.chunks(sources, data, program, schedule.average, callback_every, scratch):
         # Also of what was done before the loss overflowed.
-        if callback and int(chunk.step) and callback(run.progress(chunk)) and chunk.state.finite:
+        stop = callback and int(chunk.step) and callback(run.progress(chunk)) and chunk.state.finite
+        if program.agree(bool(stop)):
             run.stopped = True
             break
     return run.result(finished(resize.resize(run.image, shape)))
@@ -155,7 +163,6 @@ class _Run:
     """A run on its way: what all its chunks have led to.
 
     Attributes:
-        image: The present one, not clipped.
         stopped: Whether the callback has asked for it.
     """
 
@@ -168,10 +175,11 @@ class _Run:
     ) -> None:
         none = np.zeros((0, len(LossTerms._fields)), np.float32)
         start = resume or Checkpoint(0, 0, 0, none, image, [])
-        if start.scale >= len(scales) and resume is not None:
-            raise other_run()
-        self.image = jnp.asarray(start.image)
+        if resume is not None:
+            check_scale(resume, scales)
         self.stopped = False
+        self._image = jnp.asarray(start.image)
+        self._rows: Rows | None = None
         self._finished = finished
         self._resume = resume
         self._scales, self._scale = scales, int(start.scale)
@@ -179,6 +187,11 @@ class _Run:
         # What the coarser scales took.
         self._before, self._spent = len(start.terms) - int(start.step), int(start.evaluations)
         self._chunk: Chunk | None = None
+
+    @property
+    def image(self) -> Image:
+        """The present one, not clipped."""
+        return self._image if self._rows is None else self._rows.whole(self._image)
 
     def chunks(
         self,
@@ -190,13 +203,15 @@ class _Run:
         scratch: Scratch | None,
     ) -> Iterator[Chunk]:
         """Yields the chunks of all scales, each enlarging what the one before has come to."""
-        for scale, targets, compiled in ahead(
-            compile_scales(
-                sources, self._scales[self._scale :], data, program, self._scale > 0, scratch
-            )
-        ):
-            begun = self._enter(scale, compiled, program.solver)
-            image, data = resize.resize(self.image, scale.shape), data._replace(targets=targets)
+        compiled_scales = compile_scales(
+            sources, self._scales[self._scale :], data, program, self._scale > 0, scratch
+        )
+        # Devices that share an image run one program after the other, in the same order everywhere.
+        prepared = compiled_scales if program.mesh else ahead(compiled_scales)
+        for scale, targets, compiled in prepared:
+            begun = self._enter(scale, compiled)
+            image = compiled.program.lay(resize.resize(self.image, scale.shape))
+            data, self._rows = data._replace(targets=targets), compiled.program.rows
             for chunk in chunks(
                 image,
                 scale.iterations,
@@ -207,13 +222,13 @@ class _Run:
                 every=every,
                 **begun,
             ):
-                self.image, self._chunk = chunk.image, chunk
+                self._image, self._chunk = chunk.image, chunk
                 self._terms.append(np.asarray(chunk.terms)[: int(chunk.step)])
                 yield chunk
                 if not chunk.state.finite:
                     return
 
-    def _enter(self, scale: Scale, compiled: Compiled, solver: Solver) -> dict[str, Any]:
+    def _enter(self, scale: Scale, compiled: Compiled) -> dict[str, Any]:
         """Returns what a scale begins with: a checkpoint, or what the coarser one remembers."""
         resume, self._resume = self._resume, None
         if resume is not None:
@@ -223,7 +238,9 @@ class _Run:
             return {}
         self._scale += 1
         self._before, self._spent = self._steps, self._evaluations
-        return {"carried": solver.carry(self._chunk.state, scale.shape)}
+        program = compiled.program
+        carried = carry(self._chunk.state, program.solver, scale.shape, self._rows)
+        return {"carried": program.lay(carried)}
 
     @property
     def _steps(self) -> int:
@@ -234,20 +251,21 @@ class _Run:
         here = 0 if self._chunk is None else int(self._chunk.state.evaluations)
         return self._spent + here
 
-    def _checkpoint(self, chunk: Chunk) -> Checkpoint:
+    def _checkpoint(self, chunk: Chunk, image: Image) -> Checkpoint:
         return Checkpoint(
             self._scale,
             self._steps - self._before,
             self._spent,
             np.concatenate(self._terms),
-            chunk.image,
+            image,
             jax.tree.leaves((chunk.state, chunk.average)),
         )
 
     def progress(self, chunk: Chunk) -> Progress:
         """Returns what a callback hears."""
-        image = chunk.image
+        image = self.image
         recent: Any = self._terms[-1]
+        one_process = self._rows is None or self._rows.mesh.processes == 1
         return Progress(
             step=self._steps,
             steps=sum(scale.iterations for scale in self._scales),
@@ -260,7 +278,9 @@ class _Run:
             scales=len(self._scales),
             recent=LossTerms(*recent.T),
             picture=lambda: self._finished(image),
-            checkpoint=self._checkpoint(chunk) if chunk.state.finite else None,
+            checkpoint=self._checkpoint(chunk, image)
+            if chunk.state.finite and one_process
+            else None,
         )
 
     def result(self, image: Image) -> Result:
@@ -268,22 +288,7 @@ class _Run:
         terms = LossTerms(*np.concatenate(self._terms).T)
         status, overflowed = "finished", ()
         if self._chunk is not None:
-            status, overflowed = _status(self._chunk.state), _overflowed(self._chunk)
+            status, overflowed = status_of(self._chunk), overflowed_in(self._chunk)
         return Result(
             image, terms, self._evaluations, "stopped" if self.stopped else status, overflowed
         )
-
-
-def _status(state: SolverState) -> Status:
-    if not state.finite:
-        return "non-finite"
-    return "converged" if state.stuck else "finished"
-
-
-def _overflowed(chunk: Chunk) -> tuple[str, ...]:
-    """Returns what was not finite in the step behind the last good one."""
-    if chunk.state.finite:
-        return ()
-    terms = np.asarray(chunk.terms)[int(chunk.step)]
-    names = zip(LossTerms._fields, np.isfinite(terms), strict=True)
-    return tuple(name for name, finite in names if not finite) or ("gradient",)

@@ -18,6 +18,7 @@ from jaxstyle.arrays import Image, Scalar
 _DECREASE, _CURVATURE = 1e-4, 0.9  # c₁ and c₂ of the Wolfe conditions
 _ROUNDING = 1e-6  # of the loss in float32, relative
 _LONGEST, _LIMIT = 16.0, 12  # in units of the direction; evaluations
+_FEW = 1e-12
 _FIRST_STEP = 0.02  # root mean square, in units of the image's range
 
 
@@ -89,7 +90,9 @@ def steepest_step(grad: Image) -> Scalar:
     """
     largest = jnp.abs(grad).max()
     # The root mean square, of the ratios: squares of a large gradient would overflow.
-    rms = largest * jnp.sqrt(jnp.square(grad / jnp.where(largest > 0, largest, 1)).mean())
+    ratios = jnp.square(grad / jnp.where(largest > 0, largest, 1))
+    # Over what the loss depends on: where devices share an image, rows may hang over it.
+    rms = largest * jnp.sqrt(ratios.mean() / jnp.maximum((grad != 0).mean(), _FEW))
     return jnp.where(rms > 0, _FIRST_STEP / rms, 1.0)
 
 

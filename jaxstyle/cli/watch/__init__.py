@@ -48,17 +48,28 @@ class Watching:
         console: Console,
         *,
         overwrite: bool,
+        writes: bool = True,
         alpha: Alpha = lambda image: None,
     ) -> tuple[Watchers, tuple[int, ...]]:
         """Returns who watches, and numbers of iterations after which they must be told.
+
+        Args:
+            output: Where the picture goes.
+            recipe: How it is painted.
+            shape: Its height and width.
+            console: For what is told.
+            overwrite: Whether files may be replaced.
+            writes: Whether this process writes any; one of several that share the picture does.
+            alpha: Tells a picture's opacity.
 
         Raises:
             InputError: One of the files could not be written.
         """
         steps = sum(scale.iterations for scale in recipe.make_schedule().scales_of(shape))
-        self._check(output, shape, steps, overwrite)
+        if writes:
+            self._check(output, shape, steps, overwrite)
         every = tuple(n for n in (self.save_every, self._film_every(steps)) if n is not None)
-        watchers = list(self._watchers(output, shape, steps, console))
+        watchers = list(self._watchers(output, shape, steps, console)) if writes else []
         return Watchers(watchers, print_error, alpha), every
 
     def _film_every(self, steps: int) -> int | None:

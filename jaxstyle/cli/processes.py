@@ -1,0 +1,170 @@
+"""One picture painted by several processes: how they find each other, and how they end together.
+
+Where one of them dies, JAX ends the others in its own ways, by an error or by aborting them with a
+page of its log. So each works in a process below the one that was started, which tells the end in
+one line whatever it was.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import jax
+
+import jaxstyle as js
+from jaxstyle.cli import report
+from jaxstyle.errors import InputError
+
+_WATCHED = "JAXSTYLE_WATCHED"
+# What launchers tell of the number of processes; the rest JAX finds out by itself.
+_LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
+LOST = 70
+"""The exit code of a process whose others are gone; the one that watches it tells."""
+_MISSED = 20
+_FORWARDED = ("SIGTERM", "SIGHUP")
+
+
+def parse_devices(text: str | None) -> int | Literal["all"] | None:
+    """Reads the number of devices, or ``all``.
+
+    Raises:
+        InputError: It is neither.
+    """
+    if text is None or text == "all":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"--devices {text}: no number of devices; give 1 or more, or all")
+    return int(text)
+
+
+def are_several(command: Any, environment: Mapping[str, str] = os.environ) -> bool:
+    """Returns whether a command is to be one of several processes that share a picture."""
+    if getattr(command, "devices", None) is None:
+        return False
+    if command.coordinator is not None:
+        return True
+    counts = [environment.get(name, "") for name in _LAUNCHERS]
+    tasks = max((int(count) for count in counts if count.isdecimal()), default=1)
+    return tasks > 1 or "," in environment.get("TPU_WORKER_HOSTNAMES", "")
+
+
+def check_several(command: Any) -> None:
+    """Refuses what only a single process does.
+
+    Raises:
+        InputError: Checkpoints or JSON are asked for.
+    """
+    for name in ("checkpoint", "json"):
+        if getattr(command, name):
+            raise InputError(f"--{name}: not for several processes that share a picture")
+
+
+def is_watched() -> bool:
+    """Returns whether this process works below the one that was started."""
+    return _WATCHED in os.environ
+
+
+def watch(arguments: Sequence[str]) -> int:
+    """Runs the command line in a process below this one, and returns its exit code.
+
+    Only what the command itself says comes through; a death of whatever kind is one line.
+    """
+    streams = os.dup(1), os.dup(2)
+    muted = None if "--debug" in arguments else subprocess.DEVNULL
+    with subprocess.Popen(
+        [sys.executable, "-m", "jaxstyle", *arguments],
+        stdout=muted,  # Libraries print there, too.
+        stderr=muted,
+        pass_fds=streams,
+        env={**os.environ, _WATCHED: ",".join(map(str, streams))},
+    ) as worker:
+        previous = {}
+        for name in _FORWARDED:
+            number = getattr(signal, name)
+            if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
+                previous[number] = signal.signal(number, lambda n, _: worker.send_signal(n))
+        # A terminal sends Ctrl-C to both.
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        code = worker.wait()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    for descriptor in streams:
+        os.close(descriptor)
+    if code >= 0 and code != LOST:
+        return code
+    report.print_error(
+        "a process that shares the picture has ended, and this one with it; nothing is saved here, "
+        "and what went wrong the other one says"
+    )
+    return 1
+
+
+def begin_watched() -> None:
+    """Writes what the command says where the watching process does."""
+    sys.stdout, sys.stderr = (
+        os.fdopen(int(descriptor), "w", buffering=1, errors="backslashreplace")
+        for descriptor in os.environ[_WATCHED].split(",")
+    )
+
+
+def end_watched(code: int) -> None:
+    """Ends this process, without waiting for others if it failed: they wait for it.
+
+    Args:
+        code: What to exit with.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if jax.distributed.is_initialized() and code in (1, 2, LOST):
+        os._exit(code)
+
+
+def lost(error: BaseException) -> bool:
+    """Returns whether an error may be due to another process's end."""
+    return is_watched() and isinstance(error, jax.errors.JaxRuntimeError)
+
+
+def join(command: Any) -> None:
+    """Joins the processes that share the picture, before anything starts JAX.
+
+    Raises:
+        InputError: Options are missing, or the others are not found.
+    """
+    given = command.coordinator, command.num_processes, command.process_id
+    if given == (None,) * 3:
+        if not are_several(command):
+            return
+    elif None in given:
+        raise InputError(
+            "--coordinator: goes with --process-id and --num-processes, and with --devices; "
+            "give them all"
+        )
+    elif not 0 <= command.process_id < command.num_processes:
+        raise InputError(
+            f"--process-id {command.process_id}: give 0 to {command.num_processes - 1}"
+        )
+    check_several(command)
+    if hasattr(jax.config, "jax_enable_preemption_service"):
+        # Signals are the command's own.
+        jax.config.update("jax_enable_preemption_service", False)
+    try:
+        # The default is a minute and a half until one that is gone is missed.
+        jax.distributed.initialize(*given, heartbeat_timeout_seconds=_MISSED)
+    except (RuntimeError, ValueError) as error:
+        told = str(error).partition("\n")[0]
+        where = command.coordinator or "the launcher's coordinator"
+        raise InputError(f"{where}: the processes do not find each other ({told})") from error
+
+
+def mesh_of(command: Any) -> js.Mesh | None:
+    """Returns the devices that share the picture; None for JAX's first."""
+    devices = parse_devices(command.devices)
+    return None if devices is None else js.mesh(devices)
+
+
+def memories_of(mesh: js.Mesh | None) -> int:
+    """Returns how many devices with a memory of their own share the picture."""
+    return 1 if mesh is None or mesh.devices[0].platform == "cpu" else len(mesh)

@@ -1,0 +1,174 @@
+"""One picture on many devices and in many processes is the picture on one."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import jaxstyle as js
+from command import LAYERS, folder  # noqa: F401
+from jaxstyle import cli, files
+
+SHARING = Path(__file__).with_name("sharing.py")
+LINE = r"jaxstyle: a process that shares the picture has ended, .*\n"
+
+
+def share(function, *cases):
+    """Runs a function of sharing.py with eight devices, and returns what it says of each case."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    run = subprocess.run(
+        [sys.executable, SHARING, function, json.dumps(cases)],
+        env=os.environ | {"XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr
+    return [json.loads(line) for line in run.stdout.splitlines()]
+
+
+def test_loss_and_gradient_are_those_of_one_device():
+    """Whatever hangs over, surrounds, is masked or blended; in float64, where rounding is small."""
+    cases = [
+        [1, [32, 24], "replicate", {}],
+        [2, [30, 24], "zeros", {"tv": "nine-point"}],
+        [4, [32, 20], "replicate-first", {"pooling": "average", "tv": "l1", "memory": "low"}],
+        [4, [44, 20], "circular", {"pooling": "l2", "tv": "isotropic^1.25"}],
+        [8, [32, 24], "circular", {"statistic": "Wasserstein"}],
+        [8, [33, 23], "replicate", {"masked": True, "statistic": "MeanStd"}],
+        [8, [19, 40], "zeros", {"normalise_gradients": True}],
+        [4, [32, 24], "replicate", {"masked": True}],
+    ]
+    found = share("differences", *cases)
+    assert len(found) == len(cases)
+    assert max(found) < 1e-10, list(zip(found, cases, strict=True))
+
+
+def test_features_never_leave_their_device():
+    """One row goes to each neighbour; nothing is gathered, not even in the solver's loop."""
+    one, four, eight, loop = share("program", [1, 256], [4, 256], [8, 256], [4, 64, 3])
+    for counts in (four, eight, loop):
+        assert counts["all-gather"] == counts["all-to-all"] == 0, counts
+        assert counts["collective-permute"] > 0
+        assert counts["all-reduce"] > 0
+    assert one["collective-permute"] == 0
+    # Of a device's share, and the rows around it, and what does not depend on the image's size.
+    fixed = 2 * eight["bytes"] - four["bytes"]
+    for counts, devices in ((four, 4), (eight, 8)):
+        assert counts["bytes"] < 1.25 * one["bytes"] / devices + max(fixed, 0), (one, counts)
+    assert eight["bytes"] < one["bytes"] / 4
+
+
+def test_runs_are_those_of_one_device():
+    found = share("runs", [4, [40, 32], "lbfgs"], [3, [50, 24], "lbfgs"], [8, [44, 24], "adam"])
+    assert max(found) < 1e-4, found
+
+
+def test_what_cannot_be_shared_is_refused(encoder, pictures):
+    options = {"schedule": js.Schedule(iterations=1, scales=1), "mesh": js.mesh(1)}
+    layers = {"content_layers": ("conv2_1",), "style_layers": ("conv1_1",)}
+    sliced = js.Objective(statistic=js.Sliced(), **layers)
+    with pytest.raises(js.InputError, match=r"^statistic sliced: .* choose gram"):
+        js.stylize(*pictures, encoder, objective=sliced, **options)
+    with pytest.raises(js.InputError, match=r"^variable fourier: .* choose image"):
+        js.stylize(*pictures, encoder, variable="fourier", **options)
+    with pytest.raises(js.InputError, match=r"^devices 1000: JAX has \d"):
+        js.mesh(1000)
+
+
+def test_options_that_are_missing_are_told(folder, capsys):  # noqa: F811
+    pictures = ["stylize", "photo.png", "painting.png", "-o", "out.png"]
+    for options, told in (
+        (["--devices", "none"], "--devices none: "),
+        (["--process-id", "1"], "--coordinator: goes with --process-id"),
+        (["--devices", "1000"], "--devices 1000: JAX has "),
+    ):
+        assert cli.main([*pictures, "--no-compile-cache", *options]) == 2
+        assert capsys.readouterr().err.startswith(f"jaxstyle: {told}")
+
+
+def start(number, port, *options):
+    """Starts one of two processes that share a picture."""
+    where = ["--coordinator", f"127.0.0.1:{port}", "--process-id", str(number)]
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "jaxstyle", "stylize", "photo.png", "painting.png", *LAYERS),
+            *("--encoder", "narrow.h5", "--size", "40", "--scales", "1", "--no-compile-cache"),
+            *("--devices", "all", *where, "--num-processes", "2", *options),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+@pytest.fixture
+def ended():
+    """Processes to end with the test, and what they have started."""
+    running = []
+    yield running
+    for process in running:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def test_two_processes_paint_the_picture_of_one(folder, ended):  # noqa: F811
+    one = [*LAYERS, "--encoder", "narrow.h5", "--size", "40", "--scales", "1", "--iterations", "4"]
+    assert cli.main(["stylize", "photo.png", "painting.png", "-o", "one.png", *one]) == 0
+    port = free_port()
+    ended += [start(number, port, "-o", "two.png", "--iterations", "4") for number in (0, 1)]
+    told = [process.communicate(timeout=300) for process in ended]
+    assert [process.returncode for process in ended] == [0, 0], told
+    assert told[0][0] == "two.png\n"
+    assert told[1] == ("", "")
+    pictures = [np.asarray(files.load_image(name)) for name in ("one.png", "two.png")]
+    assert np.abs(pictures[0] - pictures[1]).max() <= 1.01 / 255
+    assert sorted(path.name for path in folder.glob("*.png")) == [
+        "one.png",
+        "painting.png",
+        "photo.png",
+        "two.png",
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_process_that_dies_ends_the_other_with_one_line(folder, ended, victim):  # noqa: F811
+    endless = ["-o", "out.png", "--solver", "adam", "--iterations", "100000000", "--quiet"]
+    port = free_port()
+    ended += [start(number, port, *endless) for number in (0, 1)]
+    time.sleep(20)  # They have found each other, or not: both ends are to be told alike.
+    os.killpg(ended[victim].pid, signal.SIGKILL)
+    out, told = ended[1 - victim].communicate(timeout=200)
+    assert ended[1 - victim].returncode == 1
+    assert out == ""
+    assert re.fullmatch(LINE, told), told
+    assert not (folder / "out.png").exists()
+
+
+def test_sizes_of_shares():
+    """The rows of the deepest layer are whole in every share, and each row is somewhere."""
+    for count in (1, 3):
+        mesh = js.Mesh(tuple(jax.devices()[:1]) * count)
+        for height in (1, 15, 16, 17, 100):
+            rows = mesh.rows(height, 16)
+            assert rows.share % 16 == 0
+            assert rows.room - 16 * count < height <= rows.room
+            assert rows.at(4).share * 16 == rows.share
