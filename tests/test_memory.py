@@ -15,7 +15,7 @@ import command
 import jaxstyle as js
 from command import stylize
 from jaxstyle import pretrained
-from jaxstyle.cli import free, memory
+from jaxstyle.cli import fitting, free, memory
 from jaxstyle.errors import ResourceError
 from jaxstyle.recipes.recipe import Recipe
 
@@ -35,7 +35,7 @@ def demand_of(encoder, **settings):
 
 
 def set_room(monkeypatch, room):
-    monkeypatch.setattr(memory, "_rooms", lambda: iter([(memory._RESIDENT, room, "more")]))
+    monkeypatch.setattr(fitting, "_rooms", lambda: iter([(memory.RESIDENT, room, "more")]))
 
 
 @pytest.mark.parametrize("gigabytes", [0.1, 1.0, 2.0, 4.0])
@@ -48,7 +48,7 @@ def test_what_is_advised_fits(vgg16, monkeypatch, settings, gigabytes):
     set_room(monkeypatch, gigabytes * 1e9)
     demand = demand_of(vgg16, **settings)
     with pytest.raises(ResourceError) as caught:
-        memory.choose(demand)
+        fitting.choose(demand)
     line = str(caught.value)
     assert "\n" not in line
     assert f"{demand.shape[1]}×{demand.shape[0]} px" in line
@@ -63,16 +63,16 @@ def test_what_is_advised_fits(vgg16, monkeypatch, settings, gigabytes):
         advised["memory"] = low[1]
     if size and "or --size" not in line:
         advised["size"] = tuple(map(int, size.groups())) if size[2] else int(size[1])
-    assert memory.choose(demand_of(vgg16, **advised))
+    assert fitting.choose(demand_of(vgg16, **advised))
     if low and "or --size" in line:  # One or the other.
         advised = settings | {"size": tuple(map(int, size.groups())) if size[2] else int(size[1])}
-        assert memory.choose(demand_of(vgg16, **advised))
+        assert fitting.choose(demand_of(vgg16, **advised))
 
 
 def test_what_takes_more(vgg16):
     def taken(**settings):
         demand = demand_of(vgg16, **settings)
-        return demand.bytes_of(memory._RESIDENT, demand.recipe.memory)
+        return demand.bytes_of(memory.RESIDENT, demand.recipe.memory)
 
     plain = taken(size=1000)
     assert taken(size=2000) > 2 * plain
@@ -89,14 +89,14 @@ def test_what_takes_more(vgg16):
 def test_auto_takes_what_fits(vgg16, monkeypatch, gigabytes, ways):
     """The fastest way first; then fewer pairs, and no more than that would free."""
     set_room(monkeypatch, gigabytes * 1e9)
-    chosen = memory.choose(demand_of(vgg16, size=3000, memory="auto"))
+    chosen = fitting.choose(demand_of(vgg16, size=3000, memory="auto"))
     assert [choice.recipe.memory for choice in chosen] == ways
     fewer = [choice.recipe.history < Recipe().history for choice in chosen]
     assert fewer == [gigabytes == 3.5] * len(ways)
     for choice in chosen:
-        assert choice.bytes_of(memory._RESIDENT, choice.recipe.memory) <= gigabytes * 1e9
+        assert choice.bytes_of(memory.RESIDENT, choice.recipe.memory) <= gigabytes * 1e9
     sliced = demand_of(vgg16, size=1000, memory="auto", statistic="sliced")
-    assert "tiles" not in [choice.recipe.memory for choice in memory.choose(sliced)]
+    assert "tiles" not in [choice.recipe.memory for choice in fitting.choose(sliced)]
 
 
 def test_what_runs_out_goes_on_the_next_smaller_way(vgg16, monkeypatch):
@@ -110,12 +110,12 @@ def test_what_runs_out_goes_on_the_next_smaller_way(vgg16, monkeypatch):
         return "picture"
 
     demand = demand_of(vgg16, memory="auto")
-    recipe, result = memory.within_memory(demand, run, told.append)
+    recipe, result = fitting.within_memory(demand, run, told.append)
     assert (tried, recipe.memory, result) == (["high", "low", "tiles"], "tiles", "picture")
     assert [line.partition(":")[0] for line in told][:1] == ["memory high"]
     assert all("once more with --memory" in line for line in told[1:])
     with pytest.raises(ResourceError, match="did not fit"):
-        memory.within_memory(demand._with(memory="low"), run, told.append)
+        fitting.within_memory(demand._with(memory="low"), run, told.append)
 
 
 @pytest.mark.parametrize("error", [
@@ -165,7 +165,7 @@ def test_a_limit_to_the_addresses(folder):
     told = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert (told.returncode, told.stdout) == (1, "")
     assert told.stderr.count("\n") == 1
-    assert re.search(r"out of memory: 3000×.*--memory low.*--size \d+", told.stderr)
+    assert re.search(r"out of memory: 3000×.*--memory tiles.*--size \d+", told.stderr)
 
 
 READING = """

@@ -20,8 +20,9 @@ import jax.numpy as jnp
 from jaxstyle import compilation, pretrained
 from jaxstyle.atomic import make_private, name_temporary, remove_abandoned
 from jaxstyle.batch.jobs import Job
-from jaxstyle.batch.painter import Painter, encoder_key
+from jaxstyle.batch.painter import Painter
 from jaxstyle.batch.steps import Loaded, Record, Warm, failure
+from jaxstyle.recipes.paint import encoder_key
 from jaxstyle.recipes.recipe import Recipe
 
 Fetch = Callable[[str], Any]

@@ -96,6 +96,21 @@ class Job:
         return {**sources, "sha256": digests(**pictures)}
 
 
+def work_of(recipe: Recipe, shape: tuple[int, int]) -> float:
+    """Returns how much there is to do for a result: megapixels × iterations, over all scales."""
+    scales = recipe.make_schedule().scales_of(shape)
+    return sum(h * w * iterations for (h, w), iterations in scales) / 1e6
+
+
+@cache
+def read_shape(path: Path) -> tuple[int, int]:
+    """Reads height and width of a picture; of what is none both are 0: its job will say why."""
+    try:
+        return files.read_shape(path)
+    except (InputError, OSError):
+        return 0, 0
+
+
 def stamp(path: Path) -> list[object]:
     """Returns what tells whether a file has become another."""
     try:
@@ -114,17 +129,9 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
     return sorted(jobs, key=key)
 
 
-@cache
-def _shape(path: Path) -> tuple[int, int]:
-    try:
-        return files.read_shape(path)
-    except (InputError, OSError):  # The job itself will say what is wrong with it.
-        return 0, 0
-
-
 def shared_by(job: Job) -> tuple[str, ...]:
     """Returns what jobs that share a compiled program have in common: settings and sizes."""
-    return (program_of(job.recipe), *(str(shape) for shape in job.shapes(_shape)))
+    return (program_of(job.recipe), *(str(shape) for shape in job.shapes(read_shape)))
 
 
 def shard_of(jobs: Sequence[Job], index: int, count: int) -> list[Job]:

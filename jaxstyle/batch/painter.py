@@ -14,7 +14,7 @@ from typing import Any, get_args
 import jax
 
 from jaxstyle import files, pretrained
-from jaxstyle.batch.jobs import Job, stamp
+from jaxstyle.batch.jobs import Job, stamp, work_of
 from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.steps import (
     Guard,
@@ -32,8 +32,7 @@ from jaxstyle.encoder.base import check_layers
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import save_result
 from jaxstyle.losses.targets import StyleTargets
-from jaxstyle.pretrained.load import RANDOM
-from jaxstyle.recipes.paint import load_named, paint, prepare_styles
+from jaxstyle.recipes.paint import encoder_key, load_named, paint, prepare_styles
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import paint_lanes, program_of
 from jaxstyle.run.loop import make_program
@@ -143,7 +142,8 @@ class Painter:
         except Exception as error:
             return failure(job, digest, error)
         terms = {k: float(v[-1]) for k, v in result.terms._asdict().items() if len(v)}
-        return Record(job.output, digest, "done", round(seconds, 3), terms)
+        work = work_of(job.recipe, loaded.shape)
+        return Record(job.output, digest, "done", round(seconds, 3), round(work, 6), terms)
 
     def encoder(self, recipe: Recipe) -> Warm:
         """Returns the encoder that a recipe names, loaded once."""
@@ -216,12 +216,6 @@ class Painter:
             error = InputError("the loss is not finite; try smaller weights")
             return failure(loaded.job, loaded.digest, error)
         return Painted(loaded, result, seconds)
-
-
-def encoder_key(recipe: Recipe) -> tuple[Any, ...]:
-    """Returns what recipes of one encoder have in common."""
-    key = (recipe.encoder, recipe.pooling, recipe.padding, recipe.precision)
-    return (*key, recipe.seed if recipe.encoder == RANDOM else 0)
 
 
 def load_warm(recipe: Recipe, cache: Path | None = None) -> Warm:

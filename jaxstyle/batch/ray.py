@@ -21,11 +21,12 @@ from jaxstyle.batch.claims import claim
 from jaxstyle.batch.guest import Parcel
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.painter import encoder_key, load_warm
+from jaxstyle.batch.painter import load_warm
 from jaxstyle.batch.ray_cluster import connected
 from jaxstyle.batch.ray_workers import Worker, Workers
 from jaxstyle.batch.steps import Record, failure
 from jaxstyle.batch.turns import Turns
+from jaxstyle.recipes.paint import encoder_key
 
 __all__ = ["connected", "run_jobs"]
 

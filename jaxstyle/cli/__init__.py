@@ -28,7 +28,7 @@ from jaxstyle.cli import processes, report
 from jaxstyle.cli.batch import Batch
 from jaxstyle.cli.completion import Completion
 from jaxstyle.cli.doctor import Doctor
-from jaxstyle.cli.memory import is_exhausted
+from jaxstyle.cli.fitting import is_exhausted
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.plot import Plot
 from jaxstyle.cli.presets import Presets

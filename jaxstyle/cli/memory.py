@@ -7,28 +7,20 @@ what every run takes, and bytes per pixel that grow with the features that the n
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar, get_args
-
-import jax
+from collections.abc import Sequence
+from typing import Any, NamedTuple, get_args
 
 import jaxstyle as js
-from jaxstyle.cli import free
-from jaxstyle.cli.report import plain
 from jaxstyle.encoder import IMAGE
 from jaxstyle.encoder.vgg import block_of
-from jaxstyle.errors import ResourceError
 from jaxstyle.losses.objective import Memory
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
 
-R = TypeVar("R")
-
 MEMORIES: tuple[str, ...] = get_args(Memory)
-_GIGABYTE = 1e9
+GIGABYTE = 1e9
 _IMAGE = 12  # Bytes of a pixel, float32.
 _REMEMBERED = 1.35  # Images for each that L-BFGS remembers.
-_EXHAUSTED = ("RESOURCE_EXHAUSTED", "bad_alloc", "Unable to allocate", "out of memory")
 
 
 class _Line(NamedTuple):
@@ -51,18 +43,21 @@ class _Line(NamedTuple):
 
 # Pixels of a window: a tile never has more, so that no picture has more of features.
 _WINDOW = js.Objective.tile**2
-_RESIDENT = {
+RESIDENT = {
     "high": _Line(0.25e9, 6, 1.7, 3),
     "low": _Line(0.25e9, 1, 0.61, 3),
     "tiles": _Line(0.25e9, 1, 1.7, 4, _WINDOW),
 }
 # What is allocated and never written to counts, too.
-_ADDRESSES = {
+ADDRESSES = {
     "high": _Line(0.25e9, 3, 4.05, 3),
     "low": _Line(0.25e9, 3, 1.0, 3),
     "tiles": _Line(0.25e9, 3, 2.5, 6, _WINDOW),
 }
 _FEWEST = 3  # Pairs that L-BFGS cannot do without.
+
+
+Lines = dict[str, _Line]
 
 
 class Demand(NamedTuple):
@@ -75,6 +70,7 @@ class Demand(NamedTuple):
         features: Bytes of the features of a pixel, over all layers that are used.
         parameters: Bytes of the network's parameters, as far as they are used.
         devices: How many with a memory of their own share the picture.
+        lanes: How many pictures at once.
     """
 
     recipe: Recipe
@@ -83,8 +79,19 @@ class Demand(NamedTuple):
     features: float
     parameters: int
     devices: int = 1
+    lanes: int = 1
 
-    def bytes_of(self, lines: dict[str, _Line], memory: str, scale: float = 1.0) -> float:
+    @property
+    def settled(self) -> "Demand":
+        """The same without a choice: ``auto`` is what ``js.paint`` takes it for."""
+        return self._with(memory=self.recipe.make_objective().memory)
+
+    @property
+    def resident(self) -> float:
+        """Bytes that the run holds in memory."""
+        return self.bytes_of(RESIDENT, self.settled.recipe.memory)
+
+    def bytes_of(self, lines: Lines, memory: str, scale: float = 1.0) -> float:
         """Returns how many bytes the run takes of a memory.
 
         Args:
@@ -97,10 +104,10 @@ class Demand(NamedTuple):
         images = line.images + _REMEMBERED * remembered
         pixels = scale**2 * math.prod(self.shape)
         seen = min(max(1.0, self.pixels) * pixels, line.window) * line.features * self.features
-        kept = pixels * images * _IMAGE
-        return line.fixed + line.parameters * self.parameters + (seen + kept) / self.devices
+        pictures = self.lanes * (seen + pixels * images * _IMAGE) / self.devices
+        return line.fixed + line.parameters * self.parameters + pictures
 
-    def largest(self, lines: dict[str, _Line], memory: str, room: float) -> tuple[int, int] | None:
+    def largest(self, lines: Lines, memory: str, room: float) -> tuple[int, int] | None:
         """Returns height and width of the largest result that fits, None if none does."""
         # Halved until it is known to an eighth of a percent; what is said to fit has a margin.
         fits, scale = 0.0, 1.0
@@ -122,7 +129,7 @@ class Demand(NamedTuple):
             return [self]
         return [self._with(memory=memory) for memory in self.memories]
 
-    def with_history(self, room: float, lines: dict[str, _Line]) -> "Demand":
+    def with_history(self, room: float, lines: Lines) -> "Demand":
         """Returns this with as many pairs as fit, no more than the recipe's and not too few."""
         demand = self
         while (
@@ -136,7 +143,7 @@ class Demand(NamedTuple):
     def _with(self, **changes: Any) -> "Demand":
         return self._replace(recipe=self.recipe.replace(**changes))
 
-    def advice(self, lines: dict[str, _Line], room: float) -> str:
+    def advice(self, lines: Lines, room: float) -> str:
         """Returns which options make a run that fits."""
         memory, memories = self.recipe.memory, self.memories
         for smaller in memories[memories.index(memory) + 1 :]:
@@ -144,7 +151,7 @@ class Demand(NamedTuple):
             if taken <= room:
                 fits = self.largest(lines, memory, room)
                 less = f", or {self._option(fits)}" if fits else ""
-                return f"try --memory {smaller}, which takes {taken / _GIGABYTE:.1f} GB{less}"
+                return f"try --memory {smaller}, which takes {taken / GIGABYTE:.1f} GB{less}"
         fits = self.largest(lines, memories[-1], room)
         if fits is None:
             return "no --size fits; free some, or raise the limit"
@@ -164,7 +171,9 @@ def demand_of(
     recipe: Recipe,
     shape: tuple[int, int],
     styles: Sequence[tuple[int, int]],
+    *,
     devices: int = 1,
+    lanes: int = 1,
 ) -> Demand:
     """Returns what a run will take.
 
@@ -174,6 +183,7 @@ def demand_of(
         shape: Height and width of the result.
         styles: Heights and widths of the paintings, as they are seen.
         devices: How many with a memory of their own share the picture.
+        lanes: How many pictures at once.
     """
     layers = tuple(name for name in recipe.make_objective().layers if name != IMAGE)
     params = encoder.truncate(layers).params
@@ -184,99 +194,4 @@ def demand_of(
     # There is no way back through a painting, so that half of it is kept at most.
     pixels = max(math.prod(style) for style in styles) / 2 / math.prod(shape)
     parameters = sum(array.nbytes for layer in params.values() for array in layer.values())
-    return Demand(recipe, shape, pixels, features, parameters, devices)
-
-
-def choose(demand: Demand) -> list[Demand]:
-    """Returns the ways to run what is demanded that fit into the memory, the fastest first.
-
-    Raises:
-        ResourceError: None does; the line says which options make a run that fits.
-    """
-    rooms, choices = list(_rooms()), demand.choices()
-    fitting = [choice for choice in choices if all(_fits(choice, *room) for room in rooms)]
-    if fitting:
-        return fitting
-    last = choices[-1]
-    if demand.recipe.memory == "auto":
-        for lines, room, _ in rooms:
-            last = last.with_history(room, lines)
-    for lines, room, what in rooms:
-        if not _fits(last, lines, room):
-            taken = last.bytes_of(lines, last.recipe.memory)
-            raise ResourceError(
-                f"out of memory: {_named(last)} would take {taken / _GIGABYTE:.1f} GB {what}, "
-                f"and {max(0, room) / _GIGABYTE:.1f} GB are free; {choices[-1].advice(lines, room)}"
-            )
-    return [last]
-
-
-def _fits(demand: Demand, lines: dict[str, _Line], room: float, what: str = "") -> bool:
-    return demand.bytes_of(lines, demand.recipe.memory) <= room
-
-
-def within_memory(
-    demand: Demand, run: Callable[[Recipe], R], told: Callable[[str], None]
-) -> tuple[Recipe, R]:
-    """Runs what is demanded as it fits, and if that proves too much, the next smaller way.
-
-    Args:
-        demand: What is to run.
-        run: Runs it by a recipe.
-        told: Hears which way is taken, where the recipe leaves it open.
-
-    Returns:
-        The recipe that it was, and what came of it.
-
-    Raises:
-        ResourceError: There is too little memory for any.
-    """
-    last, cause = demand, None
-    for choice in _told(demand, told):
-        try:
-            return choice.recipe, run(choice.recipe)
-        except Exception as error:
-            if not is_exhausted(error):
-                raise
-            last, cause = choice, error
-    # What was estimated was too little; so half of the size is a guess with a margin.
-    advice = last.advice(_RESIDENT, last.bytes_of(_RESIDENT, last.recipe.memory) / 4)
-    raise ResourceError(f"out of memory: {_named(last)} did not fit; {advice}") from cause
-
-
-def _told(demand: Demand, told: Callable[[str], None]) -> Iterator[Demand]:
-    """Yields the ways that fit, and says which one it is."""
-    last = None
-    for choice in choose(demand):
-        memory, history = choice.recipe.memory, choice.recipe.history
-        if last:
-            told(f"out of memory with {_named(last)}; once more with --memory {memory}")
-        elif demand.recipe.memory == "auto":
-            taken = choice.bytes_of(_RESIDENT, memory) / _GIGABYTE
-            fewer = f" --history {history}" if history < demand.recipe.history else ""
-            told(f"memory {memory}{fewer}: about {taken:.1f} GB")
-        yield choice
-        last = choice
-
-
-def is_exhausted(error: BaseException) -> bool:
-    """Tells whether an error means that there is no memory left."""
-    return isinstance(error, MemoryError) or any(word in str(error) for word in _EXHAUSTED)
-
-
-def _named(demand: Demand) -> str:
-    height, width = demand.shape
-    return f"{width}×{height} px with --memory {demand.recipe.memory}"
-
-
-def _rooms() -> Iterator[tuple[dict[str, _Line], float, str]]:
-    """Yields the bytes that are free in each place that may run out."""
-    device = jax.local_devices()[0]
-    if device.platform != "cpu":
-        stats = device.memory_stats() or {}
-        if "bytes_limit" in stats:
-            room = float(stats["bytes_limit"] - stats.get("bytes_in_use", 0))
-            yield _RESIDENT, room, f"of the {plain(device.device_kind)}'s memory"
-        return
-    yield _RESIDENT, free.memory(), "more"
-    yield _ADDRESSES, free.addresses(), "more of addresses (ulimit -v)"
+    return Demand(recipe, shape, pixels, features, parameters, devices, lanes)

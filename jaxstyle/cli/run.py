@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, get_args
@@ -15,8 +15,9 @@ from jaxstyle import compilation, files, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.atomic import make_private
 from jaxstyle.cli import report
+from jaxstyle.cli.fitting import within_memory
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.memory import Demand, within_memory
+from jaxstyle.cli.memory import Demand
 from jaxstyle.cli.saving import save_somewhere
 from jaxstyle.cli.watch.watcher import Watchers
 from jaxstyle.errors import InputError, unknown
@@ -92,6 +93,25 @@ def init_file(recipe: Recipe) -> Path | None:
     return None if recipe.init in get_args(Init) else Path(recipe.init)
 
 
+def load_masks(
+    content_mask: Path | None, style_masks: Sequence[Path], content: Path, styles: Sequence[Path]
+) -> files.Masks | None:
+    """Loads the masks that options name, if any; what does not count in them is told.
+
+    Raises:
+        InputError: There are some of one side only; or as ``files.load_masks``.
+    """
+    if content_mask is None and not style_masks:
+        return None
+    if content_mask is None or not style_masks:
+        lacking = "--style-mask" if content_mask else "--content-mask"
+        raise InputError(f"{lacking}: missing; masks come for the photograph and the painting")
+    masks = files.load_masks(content_mask, style_masks, content=content, styles=styles)
+    for line in masks.remarks:  # Said even if quiet: not all that was painted counts.
+        report.console().print(report.plain(line))
+    return masks
+
+
 def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGGEncoder:
     """Loads the recipe's encoder and says which one it is."""
     encoder = encoder_of(recipe, cache)
@@ -133,13 +153,24 @@ def finish(
         if not writes:
             return interruption.exit_code
         report.answer(**_facts(result, time.monotonic() - began))
-        path, trouble = save_somewhere(lambda path: save(path, recipe, result), output)
-        if trouble:  # Said even if quiet: it is not where it was asked for.
-            report.print_error(f"{trouble}; the picture is in {path.resolve()}")
+        path, in_place = keep(lambda path: save(path, recipe, result), output)
         report.print_path(path)
     # The photograph as it was is not what was asked for either.
     unpainted = result.status == "non-finite" and not len(result.terms.style)
-    return 1 if trouble or unpainted or watchers.failed else interruption.exit_code
+    in_order = in_place and not unpainted and not watchers.failed
+    return interruption.exit_code if in_order else 1
+
+
+def keep(save: Callable[[Path], Path], output: Path) -> tuple[Path, bool]:
+    """Saves a picture, elsewhere if need be; returns where, and whether it is as asked for.
+
+    Raises:
+        ResourceError: There is nowhere to save it.
+    """
+    path, trouble = save_somewhere(save, output)
+    if trouble:  # Said even if quiet: it is not where it was asked for.
+        report.print_error(f"{trouble}; the picture is in {path.resolve()}")
+    return path, not trouble
 
 
 def _paint(

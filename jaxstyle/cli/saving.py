@@ -1,11 +1,14 @@
-"""A finished picture is saved: where it should go or, failing that, where it can."""
+"""Results are saved: a picture where it should go or, failing that, where it can; tables."""
 
+import csv
+import io
 import itertools
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from jaxstyle.atomic import replacing
 from jaxstyle.errors import InputError, ResourceError
 
 _LOSSLESS = ".png"
@@ -60,3 +63,11 @@ def _elsewhere(output: Path) -> Iterator[Path]:
 
 def _name(stem: str, count: int, suffix: str) -> str:
     return f"{stem}-{count}{suffix}" if count else stem + suffix
+
+
+def write_table(path: Path, rows: Sequence[Sequence[str]]) -> None:
+    """Writes rows as CSV."""
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    with replacing(path) as temporary:
+        temporary.write_text(text.getvalue(), encoding="utf-8")

@@ -10,7 +10,8 @@ from tyro.conf import UseAppendAction, arg
 
 import jaxstyle as js
 from jaxstyle.cli import report, run
-from jaxstyle.cli.memory import demand_of, within_memory
+from jaxstyle.cli.fitting import within_memory
+from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import Cache, CompileCache, Debug, Quiet
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
