@@ -36,18 +36,23 @@ def share(function, *cases):
     return [json.loads(line) for line in run.stdout.splitlines()]
 
 
-def test_loss_and_gradient_are_those_of_one_device():
+QUICK = [
+    [2, [30, 24], "zeros", {"tv": "nine-point"}],
+    [4, [44, 20], "circular", {"pooling": "l2", "tv": "isotropic^1.25"}],
+    [8, [33, 23], "replicate", {"masked": True, "statistic": "MeanStd"}],
+]
+OTHERS = [
+    [1, [32, 24], "replicate", {}],
+    [4, [32, 20], "replicate-first", {"pooling": "average", "tv": "l1", "memory": "low"}],
+    [8, [32, 24], "circular", {"statistic": "Wasserstein"}],
+    [8, [19, 40], "zeros", {"normalise_gradients": True}],
+    [4, [32, 24], "replicate", {"masked": True}],
+]
+
+
+@pytest.mark.parametrize("cases", [QUICK, pytest.param(OTHERS, marks=pytest.mark.slow)])
+def test_loss_and_gradient_are_those_of_one_device(cases):
     """Whatever hangs over, surrounds, is masked or blended; in float64, where rounding is small."""
-    cases = [
-        [1, [32, 24], "replicate", {}],
-        [2, [30, 24], "zeros", {"tv": "nine-point"}],
-        [4, [32, 20], "replicate-first", {"pooling": "average", "tv": "l1", "memory": "low"}],
-        [4, [44, 20], "circular", {"pooling": "l2", "tv": "isotropic^1.25"}],
-        [8, [32, 24], "circular", {"statistic": "Wasserstein"}],
-        [8, [33, 23], "replicate", {"masked": True, "statistic": "MeanStd"}],
-        [8, [19, 40], "zeros", {"normalise_gradients": True}],
-        [4, [32, 24], "replicate", {"masked": True}],
-    ]
     found = share("differences", *cases)
     assert len(found) == len(cases)
     assert max(found) < 1e-10, list(zip(found, cases, strict=True))
@@ -69,15 +74,19 @@ def test_features_never_leave_their_device():
 
 
 def test_runs_are_those_of_one_device():
-    found = share("runs", [4, [40, 32], "lbfgs"], [3, [50, 24], "lbfgs"], [8, [44, 24], "adam"])
+    found = share("runs", [3, [50, 40], "lbfgs"], [8, [44, 24], "adam"])
     assert max(found) < 1e-4, found
 
 
-def test_a_run_goes_on_with_any_number_of_devices():
+@pytest.mark.parametrize(
+    ("solver", "masked"),
+    [("lbfgs", True), pytest.param("adam", False, marks=pytest.mark.slow)],
+)
+def test_a_run_goes_on_with_any_number_of_devices(solver, masked):
     """To the bit with as many; masks, and what one device would do in tiles, go along."""
-    for same, others in share("resumed", ["lbfgs", True], ["adam", False]):
-        assert same == 0
-        assert others < 1e-4
+    ((same, others),) = share("resumed", [solver, masked])
+    assert same == 0
+    assert others < 1e-4
 
 
 def test_what_cannot_be_shared_is_refused(encoder, pictures):
