@@ -373,7 +373,7 @@ def test_controls_are_the_recipes():
     assert all(control["help"] for control in told.values())
     for name, control in told.items():
         assert control["default"] == js.Recipe().to_table().get(name), name
-    assert told["memory"]["choices"] == ["high", "low"]
+    assert told["memory"]["choices"] == ["auto", "high", "low", "tiles"]
     assert told["pooling"]["kind"] == "choice"
     assert told["seed"]["kind"] == "whole"
 

@@ -27,7 +27,7 @@ from jaxstyle.run.schedule import Schedule
 Normalisation = Literal["energy", "mean", "neural-style", "udacity", "keras"]
 Variation = Literal["l1", "l2", "isotropic^1.25", "nine-point"]
 Variable = Literal["image", "encoder", "sigmoid", "fourier"]
-MemoryChoice = Literal["auto"] | Memory
+MemoryChoice = Literal["auto", Memory]
 
 _OBJECTIVE, _LOSS_WEIGHTS = Objective(), LossWeights()
 _NORMALISATION = cast(Normalisation, Objective.normalisation)

@@ -117,7 +117,7 @@ function memoryControl() {
   const segments = control("memory").choices.map((choice) =>
     make("label", {}, make("input", { type: "radio", name: "memory", value: choice, checked: choice === values.memory,
       change: () => { values.memory = choice; } }),
-    { high: "Plenty, faster", low: "Little, slower" }[choice] ?? choice));
+    { auto: "As it fits", high: "Fastest", low: "Less", tiles: "Least" }[choice] ?? choice));
   return make("div", { class: "control", role: "radiogroup", "aria-label": "Memory" },
     make("span", { class: "legend" }, "Memory"), make("div", { class: "segments" }, ...segments));
 }
