@@ -94,6 +94,32 @@ def runs(devices, shape, solver):
     return float(jnp.abs(one.image - many.image).max())
 
 
+def resumed(solver, masked):
+    """Returns how far what devices go on with is from the whole run: as many, more, and one."""
+    _, content, style = pictures(66, 40, np.float32)
+    objective = js.Objective(**LAYERS, memory="tiles", tile=32)
+    schedule = js.Schedule(iterations=6, scales=2, coarse_iterations=4, coarsest=16)
+    options = {"objective": objective, "schedule": schedule, "callback_every": [3]}
+    options["solver"] = {"lbfgs": js.lbfgs(history=3), "adam": js.adam()}[solver]
+    if masked:
+        both = jnp.stack([jnp.tile(jnp.arange(40) < 12, (66, 1))] * 2).astype(jnp.float32)
+        options |= {"content_masks": both.at[1].set(1 - both[1]), "style_masks": [both]}
+    kept = []
+
+    def run(devices, **more):
+        mesh = devices and js.mesh(devices)
+        return js.stylize(content, style, narrow(), **options, mesh=mesh, **more)
+
+    whole = run(3, callback=lambda progress: kept.append(jax.device_get(progress.checkpoint)))
+    assert [len(checkpoint.terms) for checkpoint in kept] == [3, 4, 6, 9, 10]
+    apart = []
+    for devices, checkpoint in ((3, kept[0]), (3, kept[2]), (4, kept[2]), (None, kept[2])):
+        other = run(devices, resume=checkpoint)
+        assert len(other.terms.style) == len(whole.terms.style)
+        apart.append(float(jnp.abs(other.image - whole.image).max()))
+    return [max(apart[:2]), max(apart)]
+
+
 if __name__ == "__main__":
     function = globals()[sys.argv[1]]
     cases = json.loads(sys.argv[2])

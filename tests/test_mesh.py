@@ -36,18 +36,23 @@ def share(function, *cases):
     return [json.loads(line) for line in run.stdout.splitlines()]
 
 
-def test_loss_and_gradient_are_those_of_one_device():
+QUICK = [
+    [2, [30, 24], "zeros", {"tv": "nine-point"}],
+    [4, [44, 20], "circular", {"pooling": "l2", "tv": "isotropic^1.25"}],
+    [8, [33, 23], "replicate", {"masked": True, "statistic": "MeanStd"}],
+]
+OTHERS = [
+    [1, [32, 24], "replicate", {}],
+    [4, [32, 20], "replicate-first", {"pooling": "average", "tv": "l1", "memory": "low"}],
+    [8, [32, 24], "circular", {"statistic": "Wasserstein"}],
+    [8, [19, 40], "zeros", {"normalise_gradients": True}],
+    [4, [32, 24], "replicate", {"masked": True}],
+]
+
+
+@pytest.mark.parametrize("cases", [QUICK, pytest.param(OTHERS, marks=pytest.mark.slow)])
+def test_loss_and_gradient_are_those_of_one_device(cases):
     """Whatever hangs over, surrounds, is masked or blended; in float64, where rounding is small."""
-    cases = [
-        [1, [32, 24], "replicate", {}],
-        [2, [30, 24], "zeros", {"tv": "nine-point"}],
-        [4, [32, 20], "replicate-first", {"pooling": "average", "tv": "l1", "memory": "low"}],
-        [4, [44, 20], "circular", {"pooling": "l2", "tv": "isotropic^1.25"}],
-        [8, [32, 24], "circular", {"statistic": "Wasserstein"}],
-        [8, [33, 23], "replicate", {"masked": True, "statistic": "MeanStd"}],
-        [8, [19, 40], "zeros", {"normalise_gradients": True}],
-        [4, [32, 24], "replicate", {"masked": True}],
-    ]
     found = share("differences", *cases)
     assert len(found) == len(cases)
     assert max(found) < 1e-10, list(zip(found, cases, strict=True))
@@ -69,8 +74,19 @@ def test_features_never_leave_their_device():
 
 
 def test_runs_are_those_of_one_device():
-    found = share("runs", [4, [40, 32], "lbfgs"], [3, [50, 24], "lbfgs"], [8, [44, 24], "adam"])
+    found = share("runs", [3, [50, 40], "lbfgs"], [8, [44, 24], "adam"])
     assert max(found) < 1e-4, found
+
+
+@pytest.mark.parametrize(
+    ("solver", "masked"),
+    [("lbfgs", True), pytest.param("adam", False, marks=pytest.mark.slow)],
+)
+def test_a_run_goes_on_with_any_number_of_devices(solver, masked):
+    """To the bit with as many; masks, and what one device would do in tiles, go along."""
+    ((same, others),) = share("resumed", [solver, masked])
+    assert same == 0
+    assert others < 1e-4
 
 
 def test_what_cannot_be_shared_is_refused(encoder, pictures):
@@ -91,9 +107,34 @@ def test_options_that_are_missing_are_told(folder, capsys):  # noqa: F811
         (["--devices", "none"], "--devices none: "),
         (["--process-id", "1"], "--coordinator: goes with --process-id"),
         (["--devices", "1000"], "--devices 1000: JAX has "),
+        (["--devices", "1", "--coordinator", "x:1", "--checkpoint", "kept"], "--checkpoint: not"),
+        (["--devices", "1", "--coordinator", "x:1", "--json"], "--json: not"),
     ):
         assert cli.main([*pictures, "--no-compile-cache", *options]) == 2
         assert capsys.readouterr().err.startswith(f"jaxstyle: {told}")
+
+
+def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, capsys):  # noqa: F811
+    """The run is stopped on the way and gone on with by ``resume``, to the picture of one."""
+    small = [*LAYERS, "--encoder", "narrow.h5", "--size", "40", "--iterations", "9"]
+    pictures = ["stylize", "photo.png", "painting.png", *small]
+    shared = ["--devices", "1", "--memory", "auto", "--checkpoint", "kept", "--save-every", "4"]
+    assert cli.main([*pictures, "-o", "one.png", "--memory", "low"]) == 0
+    heard = files.save_checkpoint
+    with pytest.MonkeyPatch.context() as patch:
+
+        def interrupt(*arguments):
+            heard(*arguments)
+            raise KeyboardInterrupt
+
+        patch.setattr(files, "save_checkpoint", interrupt)
+        options = ["-o", "many.png", "--checkpoint-every", "0"]
+        assert cli.main([*pictures, *shared, *options]) == 130
+    assert json.loads(Path("kept/run.json").read_text())["options"]["devices"] == "1"
+    assert cli.main(["resume", "kept"]) == 0
+    assert (folder / "many-4.png").exists() or (folder / "many-04.png").exists()
+    one, many = (np.asarray(files.load_image(name)) for name in ("one.png", "many.png"))
+    assert np.abs(one - many).max() <= 1.01 / 255
 
 
 def start(number, port, *options):
@@ -133,19 +174,19 @@ def test_two_processes_paint_the_picture_of_one(folder, ended):  # noqa: F811
     one = [*LAYERS, "--encoder", "narrow.h5", "--size", "40", "--scales", "1", "--iterations", "4"]
     assert cli.main(["stylize", "photo.png", "painting.png", "-o", "one.png", *one]) == 0
     port = free_port()
-    ended += [start(number, port, "-o", "two.png", "--iterations", "4") for number in (0, 1)]
+    watched = ["--trace", "two.jsonl", "--save-every", "3", "--preview", "seen.png"]
+    options = ["-o", "two.png", "--iterations", "4", *watched]
+    ended += [start(number, port, *options) for number in (0, 1)]
     told = [process.communicate(timeout=300) for process in ended]
     assert [process.returncode for process in ended] == [0, 0], told
     assert told[0][0] == "two.png\n"
     assert told[1] == ("", "")
     pictures = [np.asarray(files.load_image(name)) for name in ("one.png", "two.png")]
     assert np.abs(pictures[0] - pictures[1]).max() <= 1.01 / 255
-    assert sorted(path.name for path in folder.glob("*.png")) == [
-        "one.png",
-        "painting.png",
-        "photo.png",
-        "two.png",
-    ]
+    steps = [json.loads(line) for line in Path("two.jsonl").read_text().splitlines()]
+    assert len([step for step in steps if "iteration" in step]) == 4
+    names = {"one.png", "painting.png", "photo.png", "seen.png", "two-3.png", "two.png"}
+    assert {path.name for path in folder.glob("*.png")} == names
 
 
 @pytest.mark.slow

@@ -109,7 +109,7 @@ def encode(image: Image, encoder: Encoder, layers: Iterable[str]) -> Features:
     """
     names = check_layers(encoder, layers)
     check_image("image", image)
-    check_size(image, encoder, names)
+    check_size((image.shape[0], image.shape[1]), encoder, names)
     image = widen(image)
     deep = tuple(name for name in names if name != IMAGE)
     features: Any = encoder.features(image, deep) if deep else {}
@@ -125,13 +125,12 @@ def pixels(image: Image) -> Feature:
     return jnp.concatenate([normalised, jnp.ones_like(normalised[..., :1])], -1)
 
 
-def check_size(image: Image, encoder: Encoder, layers: Iterable[str]) -> None:
+def check_size(shape: tuple[int, int], encoder: Encoder, layers: Iterable[str]) -> None:
     """Refuses an image that is too small to have features.
 
     Raises:
         InputError: A layer would have none.
     """
-    shape = image.shape[0], image.shape[1]
     for layer in layers:
         if min(shape_at(encoder, layer, shape)) < 1:
             smallest = 1

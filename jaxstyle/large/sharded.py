@@ -162,8 +162,7 @@ def _encode(
 ) -> Features:
     """Returns this device's rows of features."""
     names = check_layers(encoder, layers)
-    whole: Any = jax.ShapeDtypeStruct((rows.height, *image.shape[1:]), image.dtype)
-    check_size(whole, encoder, names)
+    check_size((rows.height, image.shape[1]), encoder, names)
     features = {IMAGE: pixels(image)} if IMAGE in names else {}
     encoder = encoder.truncate(tuple(name for name in names if name != IMAGE))
     x = network_input(encoder, image)

@@ -62,7 +62,7 @@ def encode_in_strips(
         kind = type(encoder).__name__
         raise InputError(f"memory low: computes VGGs in strips, no {kind}; choose memory high")
     layers = check_layers(encoder, (*whole, *summed))
-    check_size(image, encoder, layers)
+    check_size((image.shape[0], image.shape[1]), encoder, layers)
     of_pixels = {IMAGE: pixels(image)}
     features = {name: of_pixels[name] for name in of_pixels if name in whole}
     sums = {

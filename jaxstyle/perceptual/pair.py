@@ -36,7 +36,7 @@ def features_of_both(
     """Returns the features of a pair; ``smooth`` takes bare pixels and pools without aliasing."""
     check_pair(image, reference)
     names = check_layers(encoder, layers)
-    check_size(image, encoder, names)
+    check_size((image.shape[0], image.shape[1]), encoder, names)
     pictures = widen(image), widen(reference)
     make = _smooth_features if smooth else encode
     x, y = (make(picture, plain(encoder), names) for picture in pictures)
