@@ -27,6 +27,7 @@ TWO, ADAM, DESCENT = (
 CHANGES = {
     "size": ([], ["--size", "32x32"]),
     "side": ([], ["--side", "shorter"]),
+    "multiple": ([], ["--multiple", "20"]),
     "style_scale": ([], ["--style-scale", "0.7"]),
     "stretch_style": ([], ["--stretch-style"]),
     "style_weight": ([], ["--style-weight", "50"]),
@@ -85,7 +86,7 @@ def test_every_option_changes_the_picture(folder, name):
     assert stylize(*common, out="plain.png", quick=QUICK) == 0
     assert stylize(*common, *change, quick=QUICK) == 0
     plain, changed = picture("plain.png"), picture()
-    if name in ("size", "side"):
+    if name in ("size", "side", "multiple"):
         assert plain.shape != changed.shape
     else:
         assert plain.shape == changed.shape

@@ -76,6 +76,20 @@ class Job:
         return sources
 
 
+def work_of(recipe: Recipe, shape: tuple[int, int]) -> float:
+    """Returns how much there is to do for a result: megapixels × iterations, over all scales."""
+    scales = recipe.make_schedule().scales_of(shape)
+    return sum(h * w * iterations for (h, w), iterations in scales) / 1e6
+
+
+def read_shape(path: Path) -> tuple[int, int]:
+    """Reads height and width of a picture; of what is none both are 0: its job will say why."""
+    try:
+        return files.read_shape(path)
+    except (InputError, OSError):
+        return 0, 0
+
+
 def stamp(path: Path) -> list[object]:
     """Returns what tells whether a file has become another."""
     try:
@@ -87,13 +101,7 @@ def stamp(path: Path) -> list[object]:
 
 def in_order(jobs: Iterable[Job]) -> list[Job]:
     """Returns jobs so that those which share a program, and then a painting, follow each other."""
-
-    @cache
-    def shape(path: Path) -> tuple[int, int]:
-        try:
-            return files.read_shape(path)
-        except (InputError, OSError):  # The job itself will say what is wrong with it.
-            return 0, 0
+    shape = cache(read_shape)
 
     def key(job: Job) -> tuple[str, ...]:
         shapes = (str(shape) for shape in job.shapes(shape))

@@ -14,7 +14,7 @@ from typing import Any, get_args
 import jax
 
 from jaxstyle import files, pretrained
-from jaxstyle.batch.jobs import Job, stamp
+from jaxstyle.batch.jobs import Job, stamp, work_of
 from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.steps import (
     Guard,
@@ -32,7 +32,7 @@ from jaxstyle.encoder.base import check_layers
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import save_result
 from jaxstyle.losses.targets import StyleTargets
-from jaxstyle.recipes.paint import load_named, paint, prepare_styles
+from jaxstyle.recipes.paint import encoder_key, load_named, paint, prepare_styles
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import paint_lanes, program_of
 from jaxstyle.run.loop import make_program
@@ -142,11 +142,11 @@ class Painter:
         except Exception as error:
             return failure(job, digest, error)
         terms = {k: float(v[-1]) for k, v in result.terms._asdict().items() if len(v)}
-        return Record(job.output, digest, "done", round(seconds, 3), terms)
+        work = work_of(job.recipe, loaded.shape)
+        return Record(job.output, digest, "done", round(seconds, 3), round(work, 6), terms)
 
     def _encoder(self, recipe: Recipe) -> Warm:
-        key = (recipe.encoder, recipe.pooling, recipe.padding, recipe.precision)
-        key += (recipe.seed if recipe.encoder == "random" else 0,)
+        key = encoder_key(recipe)
 
         def load() -> Warm:
             encoder = load_named(recipe, self._cache)

@@ -10,7 +10,6 @@ from jaxstyle.arrays import Image
 from jaxstyle.batch.jobs import Job
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.ops import resize
-from jaxstyle.pretrained.load import RANDOM
 from jaxstyle.recipes.sweeps import fits_lanes, program_of
 from jaxstyle.run.stylize import Result
 
@@ -31,6 +30,7 @@ class Record(NamedTuple):
         digest: Of the job as it was painted.
         status: ``done``; ``failed``, for the reason; or ``stopped``, and not saved.
         seconds: That it took to paint.
+        work: How much that was, by :func:`~jaxstyle.batch.jobs.work_of`.
         terms: The weighted loss terms at its end.
         reason: Why it failed, in one line.
     """
@@ -39,6 +39,7 @@ class Record(NamedTuple):
     digest: str
     status: Literal["done", "failed", "stopped"]
     seconds: float = 0.0
+    work: float = 0.0
     terms: Mapping[str, float] | None = None
     reason: str = ""
 
@@ -96,8 +97,7 @@ class Loaded(NamedTuple):
         single = len(self.styles) == 1 and self.masks is None and self.init is None
         if not (single and fits_lanes(recipe)):
             return None
-        seed = recipe.seed if recipe.encoder == RANDOM else 0
-        return program_of(recipe), seed, self.shape, *self.style_shapes
+        return program_of(recipe), self.warm.key, self.shape, *self.style_shapes
 
 
 class Painted(NamedTuple):

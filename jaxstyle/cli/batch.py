@@ -16,6 +16,7 @@ from jaxstyle.batch.painter import Painter
 from jaxstyle.batch.steps import Record
 from jaxstyle.batch.work import run_jobs
 from jaxstyle.cli import report, run
+from jaxstyle.cli.estimate import estimate, guard
 from jaxstyle.cli.interruption import Interruption
 from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, PresetName, Quiet
 from jaxstyle.errors import InputError
@@ -45,8 +46,10 @@ class Batch:
     """Pattern of the pictures' names, which may have settings in it, as in {style_weight}."""
     shard: str | None = None
     """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes numbers this process."""
+    lanes: str = "auto"
+    """How many pictures of one shape are painted at once; auto: one on a CPU, more elsewhere."""
     dry_run: Flag = False
-    """List the jobs, and paint nothing."""
+    """List the jobs, and what they take, and paint nothing."""
     status: Flag = False
     """Tell what has become of the folder's jobs, and paint nothing."""
     preset: PresetName = "default"
@@ -60,25 +63,32 @@ class Batch:
         """Runs the command and returns its exit code."""
         if self.status:
             return self._tell_status()
+        lanes = _parse_lanes(self.lanes)
         jobs, name = in_order(self._jobs()), "manifest.jsonl"
         if self.shard is not None:
             index, count = _parse_shard(self.shard)
             jobs, name = shard_of(jobs, index, count), f"manifest-{index}-of-{count}.jsonl"
         if self.dry_run:
-            return self._list(jobs)
+            return self._list(jobs, lanes)
         self.output.mkdir(parents=True, exist_ok=True)
         manifest = Manifest(self.output, name)
         run.begin(self.cache, keep=self.compile_cache)
         console = report.console(quiet=self.quiet)
         todo = [job for job in jobs if not manifest.is_done(job)]
         console.print(report.plain(f"{len(todo)} of {len(jobs)} pictures to paint"))
+        painter = Painter(
+            self.output,
+            cache=self.cache,
+            sources={"preset": self.preset},
+            lanes=lanes,
+            guard=guard,
+        )
         with Interruption(console) as interruption, report.Bar(console) as bar:
 
             def show(fraction: float) -> bool:
-                bar.show(fraction)
+                bar.show(fraction, f"{round(fraction * len(todo))}/{len(todo)} pictures")
                 return interruption.number is not None
 
-            painter = Painter(self.output, cache=self.cache, sources={"preset": self.preset})
             failed = run_jobs(todo, painter, manifest, self._tell, show)
         if failed:
             console.print(report.plain(f"{failed} failed; run it again once they are mended"))
@@ -103,24 +113,23 @@ class Batch:
             raise InputError(f"{lists[0]}: a list has all jobs; name nothing else beside it")
         return read_jobs(lists[0], self.recipe, self.name)
 
-    def _list(self, jobs: Sequence[Job]) -> int:
+    def _list(self, jobs: Sequence[Job], lanes: int | None) -> int:
         manifest = Manifest(self.output)
+        todo = [job for job in jobs if not manifest.is_done(job)]
+        left = {job.output for job in todo}
         rows = [
             (
                 job.output,
                 job.content,
                 " ".join(map(str, job.styles)),
-                "done" if manifest.is_done(job) else "to paint",
+                "to paint" if job.output in left else "done",
             )
             for job in jobs
         ]
         report.print_table(rows, ("output", "content", "styles", "status"))
-        spent = [e["seconds"] for e in manifest.entries.values() if e["status"] == "done"]
-        todo = sum(row[-1] == "to paint" for row in rows)
-        if spent and not self.quiet:
-            left = todo * sum(spent) / len(spent)
-            console = report.console()
-            console.print(f"{todo} to paint, {left / 60:.0f} min by the mean of {len(spent)} done")
+        if not self.quiet:
+            for line in estimate(todo, manifest, self.cache, lanes):
+                report.console().print(report.plain(line))
         return 0
 
     def _tell_status(self) -> int:
@@ -132,6 +141,19 @@ class Batch:
             report.print_table(sorted(bad), ("failed", "reason"))
         report.print_table([(len(entries) - len(bad), len(bad))], ("done", "failed"))
         return int(bool(bad))
+
+
+def _parse_lanes(text: str) -> int | None:
+    """Returns how many pictures are painted at once; None for as many as pays.
+
+    Raises:
+        InputError: It is no number.
+    """
+    if text == "auto":
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,3}", text):
+        raise InputError(f"--lanes {text}: no number; give auto, or 1 and more")
+    return int(text)
 
 
 def _parse_shard(text: str) -> tuple[int, int]:

@@ -61,6 +61,7 @@ class Demand(NamedTuple):
         pixels: Of the largest picture that the network sees, in parts of the result's.
         features: Bytes of the features of a pixel, over all layers that are used.
         parameters: Bytes of the network's parameters, as far as they are used.
+        lanes: How many pictures at once.
     """
 
     recipe: Recipe
@@ -68,6 +69,12 @@ class Demand(NamedTuple):
     pixels: float
     features: float
     parameters: int
+    lanes: int = 1
+
+    @property
+    def resident(self) -> float:
+        """Bytes that the run holds in memory."""
+        return self.bytes_of(_RESIDENT, self.recipe.memory)
 
     def bytes_of(self, lines: dict[str, _Line], memory: str, scale: float = 1.0) -> float:
         """Returns how many bytes the run takes.
@@ -80,7 +87,7 @@ class Demand(NamedTuple):
         line, recipe = lines[memory], self.recipe
         remembered = 2 * recipe.history if recipe.solver == "lbfgs" else 0
         images = line.images + _REMEMBERED * remembered
-        pixels = scale**2 * math.prod(self.shape)
+        pixels = self.lanes * scale**2 * math.prod(self.shape)
         seen = max(1.0, self.pixels) * line.features * self.features
         return line.fixed + line.parameters * self.parameters + pixels * (seen + images * _IMAGE)
 
@@ -116,6 +123,7 @@ def demand_of(
     recipe: Recipe,
     shape: tuple[int, int],
     styles: Sequence[tuple[int, int]],
+    lanes: int = 1,
 ) -> Demand:
     """Returns what a run will take.
 
@@ -124,6 +132,7 @@ def demand_of(
         recipe: How.
         shape: Height and width of the result.
         styles: Heights and widths of the paintings, as they are seen.
+        lanes: How many pictures at once.
     """
     layers = tuple(name for name in recipe.make_objective().layers if name != IMAGE)
     params = encoder.truncate(layers).params
@@ -134,7 +143,7 @@ def demand_of(
     # There is no way back through a painting, so that half of it is kept at most.
     pixels = max(math.prod(style) for style in styles) / 2 / math.prod(shape)
     parameters = sum(array.nbytes for layer in params.values() for array in layer.values())
-    return Demand(recipe, shape, pixels, features, parameters)
+    return Demand(recipe, shape, pixels, features, parameters, lanes)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """What the painting subcommands share: pictures, encoder, the run under its bar, the result."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -82,6 +82,25 @@ def load_init(recipe: Recipe) -> Image | None:
     return files.load_image(recipe.init)
 
 
+def load_masks(
+    content_mask: Path | None, style_masks: Sequence[Path], content: Path, styles: Sequence[Path]
+) -> files.Masks | None:
+    """Loads the masks that options name, if any; what does not count in them is told.
+
+    Raises:
+        InputError: There are some of one side only; or as ``files.load_masks``.
+    """
+    if content_mask is None and not style_masks:
+        return None
+    if content_mask is None or not style_masks:
+        lacking = "--style-mask" if content_mask else "--content-mask"
+        raise InputError(f"{lacking}: missing; masks come for the photograph and the painting")
+    masks = files.load_masks(content_mask, style_masks, content=content, styles=styles)
+    for line in masks.remarks:  # Said even if quiet: not all that was painted counts.
+        report.console().print(report.plain(line))
+    return masks
+
+
 def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGGEncoder:
     """Loads the recipe's encoder and says which one it is."""
     encoder = encoder_of(recipe, cache)
@@ -111,13 +130,23 @@ def finish(
     with Interruption(console) as interruption:
         with watching(demand):
             result = _paint(run, demand.shape, console, interruption)
-        path, trouble = save_somewhere(lambda path: save(path, result), output)
-        if trouble:  # Said even if quiet: it is not where it was asked for.
-            report.print_error(f"{trouble}; the picture is in {path.resolve()}")
+        path, in_place = keep(lambda path: save(path, result), output)
         report.print_path(path)
     # The photograph as it was is not what was asked for either.
     unpainted = result.status == "non-finite" and not len(result.terms.style)
-    return 1 if trouble or unpainted else interruption.exit_code
+    return interruption.exit_code if in_place and not unpainted else 1
+
+
+def keep(save: Callable[[Path], Path], output: Path) -> tuple[Path, bool]:
+    """Saves a picture, elsewhere if need be; returns where, and whether it is as asked for.
+
+    Raises:
+        ResourceError: There is nowhere to save it.
+    """
+    path, trouble = save_somewhere(save, output)
+    if trouble:  # Said even if quiet: it is not where it was asked for.
+        report.print_error(f"{trouble}; the picture is in {path.resolve()}")
+    return path, not trouble
 
 
 def _paint(

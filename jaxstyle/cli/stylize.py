@@ -65,7 +65,7 @@ class Stylize:
         styles = [files.load_image(path) for path in self.styles]
         # Refused before there is an encoder to wait for.
         seen = [self.recipe.style_shape_of(resize.shape_of(style), shape) for style in styles]
-        masks = self._load_masks()
+        masks = run.load_masks(self.content_mask, self.style_mask, self.content, self.styles)
         init = run.load_init(self.recipe)
         console = report.console(quiet=self.quiet)
         encoder = run.load_encoder(self.recipe, self.cache, console)
@@ -110,19 +110,6 @@ class Stylize:
             count = f"{len(shares)} numbers for {len(self.styles)} paintings"
             raise InputError(f"--blend {self.blend}: {count}; give as many")
         return shares
-
-    def _load_masks(self) -> files.Masks | None:
-        if self.content_mask is None and not self.style_mask:
-            return None
-        if self.content_mask is None or not self.style_mask:
-            lacking = "--style-mask" if self.content_mask else "--content-mask"
-            raise InputError(f"{lacking}: missing; masks come for the photograph and the painting")
-        masks = files.load_masks(
-            self.content_mask, self.style_mask, content=self.content, styles=self.styles
-        )
-        for line in masks.remarks:  # Said even if quiet: not all that was painted counts.
-            report.console().print(report.plain(line))
-        return masks
 
     def _sources(self) -> dict[str, object]:
         sources: dict[str, object] = {

@@ -4,31 +4,39 @@ import csv
 import dataclasses
 import io
 import itertools
+import math
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from tyro.conf import Positional, Suppress, arg
 
 import jaxstyle as js
-from jaxstyle import files
+from jaxstyle import files, pretrained
+from jaxstyle.arrays import Image
 from jaxstyle.atomic import replacing
 from jaxstyle.cli import report, run
 from jaxstyle.cli.contact_sheet import make_sheet
 from jaxstyle.cli.interruption import Interruption
+from jaxstyle.cli.memory import Demand, demand_of, watching
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
     Config,
     Debug,
+    Files,
     Overwrite,
     PresetName,
     Quiet,
 )
+from jaxstyle.encoder.base import check_layers
 from jaxstyle.errors import InputError
-from jaxstyle.files.result import portable
+from jaxstyle.files.result import portable, save_result
 from jaxstyle.ops import resize
+from jaxstyle.recipes.paint import encoder_key, load_named
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.sweeps import NUMBERS
 from jaxstyle.recipes.words import parse_setting
 
 _LAYERS = ("content_layers", "style_layers")
@@ -83,6 +91,15 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
     return single, tuple(axes)
 
 
+class _Picture(NamedTuple):
+    """One of the sheet's."""
+
+    name: str
+    recipe: Recipe
+    encoder: js.VGGEncoder
+    result: js.Result
+
+
 @dataclasses.dataclass(frozen=True)
 class Sweep:
     """Paint a photograph with one or two options in several values, as in --style-weight 1,3,10."""
@@ -97,6 +114,10 @@ class Sweep:
     """The sheet to write (.png, .jpg, .webp), or a folder for it, every picture and a table."""
     recipe: Recipe
     axes: Suppress[tuple[Axis, ...]] = ()
+    content_mask: Path | None = None
+    """A picture that paints the photograph's regions in flat colours, for --style-mask to match."""
+    style_mask: Files = ()
+    """The same for the painting; for several, once for each in their order."""
     lanes: int | None = None
     """How many pictures at once; all that share a program if left out."""
     preset: PresetName = "default"
@@ -124,50 +145,110 @@ class Sweep:
         for path in (sheet, *(folder / name for name in names if folder is not None)):
             files.check_output(path, overwrite=self.overwrite)
         run.begin(self.cache, keep=self.compile_cache)
-        content = files.load_image(self.content)
+        content = files.load_picture(self.content)
         styles = [files.load_image(path) for path in self.styles]
-        for recipe in recipes:  # refused before there is anything to wait for
-            recipe.shape_of(resize.shape_of(content))
+        # Refused before there is an encoder to wait for.
+        shapes = [recipe.shape_of(resize.shape_of(content.image)) for recipe in recipes]
+        masks = run.load_masks(self.content_mask, self.style_mask, self.content, self.styles)
+        init = None
+        if "init" not in {axis.name for axis in self.axes}:
+            init = run.load_init(self.recipe)
         console = report.console(quiet=self.quiet)
-        encoders = {r.encoder for r in recipes}
-        encoder = run.load_encoder(recipes[0], self.cache, console) if len(encoders) == 1 else None
+        encoders = self._encoders(recipes)
         told = " × ".join(f"{len(axis.words)} {axis.name}" for axis in self.axes)
         console.print(report.plain(f"{len(recipes)} pictures: {told}"))
-        with Interruption(console) as interruption, report.Bar(console) as bar:
+        demands = [
+            self._demand(encoder, recipe, shape, styles)
+            for encoder, recipe, shape in zip(encoders, recipes, shapes, strict=True)
+        ]
+        with Interruption(console) as interruption:
+            with (
+                watching(max(demands, key=lambda demand: demand.resident)),
+                report.Bar(console) as bar,
+            ):
 
-            def show(fraction: float) -> bool:
-                bar.show(fraction)
-                return interruption.number is not None
+                def show(fraction: float) -> bool:
+                    bar.show(fraction)
+                    return interruption.number is not None
 
-            results = js.paint_all(
-                recipes, content, styles, encoder=encoder, lanes=self.lanes, callback=show
-            )
-        table = list(self._table(results))
-        if folder is not None:
-            for name, recipe, result in zip(names, recipes, results, strict=False):
-                files.save_image(
-                    folder / name,
-                    result.image,
-                    metadata=portable(recipe).to_table(),
-                    provenance=self._sources() | {"status": result.status},
-                    overwrite=self.overwrite,
+                results = js.paint_all(
+                    recipes,
+                    content.image,
+                    styles,
+                    encoder=encoders,
+                    init=init,
+                    content_masks=masks and masks.content,
+                    style_masks=masks and masks.styles,
+                    lanes=self.lanes,
+                    callback=show,
                 )
-            _write_table(folder / "table.csv", table)
-        title = f"{self.content.name} by {', '.join(path.name for path in self.styles)}"
-        labels = [[self._label(axis, word) for word in axis.words] for axis in self.axes]
-        captions = [_caption(row) for row in table[1:]]
-        picture = make_sheet([r.image for r in results], captions, title, labels)
-        path = files.save_image(
-            sheet,
-            picture,
-            metadata=portable(self.recipe).to_table(),
-            provenance=self._sources(),
-            overwrite=self.overwrite,
-        )
+            painted = [
+                _Picture(*picture)
+                for picture in zip(names, recipes, encoders, results, strict=False)
+            ]
+            in_place = folder is None or self._keep_all(folder, painted, content)
+            path, sheet_in_place = run.keep(partial(self._save_sheet, painted), sheet)
+        table = list(self._table(results))
         if not self.quiet:
             report.print_table(table[1:], table[0])
         report.print_path(path)
-        return interruption.exit_code
+        unpainted = any(r.status == "non-finite" and not len(r.terms.style) for r in results)
+        return interruption.exit_code if in_place and sheet_in_place and not unpainted else 1
+
+    def _encoders(self, recipes: Sequence[Recipe]) -> list[js.VGGEncoder]:
+        """Returns the encoder of each recipe, each loaded once."""
+        kept: dict[Any, js.VGGEncoder] = {}
+        for recipe in recipes:
+            if (key := encoder_key(recipe)) not in kept:
+                kept[key] = load_named(recipe, self.cache)
+            check_layers(kept[key], recipe.make_objective().layers)
+        return [kept[encoder_key(recipe)] for recipe in recipes]
+
+    def _demand(
+        self,
+        encoder: js.VGGEncoder,
+        recipe: Recipe,
+        shape: tuple[int, int],
+        styles: Sequence[Image],
+    ) -> Demand:
+        seen = [recipe.style_shape_of(resize.shape_of(style), shape) for style in styles]
+        count = math.prod(len(axis.words) for axis in self.axes if axis.name in NUMBERS)
+        return demand_of(encoder, recipe, shape, seen, min(self.lanes or count, count))
+
+    def _keep_all(
+        self, folder: Path, painted: Sequence["_Picture"], content: files.Picture
+    ) -> bool:
+        """Saves every picture and the table, and tells whether all are where they should be."""
+        prints: dict[int, str] = {}
+        in_place = True
+        for name, recipe, encoder, result in painted:
+            if id(encoder) not in prints:
+                prints[id(encoder)] = pretrained.fingerprint(encoder)
+            save = partial(
+                save_result,
+                result=result,
+                recipe=recipe,
+                fingerprint=prints[id(encoder)],
+                sources=self._sources(),
+                content=content,
+                overwrite=self.overwrite,
+            )
+            in_place &= run.keep(save, folder / name)[1]
+        _write_table(folder / "table.csv", list(self._table([p.result for p in painted])))
+        return in_place
+
+    def _save_sheet(self, painted: Sequence["_Picture"], path: Path) -> Path:
+        results = [picture.result for picture in painted]
+        title = f"{self.content.name} by {', '.join(path.name for path in self.styles)}"
+        labels = [[self._label(axis, word) for word in axis.words] for axis in self.axes]
+        captions = [_caption(row) for row in list(self._table(results))[1:]]
+        return files.save_image(
+            path,
+            make_sheet([r.image for r in results], captions, title, labels),
+            metadata=portable(self.recipe).to_table(),
+            provenance=self._sources() | {"version": js.__version__},
+            overwrite=self.overwrite,
+        )
 
     def _words(self) -> Iterator[tuple[str, ...]]:
         """Yields what was typed for each picture, a word an axis."""
@@ -187,13 +268,16 @@ class Sweep:
         return f"{axis.name.replace('_', ' ')} {word}"
 
     def _sources(self) -> dict[str, Any]:
-        return {
+        sources: dict[str, Any] = {
             "content": self.content.name,
             "styles": [path.name for path in self.styles],
             "preset": self.preset,
-            "version": js.__version__,
             "varied": {axis.name: list(axis.words) for axis in self.axes},
         }
+        if self.content_mask is not None:
+            sources["content_mask"] = self.content_mask.name
+            sources["style_masks"] = [path.name for path in self.style_mask]
+        return sources
 
     def _table(self, results: Sequence[js.Result]) -> Iterator[tuple[str, ...]]:
         names = tuple(axis.name for axis in self.axes)

@@ -13,6 +13,7 @@ from jaxstyle.losses.loss import Extra
 from jaxstyle.losses.targets import StyleTargets
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
+from jaxstyle.pretrained.load import RANDOM
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.sources import scale_style_targets
 from jaxstyle.run.start import Init
@@ -33,6 +34,12 @@ def encoder_of(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> V
     encoder = load_named(recipe, cache)
     check_layers(encoder, recipe.make_objective().layers)
     return encoder
+
+
+def encoder_key(recipe: Recipe) -> tuple[str | int | None, ...]:
+    """Returns what recipes with the same encoder have in common."""
+    seed = recipe.seed if recipe.encoder == RANDOM else 0
+    return recipe.encoder, recipe.pooling, recipe.padding, recipe.precision, seed
 
 
 def load_named(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> VGGEncoder:

@@ -19,7 +19,7 @@ from jaxstyle.run.stylize import Progress, Result
 from jaxstyle.run.sweep import SweepProgress, Swept, sweep
 
 # What changes numbers, not the program.
-_NUMBERS = {"style_weight": 0.0, "content_weight": 0.0, "tv_weight": 0.0, "seed": 0}
+NUMBERS = {"style_weight": 0.0, "content_weight": 0.0, "tv_weight": 0.0, "seed": 0}
 
 Told = Callable[[float], bool | None]
 """Hears which part of all the work is done, in [0, 1]; returns True to stop."""
@@ -30,7 +30,7 @@ def paint_all(
     content: Image,
     styles: Image | Sequence[Image],
     *,
-    encoder: Encoder | None = None,
+    encoder: Encoder | Sequence[Encoder] | None = None,
     init: Image | None = None,
     blend: Sequence[float] | None = None,
     content_masks: Masks | None = None,
@@ -44,7 +44,8 @@ def paint_all(
         recipes: How each is painted.
         content: The photograph, ``f32[h, w, 3]``, sRGB in [0, 1].
         styles: The painting, or several.
-        encoder: Network and pretrained parameters of all; what each names if None.
+        encoder: Network and pretrained parameters of all, or for each recipe; what each names if
+            None.
         init: The image to start from; what each recipe says if None.
         blend: How much each of several styles counts; all alike if None.
         content_masks: As for ``paint``.
@@ -72,7 +73,8 @@ def paint_all(
     results: dict[int, Result] = {}
     for group in _groups(recipes):
         first, many = recipes[group[0]], [recipes[i] for i in group]
-        own = encoder_of(first) if encoder is None else encoder
+        given = encoder[group[0]] if isinstance(encoder, Sequence) else encoder
+        own = encoder_of(first) if given is None else given
         part, before = len(group) / len(recipes), len(results) / len(recipes)
         options: dict[str, Any] = {"encoder": own, "init": init, "blend": blend}
         options |= {"content_masks": content_masks, "style_masks": style_masks}
@@ -103,7 +105,7 @@ def fits_lanes(recipe: Recipe) -> bool:
 
 def program_of(recipe: Recipe) -> str:
     """Returns what recipes that share a program have in common, but for the sizes."""
-    return repr(recipe.replace(**_NUMBERS).to_table())
+    return repr(recipe.replace(**NUMBERS).to_table())
 
 
 def _scaled(callback: Told | None, before: float, part: float) -> Any:
