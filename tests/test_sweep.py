@@ -11,7 +11,7 @@ import pytest
 
 import command
 import jaxstyle as js
-from jaxstyle import cli, files
+from jaxstyle import cli, files, pretrained
 
 folder = command.folder
 
@@ -155,6 +155,10 @@ def test_the_command_paints_a_grid(capsys):
     assert len(pictures) == 4
     for name in pictures:
         recipe = js.Recipe().updated(files.read_metadata(f"all/{name}"))
+        told = files.read_provenance(f"all/{name}")
+        narrow = js.load_encoder("narrow.h5")
+        assert told["encoder_sha256"] == pretrained.fingerprint(narrow)
+        assert told["evaluations"] > 0
         assert f"style_weight={recipe.style_weight:g}" in name
         alone = [*words, "--style-weight", str(recipe.style_weight), "--content-layers"]
         alone.append(",".join(recipe.content_layers))
