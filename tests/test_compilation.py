@@ -88,7 +88,7 @@ def test_what_takes_long_to_compile_is_compiled_so():
     for function in (
         chunks.start,
         chunks.advance,
-        targets.content_targets,
+        targets._content_targets,
         targets._measure_style,
         targets._combine,
     ):

@@ -17,6 +17,9 @@ from jaxstyle.recipes.recipe import Recipe
 
 _COMMANDS = {"stylize": Stylize, "texture": Texture}
 
+# All but what the memory of a machine decides.
+_DECIDED = {field.name for field in dataclasses.fields(Recipe)} - {"memory", "history"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Resume:
@@ -73,5 +76,6 @@ def _is_picture_of(path: Path, run: dict[str, Any]) -> bool:
     with contextlib.suppress(InputError):
         settings, provenance = files.load_metadata(path)
         told = run["sources"] | {"encoder_sha256": run["encoder_sha256"]}
-        return settings == run["settings"] and told.items() <= provenance.items()
+        same = all(settings.get(name) == run["settings"].get(name) for name in _DECIDED)
+        return same and told.items() <= provenance.items()
     return False
