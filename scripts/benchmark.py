@@ -12,6 +12,7 @@ import sys
 
 import tyro
 
+from benchmarking.batch import Batch
 from benchmarking.compile import Compile
 from benchmarking.end_to_end import EndToEnd
 from benchmarking.evaluate import Evaluate
@@ -23,7 +24,7 @@ from benchmarking.outcome import circumstances, show, write
 from benchmarking.quality import Quality
 from benchmarking.sweep import Sweep
 
-Command = Evaluate | Loop | EndToEnd | Compile | Memory | Growth | Sweep | Quality | Gpu
+Command = Evaluate | Loop | EndToEnd | Compile | Memory | Growth | Sweep | Batch | Quality | Gpu
 
 
 def isolate(cores: int) -> None:
