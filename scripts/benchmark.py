@@ -12,6 +12,7 @@ import sys
 
 import tyro
 
+from benchmarking.batch import Batch
 from benchmarking.compile import Compile
 from benchmarking.end_to_end import EndToEnd
 from benchmarking.evaluate import Evaluate
@@ -26,7 +27,18 @@ from benchmarking.tiles import Tiles
 from benchmarking.whole import Whole
 
 Command = (
-    Evaluate | Loop | EndToEnd | Compile | Memory | Growth | Sweep | Quality | Gpu | Tiles | Whole
+    Evaluate
+    | Loop
+    | EndToEnd
+    | Compile
+    | Memory
+    | Growth
+    | Sweep
+    | Batch
+    | Quality
+    | Gpu
+    | Tiles
+    | Whole
 )
 
 
