@@ -18,6 +18,7 @@ from benchmarking.end_to_end import EndToEnd
 from benchmarking.evaluate import Evaluate
 from benchmarking.gpu import Gpu
 from benchmarking.growth import Growth
+from benchmarking.handling import Handling
 from benchmarking.loop import Loop
 from benchmarking.memory import Memory
 from benchmarking.outcome import circumstances, show, write
@@ -33,6 +34,7 @@ Command = (
     | Compile
     | Memory
     | Growth
+    | Handling
     | Sweep
     | Batch
     | Quality

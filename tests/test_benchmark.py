@@ -27,6 +27,7 @@ from benchmarking.evaluate import Evaluate  # noqa: E402
 from benchmarking.floor import operations  # noqa: E402
 from benchmarking.gpu import Gpu  # noqa: E402
 from benchmarking.growth import Growth  # noqa: E402
+from benchmarking.handling import Handling  # noqa: E402
 from benchmarking.loop import Loop  # noqa: E402
 from benchmarking.memory import Memory  # noqa: E402
 from benchmarking.original import Original  # noqa: E402
@@ -50,6 +51,9 @@ MEASUREMENTS = {
     },
 }  # fmt: skip
 SLOW = {
+    Handling(sizes=(64,), result=32, rounds=1): {
+        "decode [s]", "resize [s]", "encode PNG [s]", "encode JPG [s]", "PNG [MB]", "JPG [MB]",
+    },
     Growth(sizes=(32, 64), rounds=1): {
         "evaluation [s]", "evaluation per megapixel [s]", "/ the size before",
     },
