@@ -20,6 +20,7 @@ WITHOUT_EXAMPLE = {
     "make_targets",
     "compare",
     "content_targets",
+    "sharded_targets",
     "style_targets",
 }
 
