@@ -16,7 +16,7 @@ from jaxtyping import Array
 
 from jaxstyle.arrays import Feature, Features, Image, Masks, check_image, widen
 from jaxstyle.configuration import configured
-from jaxstyle.encoder import IMAGE, Encoder, VGGEncoder, shape_at, wraps
+from jaxstyle.encoder import IMAGE, Encoder, VGGEncoder, shape_at
 from jaxstyle.encoder.base import check_layers, check_size, pixels
 from jaxstyle.encoder.vgg import block_of
 from jaxstyle.encoder.vgg_encoder import convolve, network_input
@@ -24,13 +24,12 @@ from jaxstyle.errors import InputError
 from jaxstyle.large.halo import counting, surround
 from jaxstyle.large.mesh import AXIS, Mesh, Rows
 from jaxstyle.losses.loss import Extra, LossTerms, compare
-from jaxstyle.losses.measure import Stats
+from jaxstyle.losses.measure import Stats, gathered
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.statistics import region_sums
 from jaxstyle.losses.targets import Targets
 from jaxstyle.ops.gradients import with_gradient_norm
 from jaxstyle.ops.pooling import pool
-from jaxstyle.ops.variation import total_variation
 
 _WHOLE, _SHARES = PartitionSpec(), PartitionSpec(AXIS)
 
@@ -92,7 +91,7 @@ def statistics(
     content, masks = dict(content or {}), dict(masks or {})
     check_image("image", image)
     check_shared(encoder, objective)
-    image, shape = widen(image), (rows.height, image.shape[1])
+    image = widen(image)
     normalised = loss_weights if objective.normalise_gradients else None
 
     def measure(
@@ -123,18 +122,7 @@ def statistics(
         {name: rows.at(_halvings(name)).pad(m, 1) for name, m in masks.items()},
         normalised,
     )
-    positions = {}
-    for name in objective.style_layers:
-        h, w = shape_at(encoder, name, shape)
-        whole = jnp.full(1, h * w, image.dtype)
-        positions[name] = masks[name].sum((1, 2)) if name in masks else whole
-    return Stats(
-        pixels=jnp.asarray(shape[0] * shape[1], image.dtype),
-        positions=positions,
-        style=style,
-        distance=distance,
-        variation=total_variation(image[: rows.height], objective.tv, wrap=wraps(encoder)),
-    )
+    return gathered(image[: rows.height], encoder, objective, masks, style, distance)
 
 
 def content_features(image: Image, encoder: Encoder, objective: Objective, rows: Rows) -> Features:

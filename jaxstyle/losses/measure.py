@@ -83,6 +83,27 @@ def statistics(
     else:
         kept, style = _measure(image, encoder, objective, tuple(content), masks, loss_weights)
         distance = {name: jnp.square(kept[name] - p).sum() for name, p in content.items()}
+    return gathered(image, encoder, objective, masks, style, distance)
+
+
+def gathered(
+    image: Image,
+    encoder: Encoder,
+    objective: Objective,
+    masks: Mapping[str, Masks],
+    style: dict[str, Any],
+    distance: dict[str, Scalar],
+) -> Stats:
+    """Returns the statistics of an image whose features have been summed, in whatever way.
+
+    Args:
+        image: ``f32[h, w, 3]``, the whole.
+        encoder: Network and pretrained parameters.
+        objective: Which style layers, and which variation.
+        masks: Per style layer, one mask per region.
+        style: Per style layer, what has been summed.
+        distance: Per content layer, the distance from its features.
+    """
     shape, positions = (image.shape[0], image.shape[1]), {}
     for name in objective.style_layers:
         h, w = shape_at(encoder, name, shape)
