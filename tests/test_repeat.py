@@ -1,5 +1,6 @@
 """Pictures painted again from what they say, and runs that go on after they were killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -163,8 +164,9 @@ SELDOM = ["before 0:4", "within 0:8", "after 0:24", "within 1:4", "before 1:40",
 )
 def test_killed_at_any_moment_the_end_is_the_same(folder, capsys, moment):
     words = ["photo.png", "painting.png", *ENCODER, *LONG]
-    assert cli.main(["stylize", *words, "-o", "whole.png"]) == 0
+    assert cli.main(["stylize", *words, "-o", "whole.png", "--trace", "whole.jsonl"]) == 0
     begin = ["stylize", *words, "-o", "out.png", "--checkpoint", "kept", "--checkpoint-every", "0"]
+    begin += ["--trace", "out.jsonl", "--preview", "preview.png"]
     run = kill_at(moment, *begin)
     assert run.returncode == -signal.SIGKILL, run.stderr
     assert not Path("out.png").exists()
@@ -178,6 +180,15 @@ def test_killed_at_any_moment_the_end_is_the_same(folder, capsys, moment):
         assert cli.main(["resume", "kept", "--no-compile-cache"]) == 0
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
     assert not Path("kept").exists()
+    # Files that watch the run go on with it.
+    assert traced("out.jsonl") == traced("whole.jsonl")
+    assert np.array_equal(files.load_image("preview.png"), files.load_image("whole.png"))
+
+
+def traced(path):
+    rows = [json.loads(line) for line in Path(path).read_text().splitlines()]
+    assert [row["seconds"] for row in rows] == sorted(row.pop("seconds") for row in rows)
+    return rows
 
 
 def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):

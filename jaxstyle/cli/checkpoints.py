@@ -144,8 +144,11 @@ class Keeper:
         return code
 
 
-def check_folder(folder: Path | None, every: float) -> None:
+def check_folder(folder: Path | None, every: float) -> bool:
     """Refuses a folder that is not for checkpoints; meant for before there is anything to wait for.
+
+    Returns:
+        Whether it has a run to go on with.
 
     Raises:
         InputError: The folder has something else, or the interval is none.
@@ -153,13 +156,15 @@ def check_folder(folder: Path | None, every: float) -> None:
     if not 0 <= every < math.inf:
         raise InputError(f"--checkpoint-every {every}: no time; give seconds, 0 or more")
     if folder is None or not os.path.lexists(folder):
-        return
+        return False
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; name one for this run's checkpoints")
     # What is left of a process that was killed while it copied is ours.
     others = [path.name for path in folder.iterdir() if path.name != _INPUTS]
-    if others and not (folder / _RUN).exists():
+    begun = (folder / _RUN).exists()
+    if others and not begun:
         raise InputError(f"{folder}: is not empty; name a folder for this run alone")
+    return begun
 
 
 def read_run(folder: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from jaxstyle.cli import checkpoints
 from jaxstyle.cli.options import Cache, CompileCache, Debug, Json, Overwrite, Quiet
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.texture import Texture
+from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
 
@@ -33,6 +34,7 @@ class Resume:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    watching: Watching = UNWATCHED
     json: Json = False
     quiet: Quiet = False
     debug: Debug = False
@@ -49,6 +51,7 @@ class Resume:
             self.overwrite or bool(options.get("overwrite")) or _is_picture_of(output, run)
         )
         try:
+            watching = self.watching.over(options.pop("watching", {}))
             command = _COMMANDS[run["command"]](
                 output=output,
                 recipe=Recipe().updated(found["recipe"] | own),
@@ -57,6 +60,7 @@ class Resume:
                 checkpoint_every=self.checkpoint_every,
                 cache=self.cache,
                 compile_cache=self.compile_cache,
+                watching=watching,
                 quiet=self.quiet,
                 debug=self.debug,
                 **options,

@@ -78,7 +78,7 @@ class Stylize:
         blend = self._blend()
         processes.join(self)
         files.check_output(self.output, overwrite=self.overwrite)
-        check_folder(self.checkpoint, self.checkpoint_every)
+        begun = check_folder(self.checkpoint, self.checkpoint_every)
         run.begin(self.cache, keep=self.compile_cache)
         mesh, writes = processes.mesh_of(self), jax.process_index() == 0
         recipe = self.recipe if mesh is None else shared(self.recipe)
@@ -97,6 +97,7 @@ class Stylize:
             shape,
             console,
             overwrite=self.overwrite,
+            goes_on=begun,
             writes=writes,
             alpha=lambda image: opacity_of(content, image),
         )
@@ -139,6 +140,7 @@ class Stylize:
     def _run(self, sources: dict[str, object], fingerprint: str) -> Run:
         pictures = {name: getattr(self, name) for name in _PICTURES}
         options = {"blend": self.blend, "overwrite": self.overwrite, "devices": self.devices}
+        options["watching"] = self.watching.to_table()
         facts = sources, fingerprint, pictures, options, self.output
         return Run("stylize", self.recipe, *facts)
 

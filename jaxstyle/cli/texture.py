@@ -61,7 +61,7 @@ class Texture:
         if not self.styles:
             raise InputError("no painting: name one")
         files.check_output(self.output, overwrite=self.overwrite)
-        check_folder(self.checkpoint, self.checkpoint_every)
+        begun = check_folder(self.checkpoint, self.checkpoint_every)
         run.begin(self.cache, keep=self.compile_cache)
         recipe = self._recipe()
         shape = texture_shape(recipe)
@@ -70,11 +70,11 @@ class Texture:
         init = run.load_init(recipe)
         console = report.console(quiet=self.quiet)
         watchers, every = self.watching.make(
-            self.output, recipe, shape, console, overwrite=self.overwrite
+            self.output, recipe, shape, console, overwrite=self.overwrite, goes_on=begun
         )
         encoder = run.load_encoder(recipe, self.cache, console)
         fingerprint, sources = pretrained.fingerprint(encoder), self._sources(recipe)
-        options = {"overwrite": self.overwrite}
+        options = {"overwrite": self.overwrite, "watching": self.watching.to_table()}
         facts = sources, fingerprint, {"styles": self.styles}, options, self.output
         keeper = Keeper(self.checkpoint, self.checkpoint_every, Run("texture", recipe, *facts))
 

@@ -2,9 +2,9 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from rich.console import Console
 from tyro.conf import arg
@@ -48,6 +48,7 @@ class Watching:
         console: Console,
         *,
         overwrite: bool,
+        goes_on: bool = False,
         writes: bool = True,
         alpha: Alpha = lambda image: None,
     ) -> tuple[Watchers, tuple[int, ...]]:
@@ -59,6 +60,7 @@ class Watching:
             shape: Its height and width.
             console: For what is told.
             overwrite: Whether files may be replaced.
+            goes_on: Whether the run began before, so that what is there is its own.
             writes: Whether this process writes any; one of several that share the picture does.
             alpha: Tells a picture's opacity.
 
@@ -67,10 +69,26 @@ class Watching:
         """
         steps = sum(scale.iterations for scale in recipe.make_schedule().scales_of(shape))
         if writes:
-            self._check(output, shape, steps, overwrite)
+            self._check(output, shape, steps, overwrite or goes_on)
         every = tuple(n for n in (self.save_every, self._film_every(steps)) if n is not None)
-        watchers = list(self._watchers(output, shape, steps, console)) if writes else []
+        watchers = list(self._watchers(output, shape, steps, console, goes_on)) if writes else []
         return Watchers(watchers, print_error, alpha), every
+
+    def to_table(self) -> dict[str, Any]:
+        """Returns what is asked for, as JSON has it, with files as they are found from anywhere."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return {k: os.path.abspath(v) if isinstance(v, Path) else v for k, v in given.items()}
+
+    def over(self, table: Mapping[str, Any]) -> "Watching":
+        """Returns this with what it leaves open as a table of :meth:`to_table` has it.
+
+        Examples:
+            >>> Watching(save_every=5).over({"save_every": 10, "preview": "/a.png"}).save_every
+            5
+        """
+        kinds = {"preview": Path, "timelapse": Path, "trace": Path}
+        then = {name: kinds.get(name, lambda x: x)(value) for name, value in table.items()}
+        return Watching(**(then | {k: v for k, v in vars(self).items() if v is not None}))
 
     def _film_every(self, steps: int) -> int | None:
         return None if self.timelapse is None else max(1, round(steps / timelapse.FRAMES))
@@ -103,7 +121,7 @@ class Watching:
         return [numbered(output, step, digits) for step in taken]
 
     def _watchers(
-        self, output: Path, shape: tuple[int, int], steps: int, console: Console
+        self, output: Path, shape: tuple[int, int], steps: int, console: Console, goes_on: bool
     ) -> Iterator[Watcher]:
         if self.watch is not None and not console.quiet:
             if console.is_terminal:
@@ -112,7 +130,7 @@ class Watching:
             else:
                 console.print("--watch: stderr is no terminal; no picture is shown")
         if self.trace is not None:
-            yield trace.Trace(self.trace)
+            yield trace.Trace(self.trace, goes_on=goes_on)
         if self.preview is not None:
             yield Preview(self.preview)
         if self.save_every is not None:
