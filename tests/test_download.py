@@ -22,7 +22,8 @@ from jaxstyle.encoder.vgg import VGG
 from jaxstyle.errors import InputError
 from jaxstyle.files import save_image
 from jaxstyle.pretrained import download, load_encoder, registry, transfer
-from jaxstyle.pretrained.download import cache_folder, fetch
+from jaxstyle.pretrained.cache import cache_folder
+from jaxstyle.pretrained.download import fetch
 
 NETWORK = VGG((1, 1), (4, 5))
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxstyle import compilation, pretrained
-from jaxstyle.atomic import make_private, name_temporary, remove_abandoned
+from jaxstyle import pretrained
+from jaxstyle.atomic import name_temporary, remove_abandoned
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.painter import Painter
 from jaxstyle.batch.steps import Loaded, Record, Warm, failure
@@ -68,7 +68,7 @@ class Guest:
         # While one job is painted another is loaded, and a third is saved.
         self._loading, self._device = threading.Lock(), threading.Lock()
         if keep:
-            _keep_programs()
+            pretrained.keep_programs()
 
     def __call__(self, parcel: Parcel, fetch: Fetch) -> tuple[Record, bytes]:
         """Paints a job.
@@ -151,12 +151,3 @@ def _on_device(warm: Warm) -> Warm:
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-
-
-def _keep_programs() -> None:
-    folder = pretrained.cache_folder(None) / "compiled"
-    try:
-        if make_private(folder):
-            compilation.keep_programs(folder)
-    except OSError:
-        pass  # It takes longer, and that is all.

@@ -25,7 +25,6 @@ from jaxstyle.files.result import surroundings
 
 _PACKAGES = ("jax", "jaxlib", "flax", "jaxopt", "optax", "numpy", "pillow")
 _EXTRAS = {"heif": "pillow-heif", "formats": "imagecodecs", "onnx": "onnx"}
-_PROGRAMS = "compiled"
 _ROUGHLY = 0.05  # of a derivative in float32, by differences
 # Where the systems show an accelerator, and the JAX that can use it.
 _ACCELERATORS = {
@@ -48,11 +47,12 @@ class Doctor:
     def run(self) -> int:
         """Runs the command and returns its exit code: 1 if something is wrong."""
         cache = pretrained.cache_folder(self.cache)
+        programs = pretrained.programs_folder(self.cache)
         if self.clear:
-            shutil.rmtree(cache / _PROGRAMS, ignore_errors=True)
+            shutil.rmtree(programs, ignore_errors=True)
         wrong = list(_missing_devices())
         run.begin(self.cache, keep=True)
-        rows = [*_versions(), *_machine(), *_caches(cache), *_encoders(self.cache)]
+        rows = [*_versions(), *_machine(), *_caches(cache, programs), *_encoders(self.cache)]
         began = time.monotonic()
         with report.console().status("a small painting"):
             troubles = list(_self_test())
@@ -92,10 +92,10 @@ def _machine() -> Iterator[tuple[str, str]]:
     yield from sorted(chosen.items())
 
 
-def _caches(cache: Path) -> Iterator[tuple[str, str]]:
+def _caches(cache: Path, programs: Path) -> Iterator[tuple[str, str]]:
     yield "cache", str(cache)
-    yield "kept programs", _size(_bytes_in(cache / _PROGRAMS))
-    yield "downloads", _size(_bytes_in(cache) - _bytes_in(cache / _PROGRAMS))
+    yield "kept programs", _size(_bytes_in(programs))
+    yield "downloads", _size(_bytes_in(cache) - _bytes_in(programs))
 
 
 def _bytes_in(folder: Path) -> int:

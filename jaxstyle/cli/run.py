@@ -11,9 +11,8 @@ import jax
 from rich.console import Console
 
 import jaxstyle as js
-from jaxstyle import compilation, files, pretrained
+from jaxstyle import files, pretrained
 from jaxstyle.arrays import Image
-from jaxstyle.atomic import make_private
 from jaxstyle.cli import report
 from jaxstyle.cli.fitting import within_memory
 from jaxstyle.cli.interruption import Interruption
@@ -48,16 +47,9 @@ def begin(cache: Path | None, *, keep: bool) -> None:
 
 def keep_programs(cache: Path | None) -> None:
     """Keeps compiled programs in the cache folder, if nobody else may write there."""
-    compiled = pretrained.cache_folder(cache) / "compiled"
-    try:
-        private = make_private(compiled)
-    except OSError:
-        return  # A run without a cache takes longer, and that is all.
-    if not private:
-        others = "others than you may write there"
-        report.console().print(report.plain(f"{compiled.parent}: {others}; no programs are kept"))
-        return
-    compilation.keep_programs(compiled)
+    if not pretrained.keep_programs(cache):
+        folder, others = pretrained.cache_folder(cache), "others than you may write there"
+        report.console().print(report.plain(f"{folder}: {others}; no programs are kept"))
 
 
 def check_devices() -> None:

@@ -1,15 +1,17 @@
 """Pretrained parameters: encoders by name, their files, downloads and conversions.
 
-``initial`` makes random parameters; ``hdf5`` reads such files, ``store`` those of our format;
-``from_keras``, ``from_torch``, ``from_onnx`` and ``from_npz`` read others'; ``registry`` knows what
-can be downloaded; ``convert`` tells others' files apart; ``transfer`` fetches a file,
-``download`` an encoder; ``load`` puts a name to all of them; ``tensors`` and
-``calibration`` read what perceptual distances weigh channels by. Imports go in that order.
+``cache`` is the folder of downloads and programs; ``initial`` makes random parameters; ``hdf5``
+reads such files, ``store`` those of our format; ``from_keras``, ``from_torch``, ``from_onnx`` and
+``from_npz`` read others'; ``registry`` knows what can be downloaded; ``convert`` tells others'
+files apart; ``transfer`` fetches a file, ``download`` an encoder; ``load`` puts a name to all of
+them; ``tensors`` and ``calibration`` read what perceptual distances weigh channels by. Imports go
+in that order.
 """
 
+from jaxstyle.pretrained.cache import cache_folder, keep_programs, programs_folder
 from jaxstyle.pretrained.calibration import load_calibration
 from jaxstyle.pretrained.convert import convert
-from jaxstyle.pretrained.download import cache_folder, download
+from jaxstyle.pretrained.download import download
 from jaxstyle.pretrained.initial import random_encoder
 from jaxstyle.pretrained.load import (
     Available,
@@ -38,9 +40,11 @@ __all__ = [
     "encoder_file",
     "fingerprint",
     "first_difference",
+    "keep_programs",
     "load_calibration",
     "load_encoder",
     "packaged_file",
+    "programs_folder",
     "random_encoder",
     "read_attributes",
     "read_encoder",

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import platformdirs
-
 from jaxstyle.atomic import name_temporary, remove_abandoned
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError
+from jaxstyle.pretrained.cache import CACHE_VARIABLE, cache_folder
 from jaxstyle.pretrained.convert import convert, foreign_encoder
 from jaxstyle.pretrained.registry import (
     PACKAGED,
@@ -29,24 +28,8 @@ from jaxstyle.pretrained.registry import (
 from jaxstyle.pretrained.store import read_encoder
 from jaxstyle.pretrained.transfer import DownloadProgress, TransferError, transfer
 
-CACHE_VARIABLE = "JAXSTYLE_CACHE"
 _DOWNLOAD = ".download-"
 _MOST_BYTES = 2_000_000_000
-
-
-def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
-    """Returns where downloaded encoders lie.
-
-    Args:
-        cache: The folder; None takes the environment variable ``JAXSTYLE_CACHE`` or, where that is
-            not set, the place that the operating system keeps for caches.
-
-    Examples:
-        >>> cache_folder("my/cache").as_posix()
-        'my/cache'
-    """
-    chosen = cache or os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("jaxstyle")
-    return Path(chosen).expanduser()
 
 
 def cached_file(name: str, cache: str | os.PathLike[str] | None = None) -> Path:

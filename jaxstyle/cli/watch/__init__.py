@@ -86,9 +86,9 @@ class Watching:
             >>> Watching(save_every=5).over({"save_every": 10, "preview": "/a.png"}).save_every
             5
         """
-        kinds = {"preview": Path, "timelapse": Path, "trace": Path}
-        then = {name: kinds.get(name, lambda x: x)(value) for name, value in table.items()}
-        return Watching(**(then | {k: v for k, v in vars(self).items() if v is not None}))
+        named = {k: Path(v) for k, v in table.items() if k in ("preview", "timelapse", "trace")}
+        given: dict[str, Any] = {k: v for k, v in vars(self).items() if v is not None}
+        return Watching(**{**table, **named, **given})
 
     def _film_every(self, steps: int) -> int | None:
         return None if self.timelapse is None else max(1, round(steps / timelapse.FRAMES))
