@@ -67,7 +67,7 @@ class Program(NamedTuple):
         """Returns the encoder as a run takes it, memory allowing with what pays once a run."""
         objective, mesh = self.objective, self.mesh
         if mesh is None:
-            return prepared(encoder, objective.layers, ample=objective.memory == "high")
+            return prepared(encoder, objective.layers, ample=objective.memory != "low")
         cut = prepared(encoder, objective.layers, ample=False)
         sharded.check_shared(cut, objective)
         return mesh.replicate(cut)

@@ -59,7 +59,7 @@ class Problem(NamedTuple):
 
     def data(self) -> loop.Data:
         """Returns what our side's loss is computed from."""
-        ample = self.objective.memory == "high"
+        ample = self.objective.memory != "low"
         encoder = prepared(self.encoder, self.objective.layers, ample=ample)
         # In tiles the content's features are written on the host, window by window.
         tiled = self.objective.memory == "tiles"

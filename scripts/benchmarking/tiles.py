@@ -51,7 +51,8 @@ class Tiles(Measurement):
 def _evaluation(problem: Problem, memory: Memory, rounds: int) -> tuple[float, float]:
     """Returns the seconds of an evaluation, and what it adds to the memory that is there."""
     objective = dataclasses.replace(problem.objective, memory=memory)
-    data, image = problem._replace(objective=objective).data(), problem.image()
+    made = problem._replace(objective=objective).data(), problem.image()
+    data, image = jax.block_until_ready(made)
     before, _ = resident(anew=True)
 
     def run() -> None:
