@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -99,6 +100,19 @@ def test_what_cannot_be_shared_is_refused(encoder, pictures):
         js.stylize(*pictures, encoder, variable="fourier", **options)
     with pytest.raises(js.InputError, match=r"^devices 1000: JAX has \d"):
         js.mesh(1000)
+    # Targets of other sizes would be filled up with zeros.
+    content, style = pictures
+    objective = js.Objective(**layers)
+    wrong = js.make_targets(content[:-8], style, encoder, objective)
+    arguments = wrong, js.LossWeights(), encoder, objective
+    with pytest.raises(js.InputError, match="the targets are for another"):
+        js.sharded_value_and_grad(content, *arguments, mesh=js.mesh(1))
+    with pytest.raises(js.InputError, match="the targets are for another"):
+        js.optimise(content, *arguments, iterations=1, mesh=js.mesh(1))
+    masks = {"content_masks": content[None, :-8, :, 0], "style_masks": [style[None, ..., 0]]}
+    for options, needle in (({"blend": jnp.ones(2)}, "^blend: "), (masks, "^content_masks: ")):
+        with pytest.raises(js.InputError, match=needle):
+            js.sharded_targets(content, style, encoder, objective, mesh=js.mesh(1), **options)
 
 
 def test_options_that_are_missing_are_told(folder, capsys):  # noqa: F811

@@ -82,6 +82,10 @@ def test_in_double_precision(settings):
         encoder = make_encoder(**of_encoder, dtype="float64")
         problem = make_problem(encoder, make_objective(**settings), size, "float64", masks)
         assert_same(*both(problem), error=1e-10)
+        tiles = make_objective(**settings, memory="tiles", tile=40)
+        assert_same(js.content_targets(problem[0], encoder, tiles), js.content_targets(
+            problem[0], encoder, make_objective(**settings)
+        ), error=1e-10)  # fmt: skip
 
 
 def test_other_derivatives_and_batches():
@@ -146,17 +150,31 @@ class Blind:
     layers = ("first",)
 
     def shape_at(self, layer, shape):
-        return shape
+        return -(-shape[0] // 2), -(-shape[1] // 2)
 
     def features(self, image, layers):
         return {"first": image}
 
 
+class Up(Blind):
+    """One whose sizes are rounded up, as strided convolutions have them."""
+
+    def field_at(self, layer):
+        return 2, 2
+
+
 jax.tree_util.register_static(Blind)
+jax.tree_util.register_static(Up)
 
 
-def test_an_encoder_that_does_not_tell_its_fields_is_refused():
+def test_encoders_that_do_not_suit_are_refused():
     objective = js.Objective(content_layers=("first",), style_layers=("first",), memory="tiles")
+    odd = jnp.zeros((65, 64, 3))
+    with pytest.raises(js.InputError, match="first has not a position for each whole 2×2 pixels"):
+        js.statistics(odd, Up(), objective)
+    unknown = js.Objective(memory="tiles", content_layers=(), style_layers=("conv9_1",))
+    with pytest.raises(js.InputError, match="layer 'conv9_1'"):
+        js.statistics(odd, make_encoder(), unknown)
     with pytest.raises(js.InputError, match="a Blind has no field_at"):
         js.statistics(jnp.zeros((64, 64, 3)), Blind(), objective)
 
@@ -167,8 +185,8 @@ def test_content_features_on_disk(padding):
     encoder, made = make_encoder(padding), []
     content = jax.random.uniform(jax.random.key(5), (*(ODD if padding != "circular" else EVEN), 3))
 
-    def scratch(shape):
-        made.append(files.scratch(shape))
+    def scratch(shape, dtype):
+        made.append(files.scratch(shape, dtype))
         return made[-1]
 
     tiled = js.content_targets(

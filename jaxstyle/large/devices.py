@@ -10,13 +10,19 @@ from jaxstyle.arrays import Image, Masks, Scalar, check_image, widen
 from jaxstyle.compilation import jit
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder, unwrapped
-from jaxstyle.errors import InputError
 from jaxstyle.large import sharded
 from jaxstyle.large.mesh import Mesh, Rows
 from jaxstyle.losses.loss import Extra
 from jaxstyle.losses.measure import Stats, masks_at
 from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import ContentTargets, StyleTargets, Targets, style_targets_of
+from jaxstyle.losses.targets import (
+    ContentTargets,
+    StyleTargets,
+    Targets,
+    check_masks,
+    check_styles,
+    style_targets_of,
+)
 
 
 @configured
@@ -62,6 +68,7 @@ def sharded_value_and_grad(
         (32, 32, 3)
     """
     check_image("image", image)
+    sharded.check_shared(encoder, objective)
     rows = sharded.rows_of((image.shape[0], image.shape[1]), mesh, objective)
 
     def loss(z: Image) -> Scalar:
@@ -105,6 +112,7 @@ def sharded_targets(
             no sum.
     """
     kept = sharded_content_targets(content, encoder, objective, mesh=mesh)
+    check_masks("content", content, content_masks)
     return Targets(
         kept,
         sharded_style_targets(
@@ -145,13 +153,7 @@ def sharded_style_targets(
     Raises:
         InputError: As for :func:`sharded_targets`.
     """
-    styles = list(style) if isinstance(style, Sequence) else [style]
-    for picture in styles:
-        check_image("style", picture)
-    if not styles:
-        raise InputError("style: none; give at least one")
-    if masks is not None and len(masks) != len(styles):
-        raise InputError(f"masks: {len(masks)} for {len(styles)} styles; give as many")
+    styles = check_styles(style, blend, masks)
     sharded.check_shared(encoder, objective)
     for_styles = unwrapped(encoder)
     measured = [

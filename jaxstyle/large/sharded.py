@@ -23,7 +23,7 @@ from jaxstyle.encoder.vgg_encoder import convolve, network_input
 from jaxstyle.errors import InputError
 from jaxstyle.large.halo import counting, surround
 from jaxstyle.large.mesh import AXIS, Mesh, Rows
-from jaxstyle.losses.loss import Extra, LossTerms, compare
+from jaxstyle.losses.loss import Extra, LossTerms, check_targets, compare
 from jaxstyle.losses.measure import Stats, gathered
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.statistics import region_sums
@@ -205,6 +205,8 @@ def loss_terms(
         extra: A term of one's own, a pure function of the image; none if None.
     """
     loss_weights.check_layers(objective)
+    trimmed = _trimmed(targets, encoder, rows)
+    check_targets((rows.height, image.shape[1]), trimmed, encoder, objective)
     stats = statistics(
         image,
         encoder,
@@ -215,13 +217,18 @@ def loss_terms(
         loss_weights=loss_weights,
     )
     # The divisors are made of the sizes of features without what hangs over.
-    terms = compare(stats, _trimmed(targets, encoder, rows), loss_weights, objective)
+    terms = compare(stats, trimmed, loss_weights, objective)
     if extra is None:
         return terms
     return terms._replace(extra=jnp.asarray(extra(image[: rows.height])))
 
 
 def _trimmed(targets: Targets, encoder: Encoder, rows: Rows) -> Targets:
-    kept = targets.content.features.items()
-    features = {name: p[: shape_at(encoder, name, (rows.height, 1))[0]] for name, p in kept}
+    """Returns targets without the rows that hang over in theirs."""
+
+    def trim(name: str, p: Feature) -> Feature:
+        laid = p.shape[0] == rows.at(_halvings(name)).room
+        return p[: shape_at(encoder, name, (rows.height, 1))[0]] if laid else p
+
+    features = {name: trim(name, p) for name, p in targets.content.features.items()}
     return targets._replace(content=targets.content._replace(features=features))

@@ -99,7 +99,7 @@ def loss_terms(
     """Returns the weighted terms of the loss; see :func:`loss`."""
     check_image("image", image)
     loss_weights.check_layers(objective)
-    _check_targets(image, targets, encoder, objective)
+    check_targets((image.shape[0], image.shape[1]), targets, encoder, objective)
     stats = statistics(
         image,
         encoder,
@@ -153,8 +153,14 @@ def loss(
     return loss_terms(image, targets, loss_weights, encoder, objective, extra=extra).loss
 
 
-def _check_targets(image: Image, targets: Targets, encoder: Encoder, objective: Objective) -> None:
-    shape = image.shape[0], image.shape[1]
+def check_targets(
+    shape: tuple[int, int], targets: Targets, encoder: Encoder, objective: Objective
+) -> None:
+    """Refuses targets that are not for images of a height and width, or lack a layer.
+
+    Raises:
+        InputError: They are not.
+    """
     for kind, names, has in (
         ("content", objective.content_layers, targets.content.features),
         ("style", objective.style_layers, targets.style.statistics),

@@ -98,8 +98,7 @@ def make_targets(
             of the encoder's, or a picture is too small for it.
     """
     kept = content_targets(content, encoder, objective, scratch=scratch)
-    if content_masks is not None and content_masks.shape[1:] != content.shape[:2]:
-        raise InputError("content_masks: not of the content's size; give f32[r, h, w]")
+    check_masks("content", content, content_masks)
     return Targets(
         kept,
         style_targets(
@@ -170,16 +169,7 @@ def style_targets(
     Raises:
         InputError: As for :func:`make_targets`.
     """
-    styles = list(style) if isinstance(style, Sequence) else [style]
-    if not styles:
-        raise InputError("style: none; give at least one")
-    for picture in styles:
-        check_image("style", picture)
-    if masks is not None and len(masks) != len(styles):
-        raise InputError(f"masks: {len(masks)} for {len(styles)} styles; give as many")
-    if blend is not None and jnp.shape(blend) != (len(styles),):
-        given = list(jnp.shape(blend))
-        raise InputError(f"blend: numbers{given} for {len(styles)} styles; give as many")
+    styles = check_styles(style, blend, masks)
     # A painting is no tile, even where the image is to be one.
     for_styles = unwrapped(encoder)
     measured = [
@@ -187,6 +177,41 @@ def style_targets(
         for picture, mask in zip(styles, masks or [None] * len(styles), strict=True)
     ]
     return style_targets_of(measured, encoder, objective, shape=shape, blend=blend)
+
+
+def check_styles(
+    style: Image | Sequence[Image],
+    blend: Float[Array, "_"] | None,
+    masks: Sequence[Masks] | None,
+) -> list[Image]:
+    """Returns the styles as a list.
+
+    Raises:
+        InputError: One is no image, or numbers of styles, shares and masks disagree.
+    """
+    styles = list(style) if isinstance(style, Sequence) else [style]
+    if not styles:
+        raise InputError("style: none; give at least one")
+    for picture in styles:
+        check_image("style", picture)
+    if masks is not None and len(masks) != len(styles):
+        raise InputError(f"masks: {len(masks)} for {len(styles)} styles; give as many")
+    for picture, mask in zip(styles, masks or (), strict=masks is not None):
+        check_masks("style", picture, mask)
+    if blend is not None and jnp.shape(blend) != (len(styles),):
+        given = list(jnp.shape(blend))
+        raise InputError(f"blend: numbers{given} for {len(styles)} styles; give as many")
+    return styles
+
+
+def check_masks(what: str, picture: Image, masks: Masks | None) -> None:
+    """Refuses masks that are not of a picture's size.
+
+    Raises:
+        InputError: They are not.
+    """
+    if masks is not None and masks.shape[1:] != picture.shape[:2]:
+        raise InputError(f"{what}_masks: not of the {what}'s size; give f32[r, h, w]")
 
 
 @configured

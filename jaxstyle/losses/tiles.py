@@ -15,21 +15,33 @@ from jaxtyping import Array
 
 from jaxstyle.arrays import Features, Image, Masks, Scalar
 from jaxstyle.compilation import jit
-from jaxstyle.encoder.base import Encoder, encode, shape_at, wraps
+from jaxstyle.encoder.base import Encoder, check_layers, encode, shape_at, wraps
 from jaxstyle.encoder.receptive import field_at, joint_field
+from jaxstyle.errors import InputError
 from jaxstyle.large.grid import Grid, grid_of
 from jaxstyle.large.windows import Owned, cut_windows, extended, sum_over_windows
 from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.statistics import region_sums
 
-Scratch = Callable[[tuple[int, ...]], np.ndarray]
-"""Makes an array of a shape, ``float32``, for what is written once and read in parts."""
+Scratch = Callable[[tuple[int, ...], np.dtype], np.ndarray]
+"""Makes an array of a shape and type, for what is written once and read in parts."""
 
 
 def grid_for(image: Image, encoder: Encoder, objective: Objective, layers: tuple[str, ...]) -> Grid:
-    """Returns the windows that an image is computed in as far as some layers."""
-    field = joint_field(encoder, layers)
+    """Returns the windows that an image is computed in as far as some layers.
+
+    Raises:
+        InputError: A layer is none of the encoder's, or does not round sizes down.
+    """
+    field = joint_field(encoder, check_layers(encoder, layers))
     shape = image.shape[0], image.shape[1]
+    for name in layers:
+        stride = field_at(encoder, name).stride
+        if shape_at(encoder, name, shape) != (shape[0] // stride, shape[1] // stride):
+            raise InputError(
+                f"memory tiles: {name} has not a position for each whole {stride}×{stride} pixels; "
+                "choose memory high"
+            )
     return grid_of(shape, field, objective.tile, wrap=wraps(encoder))
 
 
@@ -123,13 +135,9 @@ def features_in_tiles(
         for name, feature in window.items():
             if name not in found:
                 whole = (*shape_at(encoder, name, shape), feature.shape[2])
-                found[name] = (scratch or _in_memory)(whole)
+                found[name] = (scratch or np.empty)(whole, feature.dtype)
             _place(found[name], np.asarray(feature), row, grid, field_at(encoder, name).stride)
     return {name: jax.device_put(array, may_alias=True) for name, array in found.items()}
-
-
-def _in_memory(shape: tuple[int, ...]) -> np.ndarray:
-    return np.empty(shape, np.float32)
 
 
 def _place(whole: np.ndarray, part: np.ndarray, row: np.ndarray, grid: Grid, stride: int) -> None:

@@ -9,6 +9,7 @@ from jaxstyle.arrays import Image, check_image, widen
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
 from jaxstyle.large.mesh import Mesh
+from jaxstyle.large.sharded import check_shared
 from jaxstyle.losses.loss import Extra, LossTerms
 from jaxstyle.losses.objective import LossWeights, Objective
 from jaxstyle.losses.targets import Targets
@@ -91,6 +92,8 @@ def optimise(
     """
     check_image("image", image)
     program = make_program(objective, solver, variable, mesh)
+    if mesh is not None:
+        check_shared(encoder, objective)
     program = program.at((image.shape[0], image.shape[1]))
     data = Data(targets, loss_weights, encoder, as_partial(extra))
     height, image = image.shape[0], widen(jnp.asarray(image))
