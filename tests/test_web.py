@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 import jaxstyle as js
 import page
 from jaxstyle import cli, files
+from jaxstyle.errors import InputError
 from jaxstyle.web import controls
 from jaxstyle.web.app import make_app
 from jaxstyle.web.limits import Limits
@@ -142,6 +143,8 @@ def test_a_sheet_and_a_print(serve):
     assert found["settings"]["scales"] == 1
     small = client.post("/api/runs", json={"kind": "print", "from": sheet["id"], "size": 32})
     assert small.status_code == 400
+    large = client.post("/api/runs", json={"kind": "print", "from": sheet["id"], "size": 9000})
+    assert "size: 9000×6750 is too large here" in large.json()["error"]
 
 
 def test_a_preview_is_gone_on_from_above_its_size():
@@ -150,6 +153,22 @@ def test_a_preview_is_gone_on_from_above_its_size():
         (768, 1024),
         (1536, 2048),
     ]
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-12, 1.02, 2.0, 1e9])
+def test_a_print_ends_whatever_its_previews_factor(factor):
+    """However little a visitor's own sizes grow, there are few, and none of the preview's."""
+    recipe = controls.enlarged(js.Recipe(scale_factor=factor), 4096, (384, 512))
+    shapes = [scale.shape for scale in recipe.make_schedule().scales_of((3072, 4096))]
+    assert shapes[-1] == (3072, 4096)
+    assert len(shapes) <= 6
+    assert all(max(shape) > 512 for shape in shapes)
+
+
+@pytest.mark.parametrize("size", [512, 2**16 + 1, 10**400])
+def test_prints_of_no_use_are_refused(size):
+    with pytest.raises(InputError, match=r"^size( 512)?: (no|too) large"):
+        controls.enlarged(js.Recipe(), size, (384, 512))
 
 
 def mask(split):
@@ -344,6 +363,22 @@ def test_a_queue(serve, clock):
     assert wait(clients[0], runs[0]["id"])["state"] == "stopped"
     assert wait(clients[1], runs[1]["id"])["state"] == "stopped"
     assert wait(clients[3], taken["id"])["state"] == "done"
+
+
+def test_a_picture_that_takes_longer_than_an_hour_is_kept(serve, clock):
+    """The hour counts from its end; so does whoever answers meanwhile."""
+
+    def slowly(_, recipe, *rest):
+        clock.now += 3700
+        return recipe, rest[-1](recipe)
+
+    client = serve(Limits(max_seconds=10**6, grace_seconds=1e9), within_memory=slowly)
+    run = client.post("/api/runs", json=wish(client)).json()
+    assert wait(client, run["id"])["results"]
+    download(client, run)
+    for _ in range(2):
+        clock.now += 3500
+        assert client.post(f"/api/runs/{run['id']}/alive").status_code == 200
 
 
 def test_a_stop_keeps_the_picture(serve):

@@ -229,7 +229,7 @@ class _Page:
         if kind not in ("painting", "sheet", "print"):
             raise InputError("kind: none of painting, sheet and print; load the page again")
         order = (
-            enlarged_order(session, wish)
+            enlarged_order(session, wish, self._limits)
             if kind == "print"
             else order_of(session, wish, self._encoders)
         )
@@ -279,7 +279,7 @@ class _Page:
 
     async def alive(self, request: Request) -> Response:
         """Hears that a run's visitor is still there."""
-        _, run = self._run(request)
+        _, run = self._run(request, touch=True)
         run.hear()
         return JSONResponse({})
 

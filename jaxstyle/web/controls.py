@@ -5,19 +5,23 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import math
 import textwrap
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxstyle import pretrained
 from jaxstyle.errors import InputError
-from jaxstyle.ops.resize import Size
+from jaxstyle.ops.resize import MAX_SIDE, MIN_SIDE, Size
 from jaxstyle.recipes.presets import PRESETS, preset
 from jaxstyle.recipes.recipe import LayerWeights, Recipe
 from jaxstyle.run.start import Init
 
 PRINT = "print"
 """The preset of large pictures, if there is one."""
+
+_LEAST_FACTOR = 1.5  # by which the sizes of a print grow
+_NEAR = 1.05  # times the preview's size: what is no larger is not painted again
 
 REGIONS = {
     "#1d1d24": "the rest",
@@ -132,14 +136,18 @@ def enlarged(recipe: Recipe, size: int, start: tuple[int, int]) -> Recipe:
         start: Height and width of the preview.
 
     Raises:
-        InputError: The size is no larger.
+        InputError: The size is no larger, or larger than any picture's.
     """
+    if size > MAX_SIDE:
+        raise InputError(f"size: too large; give at most {MAX_SIDE}")
     if size <= max(start):
         raise InputError(f"size {size}: no larger than the preview; choose more than {max(start)}")
     if PRINT in PRESETS:
         plain, printing = Recipe().to_table(), preset(PRINT).to_table()
         recipe = recipe.updated({k: v for k, v in printing.items() if v != plain.get(k)})
-    scales, factor = 1, recipe.scale_factor
-    while size / factor**scales > max(start) * 1.05:
-        scales += 1
-    return recipe.replace(size=size, side="longer", scales=scales, coarsest=16)
+    # A visitor's own factor, just above 1, would have as many scales as they like.
+    factor = max(recipe.scale_factor, _LEAST_FACTOR)
+    scales = max(1, math.ceil(math.log(size / (_NEAR * max(start)), factor)))
+    return recipe.replace(
+        size=size, side="longer", scales=scales, scale_factor=factor, coarsest=MIN_SIDE
+    )

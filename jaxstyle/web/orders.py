@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from jaxstyle.errors import InputError
+from jaxstyle.ops import resize
 from jaxstyle.web import controls
+from jaxstyle.web.limits import Limits
 from jaxstyle.web.runs import Painted, Run
 from jaxstyle.web.sessions import Missing, Session
-from jaxstyle.web.work import Order
+from jaxstyle.web.work import Order, check_shapes
 
 
 def order_of(session: Session, wish: dict[str, Any], encoders: list[str]) -> Order:
@@ -51,13 +53,14 @@ def _with_masks(session: Session, order: Order, masks: dict[str, Any]) -> Order:
     )
 
 
-def enlarged_order(session: Session, wish: dict[str, Any]) -> Order:
+def enlarged_order(session: Session, wish: dict[str, Any], limits: Limits) -> Order:
     """Returns what finishes a preview at another size; with the exceptions of :func:`order_of`."""
     run = session.run(wish.get("from"))
     found, size = result_of(run, wish.get("result", 0)), wish.get("size")
     if not isinstance(size, int):
         raise InputError("size: no number; choose how large the picture shall be")
     recipe = controls.enlarged(found.recipe, size, found.shape)
+    check_shapes([resize.fit(found.shape, size)], limits)
     return run.order._replace(recipe=recipe, init=found.path)
 
 

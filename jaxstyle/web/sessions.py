@@ -54,7 +54,7 @@ class Session:
     Attributes:
         id: Random, and known to their browser alone.
         folder: Where their files are.
-        touched: When they last did something.
+        touched: When they last did something, or a run of theirs ended.
         uploads: By id.
         runs: By id, and so are those that are done; see :class:`jaxstyle.web.runs.Run`.
     """
@@ -147,10 +147,11 @@ class Sessions:
             return self._sessions[key]
 
     def expire(self) -> None:
-        """Deletes what is over: an hour after the last action, unless it is painting."""
+        """Deletes what is over: an hour after the last action or the end of the last run."""
         before = self._clock() - self._limits.keep_seconds
         with self._lock:
-            over = [s for s in self._sessions.values() if s.touched < before and not s.busy]
+            # Busy first: a run that ends touches, then is over.
+            over = [s for s in self._sessions.values() if not s.busy and s.touched < before]
             for session in over:
                 del self._sessions[session.id]
         for session in over:
