@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
@@ -21,6 +20,7 @@ import jaxstyle as js
 from jaxstyle import files
 from jaxstyle.errors import InputError
 from jaxstyle.web import controls
+from jaxstyle.web.answers import HANDLERS, events
 from jaxstyle.web.guard import Guard
 from jaxstyle.web.limits import Limits
 from jaxstyle.web.orders import enlarged_order, order_of, result_of
@@ -31,7 +31,7 @@ from jaxstyle.web.sessions import Missing, Session, Sessions, Upload
 from jaxstyle.web.work import Painter, Tools, encode
 
 _COOKIE = "jaxstyle"
-_TURN, _PING, _SWEEP = 0.2, 15.0, 60.0  # seconds
+_SWEEP = 60.0  # seconds
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 _TYPES |= {"jpg": "image/jpeg", "svg": "image/svg+xml"}
 
@@ -75,25 +75,10 @@ def make_app(
         Route(f"{result}/preview", page.result_preview),
         Route(f"{result}/picture{{suffix}}", page.download),
     ]
-    handlers = {InputError: _refuse, Missing: _miss, HTTPException: _tell}
     middleware = [Middleware(Guard, names=tuple(names))]
     return Starlette(
-        routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=page.lifespan
+        routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=page.lifespan
     )
-
-
-def _refuse(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
-
-
-def _miss(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 404)
-
-
-def _tell(request: Request, error: Exception) -> Response:
-    code = error.status_code if isinstance(error, HTTPException) else 500
-    told = error.detail if isinstance(error, HTTPException) else "something went wrong"
-    return JSONResponse({"error": told}, code)
 
 
 class _Page:
@@ -246,23 +231,7 @@ class _Page:
     async def events(self, request: Request) -> Response:
         """Tells where a run is, again and again, until it is over or nobody listens."""
         _, run = self._run(request)
-        return StreamingResponse(self._tell_all(request, run), media_type="text/event-stream")
-
-    async def _tell_all(self, request: Request, run: Run) -> AsyncIterator[str]:
-        last, quiet = None, 0.0
-        with run.watched():
-            while not await request.is_disconnected():
-                over, ahead = run.over, self._queue.ahead(run)
-                if (run.version, ahead) != last:
-                    last = run.version, ahead
-                    yield f"data: {json.dumps(self._snapshot(run))}\n\n"
-                if over:
-                    return
-                quiet += _TURN
-                if quiet >= _PING:
-                    quiet = 0.0
-                    yield "event: ping\ndata: \n\n"
-                await asyncio.sleep(_TURN)
+        return StreamingResponse(events(request, run, self._queue), media_type="text/event-stream")
 
     async def preview(self, request: Request) -> Response:
         """Shows the present image of a run."""
