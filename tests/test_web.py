@@ -1,10 +1,12 @@
 """The web page's server: what it paints, whom it refuses, and that nothing stays."""
 
+import asyncio
 import base64
 import contextlib
 import io
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from PIL import Image
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
+import httpx2
 from starlette.testclient import TestClient
 
 import jaxstyle as js
@@ -22,6 +25,8 @@ from jaxstyle.errors import InputError
 from jaxstyle.web import controls
 from jaxstyle.web.app import make_app
 from jaxstyle.web.limits import Limits
+from jaxstyle.web.pictures import take_in
+from jaxstyle.web.sessions import Session
 
 HOME = "http://localhost"
 
@@ -128,14 +133,23 @@ def test_events_tell_how_it_goes_on(serve):
 
 
 def test_a_sheet_and_a_print(serve):
-    """Strengths grow by the recipe; a print begins with the preview and is larger."""
-    client = serve()
+    """Strengths grow by the recipe; a print begins with the preview and is larger.
+
+    A picture that was taken away meanwhile stays for them; its slot is free.
+    """
+    client = serve(Limits(max_files=2))
     asked = wish(client)
     sheet = paint(client, asked | {"kind": "sheet"})
     weights = [found["style_weight"] for found in sheet["results"]]
     assert weights == sorted(weights)
     assert len(set(weights)) == 6
     assert js.Recipe().style_weight in weights
+    path = f"/api/pictures/{asked['content']}"
+    client.delete(path)
+    assert client.get(path).status_code == 200
+    unused = f"/api/pictures/{upload(client)['id']}"
+    client.delete(unused)
+    assert client.get(unused).status_code == 404
     finer = paint(client, {"kind": "print", "from": sheet["id"], "result": 3, "size": 64})
     (found,) = finer["results"]
     assert found["shape"] == [48, 64]
@@ -171,9 +185,9 @@ def test_prints_of_no_use_are_refused(size):
         controls.enlarged(js.Recipe(), size, (384, 512))
 
 
-def mask(split):
-    image = Image.new("RGB", (48, 36), next(iter(controls.REGIONS)))
-    image.paste(list(controls.REGIONS)[1], (0, 0, split, 36))
+def mask(split, times=1):
+    image = Image.new("RGB", (48 * times, 36 * times), next(iter(controls.REGIONS)))
+    image.paste(list(controls.REGIONS)[1], (0, 0, split * times, 36 * times))
     file = io.BytesIO()
     image.save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
@@ -190,6 +204,74 @@ def test_masks_guide(serve):
     assert failed["state"] == "failed"
     assert "region" in failed["message"]
     assert "/" not in failed["message"]
+
+
+def test_masks_of_runs_that_are_refused_are_not_kept(serve, tmp_path):
+    client = serve(Limits(max_queue=0))
+    asked = wish(client)
+    for content, style, needle in (
+        (mask(10), mask(30), "others are waiting"),
+        (mask(10, 50), mask(30), "masks: has 2400×1800 pixels; at most 4 million"),
+        (mask(10), "no base64", "masks: no PNG"),
+    ):
+        answer = client.post(
+            "/api/runs", json=asked | {"masks": {"content": content, "styles": [style]}}
+        )
+        assert needle in answer.json()["error"]
+        assert str(tmp_path) not in answer.text
+        assert not list(tmp_path.rglob("mask-*"))
+
+
+def test_few_paintings_are_mixed(serve):
+    """Each once; a request may name one as often as it likes."""
+    client = serve()
+    asked = wish(client)
+    for times, needle in ((2, "twice"), (7, "7 paintings: at most 6")):
+        answer = client.post("/api/runs", json=asked | {"styles": asked["styles"] * times})
+        assert needle in answer.json()["error"]
+
+
+def test_what_is_kept_for_a_visitor_is_limited(tmp_path):
+    """In number, however many come at once, and in bytes."""
+    content = page.picture()
+
+    async def hand_in(count, limits):
+        app = make_app(tmp_path, page.tools(), limits=limits)
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=HOME) as client:
+            await client.post("/api/session")
+            asked = [client.post("/api/pictures?name=a.png", content=content) for _ in range(count)]
+            return await asyncio.gather(*asked)
+
+    for limits in (Limits(max_files=3), Limits(max_bytes=3 * len(content))):
+        answers = asyncio.run(hand_in(8, limits))
+        assert [answer.status_code for answer in answers].count(200) == 3
+        told = [answer.json()["error"] for answer in answers if answer.status_code == 400]
+        assert all(line.endswith("remove one first") or "MB here" in line for line in told)
+
+
+def test_files_go_with_the_last_run_that_needs_them(tmp_path):
+    session = Session(id="", folder=tmp_path, touched=0.0)
+    taken = take_in(session, "a.png", page.picture(), Limits())
+    mask = tmp_path / "mask-0.png"
+    mask.touch()
+    for name in "abc":
+        result = tmp_path / name
+        result.write_bytes(b"x" * 1000)
+        session.runs[name] = SimpleNamespace(
+            id=name,
+            over=True,
+            results=[SimpleNamespace(path=result)],
+            order=SimpleNamespace(init=None, files=(taken.path, mask)),
+        )
+    session.remove(taken)
+    session.make_room(Limits(max_files=2))
+    assert {*session.runs} == {"b", "c"}
+    session.make_room(Limits(max_bytes=session.used), 1)
+    assert {*session.runs} == {"c"}
+    assert {path.name for path in tmp_path.iterdir()} == {taken.path.name, mask.name, "c"}
+    session.make_room(Limits(max_files=0))
+    assert not session.uploads
+    assert not list(tmp_path.iterdir())
 
 
 def test_shares_of_several_paintings_count(serve):

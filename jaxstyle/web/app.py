@@ -28,7 +28,7 @@ from jaxstyle.web.pictures import take_in
 from jaxstyle.web.reading import EXAMPLES, display_name, read_body, read_json, read_static
 from jaxstyle.web.runs import Queue, Run
 from jaxstyle.web.sessions import Missing, Session, Sessions, Upload
-from jaxstyle.web.work import Painter, Tools, encode
+from jaxstyle.web.work import Order, Painter, Tools, encode
 
 _COOKIE = "jaxstyle"
 _SWEEP = 60.0  # seconds
@@ -139,7 +139,11 @@ class _Page:
                 "encoders": self._encoders,
                 "examples": EXAMPLES,
                 "regions": controls.REGIONS,
-                "limits": {"upload": self._limits.max_upload, "result": self._limits.max_result},
+                "limits": {
+                    "upload": self._limits.max_upload,
+                    "result": self._limits.max_result,
+                    "styles": self._limits.max_styles,
+                },
                 "device": jax.devices()[0].device_kind,
                 "version": js.__version__,
             }
@@ -164,6 +168,10 @@ class _Page:
 
     async def _take_in(self, request: Request) -> tuple[Session, Upload]:
         session = self._session(request, touch=True)
+        async with session.receiving:
+            return session, await self._receive(request, session)
+
+    async def _receive(self, request: Request, session: Session) -> Upload:
         example = request.query_params.get("example")
         if example is None:
             name = display_name(request.query_params.get("name", ""))
@@ -172,7 +180,8 @@ class _Page:
             name, content = example, self._static[f"examples/{example}"]
         else:
             raise HTTPException(404, "there is no such example")
-        return session, await run_in_threadpool(take_in, session, name, content, self._limits)
+        session.make_room(self._limits, len(content))
+        return await run_in_threadpool(take_in, session, name, content, self._limits)
 
     async def upload(self, request: Request) -> Response:
         """Takes a picture in: the body of the request, or an example."""
@@ -182,7 +191,7 @@ class _Page:
     async def settings(self, request: Request) -> Response:
         """Returns the settings that a picture of ours carries, and keeps nothing."""
         session, upload = await self._take_in(request)
-        self._drop(session, upload)
+        session.remove(upload)
         if not upload.settings:
             raise InputError(
                 f"{upload.name}: carries no settings of jaxstyle; choose a picture of ours"
@@ -195,16 +204,10 @@ class _Page:
         return Response(upload.preview, media_type="image/jpeg")
 
     async def remove(self, request: Request) -> Response:
-        """Deletes an uploaded picture, unless it is being painted from."""
+        """Takes an uploaded picture away; its file stays while a run needs it."""
         session = self._session(request, touch=True)
-        upload = session.upload(request.path_params["picture"])
-        if not session.busy:
-            self._drop(session, upload)
+        session.remove(session.upload(request.path_params["picture"]))
         return JSONResponse({})
-
-    def _drop(self, session: Session, upload: Upload) -> None:
-        session.uploads.pop(upload.id, None)
-        upload.path.unlink(missing_ok=True)
 
     async def paint(self, request: Request) -> Response:
         """Puts a run into the queue."""
@@ -213,15 +216,17 @@ class _Page:
         kind = wish.get("kind", "painting")
         if kind not in ("painting", "sheet", "print"):
             raise InputError("kind: none of painting, sheet and print; load the page again")
-        order = (
-            enlarged_order(session, wish, self._limits)
-            if kind == "print"
-            else order_of(session, wish, self._encoders)
-        )
-        run = Run(kind, session, order, self._limits, self._clock)
-        self._queue.add(run)
-        session.forget_oldest(self._limits.max_files)
+        try:
+            run = Run(kind, session, self._order(session, kind, wish), self._limits, self._clock)
+            self._queue.add(run)
+        finally:  # Of what is refused, no masks stay either.
+            session.make_room(self._limits)
         return JSONResponse(self._snapshot(run))
+
+    def _order(self, session: Session, kind: str, wish: dict[str, Any]) -> Order:
+        if kind == "print":
+            return enlarged_order(session, wish, self._limits)
+        return order_of(session, wish, self._encoders, self._limits)
 
     async def state(self, request: Request) -> Response:
         """Tells where a run is."""

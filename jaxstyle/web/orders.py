@@ -10,18 +10,20 @@ from jaxstyle.errors import InputError
 from jaxstyle.ops import resize
 from jaxstyle.web import controls
 from jaxstyle.web.limits import Limits
+from jaxstyle.web.pictures import check_pixels
 from jaxstyle.web.runs import Painted, Run
 from jaxstyle.web.sessions import Missing, Session
 from jaxstyle.web.work import Order, check_shapes
 
 
-def order_of(session: Session, wish: dict[str, Any], encoders: list[str]) -> Order:
+def order_of(session: Session, wish: dict[str, Any], encoders: list[str], limits: Limits) -> Order:
     """Returns what a page asks to be painted.
 
     Args:
         session: The visitor's.
         wish: What the page has sent.
         encoders: Those that may be named.
+        limits: How much may be asked for.
 
     Raises:
         InputError: Something of it cannot be used.
@@ -33,24 +35,28 @@ def order_of(session: Session, wish: dict[str, Any], encoders: list[str]) -> Ord
         raise InputError("styles: not of the kind that they should be; load the page again")
     if not chosen:
         raise InputError("no painting: choose one")
+    if len(chosen) > limits.max_styles:
+        raise InputError(f"{len(chosen)} paintings: at most {limits.max_styles}; remove some")
     styles = [session.upload(style.get("id")) for style in chosen]
+    if len({style.id for style in styles}) < len(styles):
+        raise InputError("styles: a painting stands there twice; raise its share instead")
     content = session.upload(wish.get("content"))
     shares = [_share(style.get("share", 1)) for style in chosen]
     if not any(shares):
         raise InputError("shares: all paintings count nothing; raise a slider")
     order = Order(recipe, str(wish.get("preset")), content, styles, shares)
     masks = wish.get("masks")
-    return _with_masks(session, order, masks) if isinstance(masks, dict) else order
+    return _with_masks(session, order, masks, limits) if isinstance(masks, dict) else order
 
 
-def _with_masks(session: Session, order: Order, masks: dict[str, Any]) -> Order:
+def _with_masks(session: Session, order: Order, masks: dict[str, Any], limits: Limits) -> Order:
     painted = masks.get("styles")
     if not isinstance(painted, list) or len(painted) != len(order.styles):
         raise InputError("masks: paint regions on the photograph and on every painting")
-    content = _keep_mask(session, masks.get("content"))
-    return order._replace(
-        content_mask=content, style_masks=tuple(_keep_mask(session, mask) for mask in painted)
-    )
+    content, *styles = [
+        _keep_mask(session, mask, limits) for mask in (masks.get("content"), *painted)
+    ]
+    return order._replace(content_mask=content, style_masks=tuple(styles))
 
 
 def enlarged_order(session: Session, wish: dict[str, Any], limits: Limits) -> Order:
@@ -70,13 +76,16 @@ def _share(value: object) -> float:
     return float(value)
 
 
-def _keep_mask(session: Session, content: object) -> Path:
-    """Keeps a mask that the page has painted, a PNG in base64."""
+def _keep_mask(session: Session, content: object, limits: Limits) -> Path:
+    """Keeps a mask that the page has painted, a PNG in base64, until no run needs it."""
     path = session.folder / f"mask-{secrets.token_hex(8)}.png"
     try:
         path.write_bytes(base64.b64decode(str(content), validate=True))
+        check_pixels(path, limits.max_mask)
     except binascii.Error:
         raise InputError("masks: no PNG; load the page again") from None
+    except InputError as error:
+        raise InputError(session.told(error)) from None
     return path
 
 

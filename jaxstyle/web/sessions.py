@@ -1,5 +1,7 @@
 """What each visitor has: pictures, runs and results, in a folder that goes when they are over."""
 
+import asyncio
+import contextlib
 import dataclasses
 import re
 import secrets
@@ -29,6 +31,7 @@ class Upload:
         shape: Height and width, upright.
         settings: The recipe's table if it is a picture of ours; else empty.
         sources: What a picture of ours was painted from, by name.
+        removed: Whether its owner has taken it away; its file stays while a run needs it.
     """
 
     id: str
@@ -38,6 +41,7 @@ class Upload:
     shape: tuple[int, int]
     settings: dict[str, Any]
     sources: dict[str, Any]
+    removed: bool = False
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -57,6 +61,7 @@ class Session:
         touched: When they last did something, or a run of theirs ended.
         uploads: By id.
         runs: By id, and so are those that are done; see :class:`jaxstyle.web.runs.Run`.
+        receiving: Held while a picture is taken in: one at a time.
     """
 
     id: str
@@ -64,6 +69,7 @@ class Session:
     touched: float
     uploads: dict[str, Upload] = dataclasses.field(default_factory=dict)
     runs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    receiving: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
 
     @property
     def busy(self) -> bool:
@@ -82,21 +88,65 @@ class Session:
         """Returns a run of theirs, with the same exception."""
         return _find(self.runs, key)
 
-    def forget_oldest(self, most: int) -> None:
-        """Deletes the oldest runs that are over, beyond what is kept."""
+    @property
+    def kept(self) -> list[Upload]:
+        """The uploaded pictures that they have not taken away."""
+        return [upload for upload in self.uploads.values() if not upload.removed]
+
+    @property
+    def used(self) -> int:
+        """The bytes of their files."""
+        total = 0
+        with contextlib.suppress(FileNotFoundError):  # Saving makes files that vanish.
+            for path in self.folder.iterdir():
+                with contextlib.suppress(FileNotFoundError):
+                    total += path.stat().st_size
+        return total
+
+    def remove(self, upload: Upload) -> None:
+        """Takes an uploaded picture away, as soon as no run needs it."""
+        upload.removed = True
+        self._tidy()
+
+    def make_room(self, limits: Limits, more: int = 0) -> None:
+        """Deletes the oldest runs that are over, beyond what is kept, and what only they needed.
+
+        Args:
+            limits: How much is kept.
+            more: Bytes that are to come.
+        """
         over = [run for run in self.runs.values() if run.over]
-        needed = {run.order.init for run in self.runs.values() if not run.over}
-        for run in over[: max(0, len(over) - most)]:
-            if not needed & {found.path for found in run.results}:
-                del self.runs[run.id]
-                for found in run.results:
-                    for path in self.folder.glob(f"{found.path.name}*"):
-                        path.unlink(missing_ok=True)
+        goes_on = {run.order.init for run in self.runs.values() if not run.over}
+        left = len(over)
+        for run in over:
+            if left <= limits.max_files and self.used + more <= limits.max_bytes:
+                break
+            if not goes_on & {found.path for found in run.results}:
+                left -= 1
+                self._forget(run)
+        self._tidy()
+
+    def _forget(self, run: Any) -> None:
+        del self.runs[run.id]
+        for found in run.results:
+            for path in self.folder.glob(f"{found.path.name}*"):
+                path.unlink(missing_ok=True)
+        self._tidy()
+
+    def _tidy(self) -> None:
+        """Deletes masks that no run needs, and pictures that have been taken away besides."""
+        needed = {path for run in self.runs.values() for path in run.order.files}
+        for upload in list(self.uploads.values()):
+            if upload.removed and upload.path not in needed:
+                del self.uploads[upload.id]
+                upload.path.unlink(missing_ok=True)
+        for path in set(self.folder.glob("mask-*.png")) - needed:
+            path.unlink(missing_ok=True)
 
     def told(self, error: object) -> str:
         """Returns a message that names pictures as their owner does, and no path."""
         message = str(error).strip().partition("\n")[0]
-        for upload in self.uploads.values():
+        for upload in list(self.uploads.values()):  # the painter's thread asks, too
             message = message.replace(str(upload.path), upload.name)
         message = re.sub(r"\S*/mask-\w+\.png", "masks", message)
         return message.replace(f"{self.folder}/", "").replace("--", "")

@@ -64,6 +64,12 @@ class Order(NamedTuple):
     style_masks: tuple[Path, ...] = ()
     init: Path | None = None
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is needed to paint it, to go on from it, and to show the photograph beside it."""
+        masks = () if self.content_mask is None else (self.content_mask, *self.style_masks)
+        return self.content.path, *(style.path for style in self.styles), *masks
+
 
 class _Loaded(NamedTuple):
     content: files.Picture
@@ -87,24 +93,27 @@ class Painter:
     def __call__(self, run: Run) -> None:
         """Paints a run; puts the pictures into its results."""
         order: Order = run.order
-        loaded = self._load(order)
-        recipes = _strengths(order.recipe, loaded) if run.kind == "sheet" else [order.recipe]
+        recipes = _strengths(order) if run.kind == "sheet" else [order.recipe]
+        loaded = self._load(order, recipes[0])  # whose sizes are those of all
         for i, recipe in enumerate(recipes):
             if run.stopping:
                 break
             self._paint(run, recipe, loaded, i / len(recipes), 1 / len(recipes))
 
-    def _load(self, order: Order) -> _Loaded:
+    def _load(self, order: Order, recipe: Recipe) -> _Loaded:
+        shape = recipe.shape_of(order.content.shape)
+        seen = [recipe.style_shape_of(style.shape, shape) for style in order.styles]
+        check_shapes([shape, *seen], self._limits)
         with DECODING:
             content = files.load_picture(order.content.path)
-            styles = [files.load_image(style.path) for style in order.styles]
+            # One after the other: six at their full size would fill the memory.
+            styles = [_load_style(style.path, recipe, shape) for style in order.styles]
             return _Loaded(content, styles, _load_masks(order))
 
     def _paint(self, run: Run, recipe: Recipe, loaded: _Loaded, before: float, part: float) -> None:
         order: Order = run.order
         shape = recipe.shape_of(resize.shape_of(loaded.content.image))
         seen = [recipe.style_shape_of(resize.shape_of(style), shape) for style in loaded.styles]
-        check_shapes([shape, *seen], self._limits)
         encoder, masks = self._encoder_of(recipe), loaded.masks
 
         def paint(recipe: Recipe) -> js.Result:
@@ -192,9 +201,18 @@ def _load_image(path: Path) -> Image:
     return jnp.asarray(np.load(path, allow_pickle=False)[..., :3])
 
 
-def _strengths(recipe: Recipe, loaded: _Loaded) -> list[Recipe]:
+def _load_style(path: Path, recipe: Recipe, shape: _SHAPE) -> Image:
+    """Loads a painting at the size that the recipe sees it in beside a result of ``shape``."""
+    image = files.load_image(path)
+    seen = recipe.style_shape_of(resize.shape_of(image), shape)
+    # Where rounding to a multiple would give another size the next time, it is resized once only.
+    return resize.resize(image, seen) if recipe.style_shape_of(seen, shape) == seen else image
+
+
+def _strengths(order: Order) -> list[Recipe]:
     """Returns recipes of small pictures, from the weakest style to the strongest."""
-    height, width = recipe.shape_of(resize.shape_of(loaded.content.image))
+    recipe = order.recipe
+    height, width = recipe.shape_of(order.content.shape)
     small = recipe.replace(
         size=min(_SHEET_SIZE, max(height, width)),
         side="longer",

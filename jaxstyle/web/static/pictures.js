@@ -29,6 +29,10 @@ export async function add(role, file, example = null) {
     trouble(new Error(`${file.name}: has more than ${told.limits.upload / 1e6} MB; reduce it first`));
     return;
   }
+  if (role === "style" && chosen.styles.length >= told.limits.styles) {
+    trouble(new Error(`at most ${told.limits.styles} paintings are mixed; remove one first`));
+    return;
+  }
   const drop = byId(`${role}-slot`).querySelector(".drop");
   drop.classList.add("busy");
   say("Taking the picture in …");
@@ -54,7 +58,7 @@ export async function add(role, file, example = null) {
 const forget = (picture) => picture && remove(url(picture)).catch(() => {});
 
 function take(role, files) {
-  for (const file of [...files].slice(0, role === "content" ? 1 : 6)) add(role, file);
+  for (const file of [...files].slice(0, role === "content" ? 1 : told.limits.styles)) add(role, file);
 }
 
 function draw() {
