@@ -22,6 +22,7 @@ import jaxstyle as js
 import page
 from jaxstyle import cli, files
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import digests
 from jaxstyle.web import controls
 from jaxstyle.web.app import make_app
 from jaxstyle.web.limits import Limits
@@ -98,16 +99,16 @@ def download(client, run, suffix=".png", result=0):
     return answer
 
 
-def test_a_picture_is_that_of_the_library(serve, tmp_path):
-    """Pictures in, the bytes of ``paint`` out, and its settings in every format."""
+def test_a_picture_is_that_of_the_library(serve, tmp_path, capsys):
+    """Pictures in, the bytes of ``paint`` out, and its settings in every format; and again."""
     client = serve()
-    run = paint(client, wish(client))
+    run = paint(client, wish(client, settings={"memory": "high"}))
     assert run["state"] == "done", run
     got = np.asarray(Image.open(io.BytesIO(download(client, run).content)))
-    for name, seed in (("content.png", 0), ("style.png", 1)):
+    for name, seed in (("photo.png", 0), ("painting.png", 1)):
         (tmp_path / name).write_bytes(page.picture(seed=seed))
-    recipe = js.Recipe().updated(page.QUICK)
-    content, style = (js.load_image(tmp_path / f"{n}.png") for n in ("content", "style"))
+    recipe = js.Recipe().updated(page.QUICK | {"memory": "high"})
+    content, style = (js.load_image(tmp_path / f"{n}.png") for n in ("photo", "painting"))
     expected = np.asarray(js.paint(recipe, content, style).image)
     assert np.abs(got - np.rint(expected * 255)).max() <= 1
     for suffix in (".png", ".jpg", ".tif"):
@@ -115,10 +116,15 @@ def test_a_picture_is_that_of_the_library(serve, tmp_path):
         assert f"photo-painted{suffix}" in answer.headers["content-disposition"]
         (tmp_path / f"out{suffix}").write_bytes(answer.content)
         assert js.Recipe().updated(files.read_metadata(tmp_path / f"out{suffix}")) == recipe
-        assert files.read_provenance(tmp_path / f"out{suffix}")["styles"] == ["painting.png"]
+        told = files.read_provenance(tmp_path / f"out{suffix}")
+        assert told["styles"] == ["painting.png"]
+        pictures = {"content": tmp_path / "photo.png", "styles": [tmp_path / "painting.png"]}
+        assert told["sha256"] == digests(**pictures)
     carried = client.post("/api/settings?name=out.png", content=download(client, run).content)
     assert carried.json()["settings"] == recipe.to_table()
     assert carried.json()["sources"]["content"] == "photo.png"
+    assert cli.main(["rerun", f"{tmp_path}/out.png", "--no-compile-cache"]) == 0
+    assert "the same file, byte for byte" in capsys.readouterr().err
 
 
 def test_events_tell_how_it_goes_on(serve):
@@ -155,6 +161,9 @@ def test_a_sheet_and_a_print(serve):
     assert found["shape"] == [48, 64]
     assert found["style_weight"] == weights[3]
     assert found["settings"]["scales"] == 1
+    printed = download(client, finer).content
+    carried = client.post("/api/settings?name=out.png", content=printed).json()
+    assert carried["settings"] == sheet["results"][3]["settings"]
     small = client.post("/api/runs", json={"kind": "print", "from": sheet["id"], "size": 32})
     assert small.status_code == 400
     large = client.post("/api/runs", json={"kind": "print", "from": sheet["id"], "size": 9000})
@@ -193,13 +202,18 @@ def mask(split, times=1):
     return base64.b64encode(file.getvalue()).decode()
 
 
-def test_masks_guide(serve):
+def test_masks_guide(serve, tmp_path):
     client = serve()
     asked = wish(client)
     plain = download(client, paint(client, asked)).content
     masked = paint(client, asked | {"masks": {"content": mask(10), "styles": [mask(30)]}})
     assert masked["state"] == "done", masked
-    assert download(client, masked).content != plain
+    guided = download(client, masked).content
+    assert np.asarray(Image.open(io.BytesIO(guided))).tolist() != (
+        np.asarray(Image.open(io.BytesIO(plain))).tolist()
+    )
+    (tmp_path / "guided.png").write_bytes(guided)
+    assert files.read_provenance(tmp_path / "guided.png")["masks"] is True
     failed = paint(client, asked | {"masks": {"content": mask(10), "styles": [mask(0)]}})
     assert failed["state"] == "failed"
     assert "region" in failed["message"]

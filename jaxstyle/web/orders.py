@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import portable
 from jaxstyle.ops import resize
 from jaxstyle.web import controls
 from jaxstyle.web.limits import Limits
@@ -67,7 +68,12 @@ def enlarged_order(session: Session, wish: dict[str, Any], limits: Limits) -> Or
         raise InputError("size: no number; choose how large the picture shall be")
     recipe = controls.enlarged(found.recipe, size, found.shape)
     check_shapes([resize.fit(found.shape, size)], limits)
-    return run.order._replace(recipe=recipe, init=found.path)
+    return run.order._replace(
+        recipe=recipe,
+        init=found.path,
+        # The print of a print goes back to the same preview.
+        continued_from=run.order.continued_from or portable(found.recipe).to_table(),
+    )
 
 
 def _share(value: object) -> float:

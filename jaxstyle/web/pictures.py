@@ -59,7 +59,8 @@ def take_in(session: Session, name: str, content: bytes, limits: Limits) -> Uplo
         path=path,
         preview=to_jpeg(picture.image),
         shape=resize.shape_of(picture.image),
-        settings=_whole(settings),
+        # A print's own are of no use without the preview that it goes on from.
+        settings=_whole(sources.get("continued_from", settings)),
         sources=sources,
     )
     session.uploads[key] = upload
@@ -84,9 +85,9 @@ def check_pixels(path: Path, most: int) -> None:
             )
 
 
-def _whole(settings: dict[str, object]) -> dict[str, object]:
+def _whole(settings: object) -> dict[str, object]:
     """Returns a recipe's whole table, in which the defaults of this version fill gaps."""
-    if not settings:
+    if not settings or not isinstance(settings, dict):
         return {}
     try:
         return Recipe().updated(settings).to_table()

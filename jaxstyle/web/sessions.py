@@ -29,7 +29,8 @@ class Upload:
         path: Where it is kept.
         preview: JPEG to be shown.
         shape: Height and width, upright.
-        settings: The recipe's table if it is a picture of ours; else empty.
+        settings: The recipe's table if it is a picture of ours, of a print its preview's; else
+            empty.
         sources: What a picture of ours was painted from, by name.
         removed: Whether its owner has taken it away; its file stays while a run needs it.
     """

@@ -13,7 +13,7 @@ import jaxstyle as js
 from jaxstyle import files, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
-from jaxstyle.files.result import opacity_of, portable, provenance_of
+from jaxstyle.files.result import digests, opacity_of, portable, provenance_of
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
@@ -53,6 +53,7 @@ class Order(NamedTuple):
         content_mask: The photograph's regions in flat colours; None if there are no masks.
         style_masks: Those of the paintings.
         init: The preview to go on from, as numbers; None to begin anew.
+        continued_from: The recipe's table of the preview that was begun anew; None as for ``init``.
     """
 
     recipe: Recipe
@@ -63,6 +64,7 @@ class Order(NamedTuple):
     content_mask: Path | None = None
     style_masks: tuple[Path, ...] = ()
     init: Path | None = None
+    continued_from: dict[str, Any] | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -155,14 +157,7 @@ class Painter:
         layers = [result.image] if alpha is None else [result.image, alpha[..., None]]
         with path.open("wb") as file:
             np.save(file, np.concatenate([np.asarray(layer) for layer in layers], -1))
-        order: Order = run.order
-        sources: dict[str, Any] = {
-            "content": order.content.name,
-            "styles": [style.name for style in order.styles],
-            "preset": order.preset,
-        }
-        if len(order.styles) > 1:
-            sources["blend"] = ",".join(f"{share:g}" for share in order.blend)
+        sources = _sources(run.order)
         return Painted(
             path=path,
             preview=to_jpeg(result.image),
@@ -184,6 +179,23 @@ def check_shapes(shapes: Sequence[_SHAPE], limits: Limits) -> None:
             raise InputError(
                 f"size: {width}×{height} is too large here; at most {most} are painted"
             )
+
+
+def _sources(order: Order) -> dict[str, Any]:
+    """Returns what a picture tells of where it came from, beside the recipe."""
+    sources: dict[str, Any] = {
+        "content": order.content.name,
+        "styles": [style.name for style in order.styles],
+        "preset": order.preset,
+        "sha256": digests(content=order.content.path, styles=[s.path for s in order.styles]),
+    }
+    if len(order.styles) > 1:
+        sources["blend"] = ",".join(f"{share:g}" for share in order.blend)
+    if order.content_mask is not None:
+        sources["masks"] = True
+    if order.continued_from is not None:
+        sources["continued_from"] = order.continued_from
+    return sources
 
 
 def _load_masks(order: Order) -> files.Masks | None:

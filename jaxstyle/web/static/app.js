@@ -42,8 +42,9 @@ function goOn(run, strength) {
 
 // A picture of ours tells how it was painted; asked for, its settings are taken over at once.
 function offer(found, asked = false) {
-  const { content, styles, preset } = found.sources;
-  const whence = content ? ` It was painted from ${[content, ...(styles ?? [])].join(" and ")}.` : "";
+  const { content, styles, preset, masks: masked, continued_from: preview } = found.sources;
+  const whence = (content ? ` It was painted from ${[content, ...(styles ?? [])].join(" and ")}.` : "") +
+    (preview ? " It is a print; the settings are its preview’s." : "") + (masked ? " Its regions are not in it; paint them again." : "");
   if (asked) {
     controls.adopt(found.settings, preset);
     say(`The settings are those of ${found.name}.${whence}`);
