@@ -172,6 +172,11 @@ def test_a_sheet_and_the_one_chosen(open_page, photo):
     assert page.locator("#earlier-list button").count() == 2
     page.reload()
     page.wait_for_selector("#result")
+    assert page.locator(".slot .full img").count() == 2
+    page.click("#earlier-list button >> nth=0")
+    page.click("#grid button >> nth=1")
+    page.wait_for_selector("#result")
+    assert page.text_content("#trouble") == ""
 
 
 def test_bad_files_are_told(open_page, tmp_path):

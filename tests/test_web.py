@@ -152,6 +152,8 @@ def test_a_sheet_and_a_print(serve):
     assert js.Recipe().style_weight in weights
     path = f"/api/pictures/{asked['content']}"
     client.delete(path)
+    kept = client.post("/api/session").json()["pictures"]
+    assert [(found["name"], found["role"]) for found in kept] == [("painting.png", "style")]
     assert client.get(path).status_code == 200
     unused = f"/api/pictures/{upload(client)['id']}"
     client.delete(unused)
@@ -168,6 +170,11 @@ def test_a_sheet_and_a_print(serve):
     assert small.status_code == 400
     large = client.post("/api/runs", json={"kind": "print", "from": sheet["id"], "size": 9000})
     assert "size: 9000×6750 is too large here" in large.json()["error"]
+    whole = paint(client, {"from": sheet["id"], "result": 3})["results"][0]
+    assert whole["settings"] == js.Recipe().updated(page.QUICK).to_table() | {
+        "style_weight": weights[3]
+    }
+    assert client.post("/api/runs", json={"from": finer["id"]}).status_code == 400
 
 
 def test_a_preview_is_gone_on_from_above_its_size():
@@ -265,7 +272,7 @@ def test_what_is_kept_for_a_visitor_is_limited(tmp_path):
 
 def test_files_go_with_the_last_run_that_needs_them(tmp_path):
     session = Session(id="", folder=tmp_path, touched=0.0)
-    taken = take_in(session, "a.png", page.picture(), Limits())
+    taken = take_in(session, "a.png", "style", page.picture(), Limits())
     mask = tmp_path / "mask-0.png"
     mask.touch()
     for name in "abc":

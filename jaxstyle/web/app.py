@@ -23,7 +23,7 @@ from jaxstyle.web import controls
 from jaxstyle.web.answers import HANDLERS, events
 from jaxstyle.web.guard import Guard
 from jaxstyle.web.limits import Limits
-from jaxstyle.web.orders import enlarged_order, order_of, result_of
+from jaxstyle.web.orders import chosen_order, enlarged_order, order_of, result_of
 from jaxstyle.web.pictures import take_in
 from jaxstyle.web.reading import EXAMPLES, display_name, read_body, read_json, read_static
 from jaxstyle.web.runs import Queue, Run
@@ -153,7 +153,9 @@ class _Page:
         """Begins a visit, or goes on with one."""
         session = self._sessions.find(request.cookies.get(_COOKIE), touch=True)
         session = self._sessions.create() if session is None else session
-        answer = JSONResponse({"runs": [self._snapshot(run) for run in session.runs.values()]})
+        runs = [self._snapshot(run) for run in session.runs.values()]
+        pictures = [upload.facts for upload in session.kept]
+        answer = JSONResponse({"runs": runs, "pictures": pictures})
         secure = request.url.scheme == "https"
         answer.set_cookie(_COOKIE, session.id, httponly=True, samesite="strict", secure=secure)
         return answer
@@ -173,6 +175,7 @@ class _Page:
 
     async def _receive(self, request: Request, session: Session) -> Upload:
         example = request.query_params.get("example")
+        role = "content" if request.query_params.get("role") == "content" else "style"
         if example is None:
             name = display_name(request.query_params.get("name", ""))
             content = await read_body(request, self._limits.max_upload)
@@ -181,7 +184,7 @@ class _Page:
         else:
             raise HTTPException(404, "there is no such example")
         session.make_room(self._limits, len(content))
-        return await run_in_threadpool(take_in, session, name, content, self._limits)
+        return await run_in_threadpool(take_in, session, name, role, content, self._limits)
 
     async def upload(self, request: Request) -> Response:
         """Takes a picture in: the body of the request, or an example."""
@@ -226,6 +229,8 @@ class _Page:
     def _order(self, session: Session, kind: str, wish: dict[str, Any]) -> Order:
         if kind == "print":
             return enlarged_order(session, wish, self._limits)
+        if "from" in wish:
+            return chosen_order(session, wish)
         return order_of(session, wish, self._encoders, self._limits)
 
     async def state(self, request: Request) -> Response:

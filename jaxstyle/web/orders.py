@@ -76,6 +76,21 @@ def enlarged_order(session: Session, wish: dict[str, Any], limits: Limits) -> Or
     )
 
 
+def chosen_order(session: Session, wish: dict[str, Any]) -> Order:
+    """Returns what paints the strength that was chosen from a sheet, as the sheet was ordered.
+
+    Raises:
+        InputError: It is from no sheet.
+        Missing: It is no longer there.
+    """
+    run = session.run(wish.get("from"))
+    if run.kind != "sheet":
+        raise InputError("from: no sheet of strengths; load the page again")
+    found = result_of(run, wish.get("result", 0))
+    order: Order = run.order
+    return order._replace(recipe=order.recipe.replace(style_weight=found.recipe.style_weight))
+
+
 def _share(value: object) -> float:
     if not isinstance(value, int | float) or not 0 <= value <= 1e6:
         raise InputError(f"share {value!r}: none; give a number from 0")

@@ -25,12 +25,13 @@ PREVIEW = 1024
 DECODING = threading.Lock()
 
 
-def take_in(session: Session, name: str, content: bytes, limits: Limits) -> Upload:
+def take_in(session: Session, name: str, role: str, content: bytes, limits: Limits) -> Upload:
     """Keeps an uploaded picture; one at a time of a session.
 
     Args:
         session: Whose it is.
         name: Of the visitor's file.
+        role: ``content`` or ``style``.
         content: Of that file.
         limits: How large it may be.
 
@@ -56,6 +57,7 @@ def take_in(session: Session, name: str, content: bytes, limits: Limits) -> Uplo
     upload = Upload(
         id=key,
         name=name,
+        role=role,
         path=path,
         preview=to_jpeg(picture.image),
         shape=resize.shape_of(picture.image),

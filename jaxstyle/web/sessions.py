@@ -26,6 +26,7 @@ class Upload:
     Attributes:
         id: What the page calls it by.
         name: Of the visitor's file, for messages and metadata only.
+        role: Whether it is a photograph or a painting: ``content`` or ``style``.
         path: Where it is kept.
         preview: JPEG to be shown.
         shape: Height and width, upright.
@@ -37,6 +38,7 @@ class Upload:
 
     id: str
     name: str
+    role: str
     path: Path
     preview: bytes
     shape: tuple[int, int]
@@ -48,7 +50,8 @@ class Upload:
     def facts(self) -> dict[str, Any]:
         """What its owner's page shows of it."""
         height, width = self.shape
-        told = {"id": self.id, "name": self.name, "width": width, "height": height}
+        told = {"id": self.id, "name": self.name, "role": self.role}
+        told |= {"width": width, "height": height}
         return told | {"settings": self.settings, "sources": self.sources}
 
 

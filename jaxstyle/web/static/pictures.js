@@ -37,12 +37,10 @@ export async function add(role, file, example = null) {
   drop.classList.add("busy");
   say("Taking the picture in …");
   try {
-    const query = example ? `example=${encodeURIComponent(example)}` : `name=${encodeURIComponent(file.name || "picture")}`;
-    const found = await post(`/api/pictures?${query}`, file ?? undefined);
-    if (role === "content") {
-      forget(chosen.content);
-      chosen.content = found;
-    } else chosen.styles.push({ ...found, share: 1 });
+    const which = example ? `example=${encodeURIComponent(example)}` : `name=${encodeURIComponent(file.name || "picture")}`;
+    const found = await post(`/api/pictures?role=${role}&${which}`, file ?? undefined);
+    if (role === "content") forget(chosen.content);
+    put(found);
     say(`${found.name}: ${found.width} × ${found.height} pixels.`);
     draw();
     change();
@@ -53,6 +51,19 @@ export async function add(role, file, example = null) {
   } finally {
     drop.classList.remove("busy");
   }
+}
+
+function put(found) {
+  if (found.role === "content") chosen.content = found;
+  else chosen.styles.push({ ...found, share: 1 });
+}
+
+// Puts back what was handed in before the page was loaded again; of photographs the last, as those of
+// other tabs are still theirs.
+export function restore(found) {
+  found.forEach(put);
+  draw();
+  change();
 }
 
 const forget = (picture) => picture && remove(url(picture)).catch(() => {});

@@ -167,7 +167,7 @@ function sheet(run) {
   while (grid.querySelectorAll("button").length < run.results.length) {
     const i = grid.querySelectorAll("button").length, { style_weight } = run.results[i];
     const strength = Number(style_weight.toPrecision(3));
-    const button = make("button", { type: "button", disabled: !over(run), click: () => goOn(run, style_weight) },
+    const button = make("button", { type: "button", disabled: !over(run), click: () => goOn(run, i) },
       make("img", { src: resultUrl(run, i), alt: "" }), make("span", {}, `Strength ${strength}`), make("small", {}, "go on with this one"));
     button.setAttribute("aria-label", `Strength ${strength}: go on with this one`);
     grid.querySelector(".pending")?.remove();
