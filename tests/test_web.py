@@ -430,6 +430,33 @@ def test_all_is_gone_after_an_hour(serve, clock, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_empty_visits_lock_nobody_out(serve, clock):
+    """The oldest gives way; who has pictures stays."""
+    first, second, third = serve(Limits(max_sessions=3), visitors=3)
+    upload(first)
+    clock.now += 1
+    assert second.post("/api/session").status_code == 200
+    fourth = TestClient(first.app, HOME)
+    assert fourth.post("/api/session").status_code == 200
+    codes = [c.get("/api/pictures/none").json()["error"][:4] for c in (first, second, third)]
+    assert codes == ["it i", "it i", "your"]
+    upload(second)
+    upload(fourth)
+    full = TestClient(first.app, HOME).post("/api/session")
+    assert "too many visitors" in full.json()["error"]
+
+
+def test_servers_of_one_host_have_cookies_of_their_own(serve):
+    """Browsers send a host's cookies to all its ports."""
+    client = serve()
+    one, other = ({"host": f"localhost:{port}"} for port in (7860, 7861))
+    cookies = [client.post("/api/session", headers=h).headers["set-cookie"] for h in (one, other)]
+    assert [cookie.partition("=")[0] for cookie in cookies] == ["jaxstyle-7860", "jaxstyle-7861"]
+    both = {"cookie": "; ".join(cookie.partition(";")[0] for cookie in cookies)}
+    again = client.post("/api/session", headers=one | both).headers["set-cookie"]
+    assert again == cookies[0]
+
+
 def test_all_is_gone_at_a_wish(serve, tmp_path):
     client = serve()
     upload(client)

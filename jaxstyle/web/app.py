@@ -25,12 +25,18 @@ from jaxstyle.web.guard import Guard
 from jaxstyle.web.limits import Limits
 from jaxstyle.web.orders import chosen_order, enlarged_order, order_of, result_of
 from jaxstyle.web.pictures import take_in
-from jaxstyle.web.reading import EXAMPLES, display_name, read_body, read_json, read_static
+from jaxstyle.web.reading import (
+    EXAMPLES,
+    cookie_of,
+    display_name,
+    read_body,
+    read_json,
+    read_static,
+)
 from jaxstyle.web.runs import Queue, Run
 from jaxstyle.web.sessions import Missing, Session, Sessions, Upload
 from jaxstyle.web.work import Order, Painter, Tools, encode
 
-_COOKIE = "jaxstyle"
 _SWEEP = 60.0  # seconds
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 _TYPES |= {"jpg": "image/jpeg", "svg": "image/svg+xml"}
@@ -110,7 +116,7 @@ class _Page:
             await run_in_threadpool(self._sessions.expire)
 
     def _session(self, request: Request, *, touch: bool = False) -> Session:
-        session = self._sessions.find(request.cookies.get(_COOKIE), touch=touch)
+        session = self._sessions.find(request.cookies.get(cookie_of(request)), touch=touch)
         if session is None:
             raise Missing("your visit is over: pictures are deleted after an hour; begin again")
         return session
@@ -151,13 +157,13 @@ class _Page:
 
     async def begin(self, request: Request) -> Response:
         """Begins a visit, or goes on with one."""
-        session = self._sessions.find(request.cookies.get(_COOKIE), touch=True)
+        session = self._sessions.find(request.cookies.get(cookie_of(request)), touch=True)
         session = self._sessions.create() if session is None else session
         runs = [self._snapshot(run) for run in session.runs.values()]
         pictures = [upload.facts for upload in session.kept]
         answer = JSONResponse({"runs": runs, "pictures": pictures})
-        secure = request.url.scheme == "https"
-        answer.set_cookie(_COOKIE, session.id, httponly=True, samesite="strict", secure=secure)
+        name, secure = cookie_of(request), request.url.scheme == "https"
+        answer.set_cookie(name, session.id, httponly=True, samesite="strict", secure=secure)
         return answer
 
     async def end(self, request: Request) -> Response:
@@ -165,7 +171,7 @@ class _Page:
         session = self._session(request)
         await run_in_threadpool(self._sessions.end, session)
         answer = JSONResponse({})
-        answer.delete_cookie(_COOKIE)
+        answer.delete_cookie(cookie_of(request))
         return answer
 
     async def _take_in(self, request: Request) -> tuple[Session, Upload]:

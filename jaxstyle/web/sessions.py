@@ -93,6 +93,11 @@ class Session:
         return _find(self.runs, key)
 
     @property
+    def empty(self) -> bool:
+        """Whether nothing of theirs would be lost."""
+        return not (self.uploads or self.runs or self.receiving.locked())
+
+    @property
     def kept(self) -> list[Upload]:
         """The uploaded pictures that they have not taken away."""
         return [upload for upload in self.uploads.values() if not upload.removed]
@@ -187,18 +192,28 @@ class Sessions:
     def create(self) -> Session:
         """Begins a session; its id is never one that a visitor has brought along.
 
+        Where there are too many, the one that has been idle and empty for longest gives way.
+
         Raises:
             InputError: There are too many.
         """
         self.expire()
         with self._lock:
             if len(self._sessions) >= self._limits.max_sessions:
-                raise InputError("too many visitors at the moment; come back in a while")
+                self._make_way()
             key = secrets.token_urlsafe(32)
             folder = self._folder / secrets.token_hex(16)
             folder.mkdir(mode=0o700)
             self._sessions[key] = Session(id=key, folder=folder, touched=self._clock())
             return self._sessions[key]
+
+    def _make_way(self) -> None:
+        empty = [session for session in self._sessions.values() if session.empty]
+        if not empty:
+            raise InputError("too many visitors at the moment; come back in a while")
+        oldest = min(empty, key=lambda session: session.touched)
+        del self._sessions[oldest.id]
+        shutil.rmtree(oldest.folder, ignore_errors=True)
 
     def expire(self) -> None:
         """Deletes what is over: an hour after the last action or the end of the last run."""
