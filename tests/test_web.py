@@ -185,6 +185,16 @@ def test_a_preview_is_gone_on_from_above_its_size():
     ]
 
 
+def test_an_empty_field_is_empty():
+    """None where there may be none; the preset's value, which the page does not show, nowhere."""
+    asked = {"first_iterations": None, "pooling": "", "encoder": "random"}
+    recipe = controls.recipe_of("crowson", asked, ["random"])
+    assert (recipe.first_iterations, recipe.pooling) == (None, None)
+    for name in ("iterations", "nonsense"):
+        with pytest.raises(InputError, match=f"^{name}: empty"):
+            controls.recipe_of("default", {name: None}, ["vgg16"])
+
+
 @pytest.mark.parametrize("factor", [1 + 1e-12, 1.02, 2.0, 1e9])
 def test_a_print_ends_whatever_its_previews_factor(factor):
     """However little a visitor's own sizes grow, there are few, and none of the preview's."""

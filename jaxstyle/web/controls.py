@@ -79,6 +79,13 @@ def _kind(name: str, kind: Any) -> dict[str, Any]:
     return {"kind": named.get(options[0] if options else kind, "text")}
 
 
+@functools.cache
+def _optional() -> set[str]:
+    """Returns the fields that may be None."""
+    kinds = get_type_hints(Recipe)
+    return {name for name, kind in kinds.items() if type(None) in get_args(kind)}
+
+
 def encoders_here(cache: Path | None) -> list[str]:
     """Returns the names of encoders that can paint now, the package's first."""
     return [found.name for found in pretrained.available(cache) if found.here]
@@ -103,11 +110,12 @@ def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
 
     Args:
         name: Of the preset.
-        settings: What is changed of it.
+        settings: What is changed of it; an empty field means None.
         encoders: Those that may be named: a name of any other kind would be a file's.
 
     Raises:
-        InputError: There is no such preset, setting, value or encoder.
+        InputError: There is no such preset, setting, value or encoder; or a field is empty that
+            needs a value.
     """
     if not isinstance(name, str) or not isinstance(settings, dict):
         raise InputError("settings: not of the kind that they should be; load the page again")
@@ -115,6 +123,9 @@ def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
     if "texture" in name or not start.content_layers:
         raise InputError(f"preset {name}: paints without a photograph; use the command")
     empty = {k for k, v in settings.items() if v is None or v == ""}
+    for field in sorted(empty - _optional()):
+        raise InputError(f"{field}: empty; give a value, or go back to the recipe's own")
+    start = start.replace(**dict.fromkeys(empty))
     try:
         recipe = start.updated({k: v for k, v in settings.items() if k not in empty})
     except TypeError as error:

@@ -47,8 +47,8 @@ function offer(found, asked = false) {
   const whence = (content ? ` It was painted from ${[content, ...(styles ?? [])].join(" and ")}.` : "") +
     (preview ? " It is a print; the settings are its preview’s." : "") + (masked ? " Its regions are not in it; paint them again." : "");
   if (asked) {
-    controls.adopt(found.settings, preset);
-    say(`The settings are those of ${found.name}.${whence}`);
+    const lost = controls.adopt(found.settings, preset);
+    say(`The settings are those of ${found.name}.${whence} ${lost}`.trim());
     return;
   }
   say(`${found.name} carries the settings that it was painted with. `);
