@@ -11,6 +11,7 @@ pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 playwright = pytest.importorskip("playwright.sync_api")
 
+import jaxstyle as js  # noqa: E402
 import page as pictures  # noqa: E402
 from jaxstyle import files  # noqa: E402
 
@@ -23,12 +24,16 @@ pytestmark = [
 PATIENCE = 90_000
 
 
+def start_server(folder):
+    """The command, in a process of its own."""
+    command = [sys.executable, "-m", "jaxstyle", "web", "--port", "0", "--cache", str(folder)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder)
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """The command, in a process of its own; where it is."""
-    folder = tmp_path_factory.mktemp("server")
-    command = [sys.executable, "-m", "jaxstyle", "web", "--port", "0", "--cache", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
+    """Where the page is."""
+    with start_server(tmp_path_factory.mktemp("server")) as process:
         yield process.stdout.readline().strip()
         process.terminate()
         assert process.wait(20) == 143
@@ -172,6 +177,11 @@ def test_a_sheet_and_the_one_chosen(open_page, photo):
     assert page.locator("#earlier-list button").count() == 2
     page.reload()
     page.wait_for_selector("#result")
+    assert page.locator(".slot .full img").count() == 2
+    page.click("#earlier-list button >> nth=0")
+    page.click("#grid button >> nth=1")
+    page.wait_for_selector("#result")
+    assert page.text_content("#trouble") == ""
 
 
 def test_bad_files_are_told(open_page, tmp_path):
@@ -184,6 +194,38 @@ def test_bad_files_are_told(open_page, tmp_path):
     check_accessible(page)
     page.click("#paint")
     assert "photograph" in page.text_content("#trouble")
+
+
+def test_settings_that_are_files_elsewhere_are_told(open_page, photo, tmp_path):
+    """A select cannot show them; the recipe's own stand there, and a sentence says so."""
+    recipe = js.Recipe(encoder="narrow.h5", init="start.png", iterations=7)
+    table = recipe.to_table()
+    files.save_image(tmp_path / "ours.png", js.load_image(photo), metadata=table, provenance={})
+    page = open_page()
+    page.set_input_files("#settings-file", tmp_path / "ours.png")
+    playwright.expect(page.locator("#setting-iterations")).to_have_value("7")
+    assert "Encoder narrow.h5 is not here" in page.text_content("#status")
+    assert "Init start.png is not here" in page.text_content("#status")
+    assert page.input_value("#encoder") == js.Recipe().encoder
+    assert page.input_value("#setting-init") == js.Recipe().init
+
+
+def test_a_server_that_ends_is_told(browser, photo, tmp_path):
+    with start_server(tmp_path) as process:
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.goto(process.stdout.readline().strip())
+        choose(page, photo)
+        page.click("#more summary")
+        page.fill("#setting-iterations", "100000")
+        page.select_option("#setting-solver", "adam")
+        page.click("#paint")
+        page.wait_for_selector("#developing[data-version]")
+        process.kill()
+    page.wait_for_selector("#trouble:has-text('The server is gone')")
+    assert page.is_enabled("#paint")
+    assert page.text_content("#status") == ""
+    page.close()
 
 
 def test_two_tabs_and_two_visitors(open_page, photo):

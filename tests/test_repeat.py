@@ -60,13 +60,15 @@ def test_rerun_says_what_has_changed_around_it(folder, capsys):
         "out.png",
         js.load_image("out.png"),
         metadata=settings,
-        provenance=told | {"status": "stopped"},
+        provenance=told | {"status": "stopped", "masks": True, "continued_from": settings},
         overwrite=True,
     )
     assert rerun("out.png") == 0
     said = capsys.readouterr().err
     for words in ("was 0.0.1", "was 0.0.0", "was abacus", "was 000000000000", "stopped early"):
         assert words in said
+    assert "continued from a preview" in said
+    assert "without masks" in said
     assert files.load_metadata("out-rerun.png").settings == settings
 
 

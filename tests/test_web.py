@@ -1,10 +1,12 @@
 """The web page's server: what it paints, whom it refuses, and that nothing stays."""
 
+import asyncio
 import base64
 import contextlib
 import io
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,14 +15,19 @@ from PIL import Image
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
+import httpx2
 from starlette.testclient import TestClient
 
 import jaxstyle as js
 import page
 from jaxstyle import cli, files
+from jaxstyle.errors import InputError
+from jaxstyle.files.result import digests
 from jaxstyle.web import controls
 from jaxstyle.web.app import make_app
 from jaxstyle.web.limits import Limits
+from jaxstyle.web.pictures import take_in
+from jaxstyle.web.sessions import Session
 
 HOME = "http://localhost"
 
@@ -92,16 +99,16 @@ def download(client, run, suffix=".png", result=0):
     return answer
 
 
-def test_a_picture_is_that_of_the_library(serve, tmp_path):
-    """Pictures in, the bytes of ``paint`` out, and its settings in every format."""
+def test_a_picture_is_that_of_the_library(serve, tmp_path, capsys):
+    """Pictures in, the bytes of ``paint`` out, and its settings in every format; and again."""
     client = serve()
-    run = paint(client, wish(client))
+    run = paint(client, wish(client, settings={"memory": "high"}))
     assert run["state"] == "done", run
     got = np.asarray(Image.open(io.BytesIO(download(client, run).content)))
-    for name, seed in (("content.png", 0), ("style.png", 1)):
+    for name, seed in (("photo.png", 0), ("painting.png", 1)):
         (tmp_path / name).write_bytes(page.picture(seed=seed))
-    recipe = js.Recipe().updated(page.QUICK)
-    content, style = (js.load_image(tmp_path / f"{n}.png") for n in ("content", "style"))
+    recipe = js.Recipe().updated(page.QUICK | {"memory": "high"})
+    content, style = (js.load_image(tmp_path / f"{n}.png") for n in ("photo", "painting"))
     expected = np.asarray(js.paint(recipe, content, style).image)
     assert np.abs(got - np.rint(expected * 255)).max() <= 1
     for suffix in (".png", ".jpg", ".tif"):
@@ -109,10 +116,15 @@ def test_a_picture_is_that_of_the_library(serve, tmp_path):
         assert f"photo-painted{suffix}" in answer.headers["content-disposition"]
         (tmp_path / f"out{suffix}").write_bytes(answer.content)
         assert js.Recipe().updated(files.read_metadata(tmp_path / f"out{suffix}")) == recipe
-        assert files.read_provenance(tmp_path / f"out{suffix}")["styles"] == ["painting.png"]
+        told = files.read_provenance(tmp_path / f"out{suffix}")
+        assert told["styles"] == ["painting.png"]
+        pictures = {"content": tmp_path / "photo.png", "styles": [tmp_path / "painting.png"]}
+        assert told["sha256"] == digests(**pictures)
     carried = client.post("/api/settings?name=out.png", content=download(client, run).content)
     assert carried.json()["settings"] == recipe.to_table()
     assert carried.json()["sources"]["content"] == "photo.png"
+    assert cli.main(["rerun", f"{tmp_path}/out.png", "--no-compile-cache"]) == 0
+    assert "the same file, byte for byte" in capsys.readouterr().err
 
 
 def test_events_tell_how_it_goes_on(serve):
@@ -127,21 +139,42 @@ def test_events_tell_how_it_goes_on(serve):
 
 
 def test_a_sheet_and_a_print(serve):
-    """Strengths grow by the recipe; a print begins with the preview and is larger."""
-    client = serve()
+    """Strengths grow by the recipe; a print begins with the preview and is larger.
+
+    A picture that was taken away meanwhile stays for them; its slot is free.
+    """
+    client = serve(Limits(max_files=2))
     asked = wish(client)
     sheet = paint(client, asked | {"kind": "sheet"})
     weights = [found["style_weight"] for found in sheet["results"]]
     assert weights == sorted(weights)
     assert len(set(weights)) == 6
     assert js.Recipe().style_weight in weights
+    path = f"/api/pictures/{asked['content']}"
+    client.delete(path)
+    kept = client.post("/api/session").json()["pictures"]
+    assert [(found["name"], found["role"]) for found in kept] == [("painting.png", "style")]
+    assert client.get(path).status_code == 200
+    unused = f"/api/pictures/{upload(client)['id']}"
+    client.delete(unused)
+    assert client.get(unused).status_code == 404
     finer = paint(client, {"kind": "print", "from": sheet["id"], "result": 3, "size": 64})
     (found,) = finer["results"]
     assert found["shape"] == [48, 64]
     assert found["style_weight"] == weights[3]
     assert found["settings"]["scales"] == 1
+    printed = download(client, finer).content
+    carried = client.post("/api/settings?name=out.png", content=printed).json()
+    assert carried["settings"] == sheet["results"][3]["settings"]
     small = client.post("/api/runs", json={"kind": "print", "from": sheet["id"], "size": 32})
     assert small.status_code == 400
+    large = client.post("/api/runs", json={"kind": "print", "from": sheet["id"], "size": 9000})
+    assert "size: 9000×6750 is too large here" in large.json()["error"]
+    whole = paint(client, {"from": sheet["id"], "result": 3})["results"][0]
+    assert whole["settings"] == js.Recipe().updated(page.QUICK).to_table() | {
+        "style_weight": weights[3]
+    }
+    assert client.post("/api/runs", json={"from": finer["id"]}).status_code == 400
 
 
 def test_a_preview_is_gone_on_from_above_its_size():
@@ -152,25 +185,124 @@ def test_a_preview_is_gone_on_from_above_its_size():
     ]
 
 
-def mask(split):
-    image = Image.new("RGB", (48, 36), next(iter(controls.REGIONS)))
-    image.paste(list(controls.REGIONS)[1], (0, 0, split, 36))
+def test_an_empty_field_is_empty():
+    """None where there may be none; the preset's value, which the page does not show, nowhere."""
+    asked = {"first_iterations": None, "pooling": "", "encoder": "random"}
+    recipe = controls.recipe_of("crowson", asked, ["random"])
+    assert (recipe.first_iterations, recipe.pooling) == (None, None)
+    for name in ("iterations", "nonsense"):
+        with pytest.raises(InputError, match=f"^{name}: empty"):
+            controls.recipe_of("default", {name: None}, ["vgg16"])
+
+
+@pytest.mark.parametrize("factor", [1 + 1e-12, 1.02, 2.0, 1e9])
+def test_a_print_ends_whatever_its_previews_factor(factor):
+    """However little a visitor's own sizes grow, there are few, and none of the preview's."""
+    recipe = controls.enlarged(js.Recipe(scale_factor=factor), 4096, (384, 512))
+    shapes = [scale.shape for scale in recipe.make_schedule().scales_of((3072, 4096))]
+    assert shapes[-1] == (3072, 4096)
+    assert len(shapes) <= 6
+    assert all(max(shape) > 512 for shape in shapes)
+
+
+@pytest.mark.parametrize("size", [512, 2**16 + 1, 10**400])
+def test_prints_of_no_use_are_refused(size):
+    with pytest.raises(InputError, match=r"^size( 512)?: (no|too) large"):
+        controls.enlarged(js.Recipe(), size, (384, 512))
+
+
+def mask(split, times=1):
+    image = Image.new("RGB", (48 * times, 36 * times), next(iter(controls.REGIONS)))
+    image.paste(list(controls.REGIONS)[1], (0, 0, split * times, 36 * times))
     file = io.BytesIO()
     image.save(file, "PNG")
     return base64.b64encode(file.getvalue()).decode()
 
 
-def test_masks_guide(serve):
+def test_masks_guide(serve, tmp_path):
     client = serve()
     asked = wish(client)
     plain = download(client, paint(client, asked)).content
     masked = paint(client, asked | {"masks": {"content": mask(10), "styles": [mask(30)]}})
     assert masked["state"] == "done", masked
-    assert download(client, masked).content != plain
+    guided = download(client, masked).content
+    assert np.asarray(Image.open(io.BytesIO(guided))).tolist() != (
+        np.asarray(Image.open(io.BytesIO(plain))).tolist()
+    )
+    (tmp_path / "guided.png").write_bytes(guided)
+    assert files.read_provenance(tmp_path / "guided.png")["masks"] is True
     failed = paint(client, asked | {"masks": {"content": mask(10), "styles": [mask(0)]}})
     assert failed["state"] == "failed"
     assert "region" in failed["message"]
     assert "/" not in failed["message"]
+
+
+def test_masks_of_runs_that_are_refused_are_not_kept(serve, tmp_path):
+    client = serve(Limits(max_queue=0))
+    asked = wish(client)
+    for content, style, needle in (
+        (mask(10), mask(30), "others are waiting"),
+        (mask(10, 50), mask(30), "masks: has 2400×1800 pixels; at most 4 million"),
+        (mask(10), "no base64", "masks: no PNG"),
+    ):
+        answer = client.post(
+            "/api/runs", json=asked | {"masks": {"content": content, "styles": [style]}}
+        )
+        assert needle in answer.json()["error"]
+        assert str(tmp_path) not in answer.text
+        assert not list(tmp_path.rglob("mask-*"))
+
+
+def test_few_paintings_are_mixed(serve):
+    """Each once; a request may name one as often as it likes."""
+    client = serve()
+    asked = wish(client)
+    for times, needle in ((2, "twice"), (7, "7 paintings: at most 6")):
+        answer = client.post("/api/runs", json=asked | {"styles": asked["styles"] * times})
+        assert needle in answer.json()["error"]
+
+
+def test_what_is_kept_for_a_visitor_is_limited(tmp_path):
+    """In number, however many come at once, and in bytes."""
+    content = page.picture()
+
+    async def hand_in(count, limits):
+        app = make_app(tmp_path, page.tools(), limits=limits)
+        async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=HOME) as client:
+            await client.post("/api/session")
+            asked = [client.post("/api/pictures?name=a.png", content=content) for _ in range(count)]
+            return await asyncio.gather(*asked)
+
+    for limits in (Limits(max_files=3), Limits(max_bytes=3 * len(content))):
+        answers = asyncio.run(hand_in(8, limits))
+        assert [answer.status_code for answer in answers].count(200) == 3
+        told = [answer.json()["error"] for answer in answers if answer.status_code == 400]
+        assert all(line.endswith("remove one first") or "MB here" in line for line in told)
+
+
+def test_files_go_with_the_last_run_that_needs_them(tmp_path):
+    session = Session(id="", folder=tmp_path, touched=0.0)
+    taken = take_in(session, "a.png", "style", page.picture(), Limits())
+    mask = tmp_path / "mask-0.png"
+    mask.touch()
+    for name in "abc":
+        result = tmp_path / name
+        result.write_bytes(b"x" * 1000)
+        session.runs[name] = SimpleNamespace(
+            id=name,
+            over=True,
+            results=[SimpleNamespace(path=result)],
+            order=SimpleNamespace(init=None, files=(taken.path, mask)),
+        )
+    session.remove(taken)
+    session.make_room(Limits(max_files=2))
+    assert {*session.runs} == {"b", "c"}
+    session.make_room(Limits(max_bytes=session.used), 1)
+    assert {*session.runs} == {"c"}
+    assert {path.name for path in tmp_path.iterdir()} == {taken.path.name, mask.name, "c"}
+    session.make_room(Limits(max_files=0))
+    assert not session.uploads
+    assert not list(tmp_path.iterdir())
 
 
 def test_shares_of_several_paintings_count(serve):
@@ -308,6 +440,33 @@ def test_all_is_gone_after_an_hour(serve, clock, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_empty_visits_lock_nobody_out(serve, clock):
+    """The oldest gives way; who has pictures stays."""
+    first, second, third = serve(Limits(max_sessions=3), visitors=3)
+    upload(first)
+    clock.now += 1
+    assert second.post("/api/session").status_code == 200
+    fourth = TestClient(first.app, HOME)
+    assert fourth.post("/api/session").status_code == 200
+    codes = [c.get("/api/pictures/none").json()["error"][:4] for c in (first, second, third)]
+    assert codes == ["it i", "it i", "your"]
+    upload(second)
+    upload(fourth)
+    full = TestClient(first.app, HOME).post("/api/session")
+    assert "too many visitors" in full.json()["error"]
+
+
+def test_servers_of_one_host_have_cookies_of_their_own(serve):
+    """Browsers send a host's cookies to all its ports."""
+    client = serve()
+    one, other = ({"host": f"localhost:{port}"} for port in (7860, 7861))
+    cookies = [client.post("/api/session", headers=h).headers["set-cookie"] for h in (one, other)]
+    assert [cookie.partition("=")[0] for cookie in cookies] == ["jaxstyle-7860", "jaxstyle-7861"]
+    both = {"cookie": "; ".join(cookie.partition(";")[0] for cookie in cookies)}
+    again = client.post("/api/session", headers=one | both).headers["set-cookie"]
+    assert again == cookies[0]
+
+
 def test_all_is_gone_at_a_wish(serve, tmp_path):
     client = serve()
     upload(client)
@@ -344,6 +503,22 @@ def test_a_queue(serve, clock):
     assert wait(clients[0], runs[0]["id"])["state"] == "stopped"
     assert wait(clients[1], runs[1]["id"])["state"] == "stopped"
     assert wait(clients[3], taken["id"])["state"] == "done"
+
+
+def test_a_picture_that_takes_longer_than_an_hour_is_kept(serve, clock):
+    """The hour counts from its end; so does whoever answers meanwhile."""
+
+    def slowly(_, recipe, *rest):
+        clock.now += 3700
+        return recipe, rest[-1](recipe)
+
+    client = serve(Limits(max_seconds=10**6, grace_seconds=1e9), within_memory=slowly)
+    run = client.post("/api/runs", json=wish(client)).json()
+    assert wait(client, run["id"])["results"]
+    download(client, run)
+    for _ in range(2):
+        clock.now += 3500
+        assert client.post(f"/api/runs/{run['id']}/alive").status_code == 200
 
 
 def test_a_stop_keeps_the_picture(serve):

@@ -177,6 +177,10 @@ class Rerun:
             yield f"another file: {', '.join(other)}"
         if "varied" in told:
             yield "painted by itself, was one of a sweep's lanes"
+        if "continued_from" in told:
+            yield "painted from the start, was continued from a preview: not the same exactly"
+        if told.get("masks"):
+            yield "painted without masks, was with the page's, which it does not keep"
         if told.get("status") == "stopped":
             yield "painted to its end, was stopped early"
 

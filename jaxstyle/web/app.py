@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
@@ -21,17 +20,24 @@ import jaxstyle as js
 from jaxstyle import files
 from jaxstyle.errors import InputError
 from jaxstyle.web import controls
+from jaxstyle.web.answers import HANDLERS, events
 from jaxstyle.web.guard import Guard
 from jaxstyle.web.limits import Limits
-from jaxstyle.web.orders import enlarged_order, order_of, result_of
+from jaxstyle.web.orders import chosen_order, enlarged_order, order_of, result_of
 from jaxstyle.web.pictures import take_in
-from jaxstyle.web.reading import EXAMPLES, display_name, read_body, read_json, read_static
+from jaxstyle.web.reading import (
+    EXAMPLES,
+    cookie_of,
+    display_name,
+    read_body,
+    read_json,
+    read_static,
+)
 from jaxstyle.web.runs import Queue, Run
 from jaxstyle.web.sessions import Missing, Session, Sessions, Upload
-from jaxstyle.web.work import Painter, Tools, encode
+from jaxstyle.web.work import Order, Painter, Tools, encode
 
-_COOKIE = "jaxstyle"
-_TURN, _PING, _SWEEP = 0.2, 15.0, 60.0  # seconds
+_SWEEP = 60.0  # seconds
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
 _TYPES |= {"jpg": "image/jpeg", "svg": "image/svg+xml"}
 
@@ -75,25 +81,10 @@ def make_app(
         Route(f"{result}/preview", page.result_preview),
         Route(f"{result}/picture{{suffix}}", page.download),
     ]
-    handlers = {InputError: _refuse, Missing: _miss, HTTPException: _tell}
     middleware = [Middleware(Guard, names=tuple(names))]
     return Starlette(
-        routes=routes, middleware=middleware, exception_handlers=handlers, lifespan=page.lifespan
+        routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=page.lifespan
     )
-
-
-def _refuse(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 400)
-
-
-def _miss(request: Request, error: Exception) -> Response:
-    return JSONResponse({"error": str(error)}, 404)
-
-
-def _tell(request: Request, error: Exception) -> Response:
-    code = error.status_code if isinstance(error, HTTPException) else 500
-    told = error.detail if isinstance(error, HTTPException) else "something went wrong"
-    return JSONResponse({"error": told}, code)
 
 
 class _Page:
@@ -125,7 +116,7 @@ class _Page:
             await run_in_threadpool(self._sessions.expire)
 
     def _session(self, request: Request, *, touch: bool = False) -> Session:
-        session = self._sessions.find(request.cookies.get(_COOKIE), touch=touch)
+        session = self._sessions.find(request.cookies.get(cookie_of(request)), touch=touch)
         if session is None:
             raise Missing("your visit is over: pictures are deleted after an hour; begin again")
         return session
@@ -154,7 +145,11 @@ class _Page:
                 "encoders": self._encoders,
                 "examples": EXAMPLES,
                 "regions": controls.REGIONS,
-                "limits": {"upload": self._limits.max_upload, "result": self._limits.max_result},
+                "limits": {
+                    "upload": self._limits.max_upload,
+                    "result": self._limits.max_result,
+                    "styles": self._limits.max_styles,
+                },
                 "device": jax.devices()[0].device_kind,
                 "version": js.__version__,
             }
@@ -162,11 +157,13 @@ class _Page:
 
     async def begin(self, request: Request) -> Response:
         """Begins a visit, or goes on with one."""
-        session = self._sessions.find(request.cookies.get(_COOKIE), touch=True)
+        session = self._sessions.find(request.cookies.get(cookie_of(request)), touch=True)
         session = self._sessions.create() if session is None else session
-        answer = JSONResponse({"runs": [self._snapshot(run) for run in session.runs.values()]})
-        secure = request.url.scheme == "https"
-        answer.set_cookie(_COOKIE, session.id, httponly=True, samesite="strict", secure=secure)
+        runs = [self._snapshot(run) for run in session.runs.values()]
+        pictures = [upload.facts for upload in session.kept]
+        answer = JSONResponse({"runs": runs, "pictures": pictures})
+        name, secure = cookie_of(request), request.url.scheme == "https"
+        answer.set_cookie(name, session.id, httponly=True, samesite="strict", secure=secure)
         return answer
 
     async def end(self, request: Request) -> Response:
@@ -174,12 +171,17 @@ class _Page:
         session = self._session(request)
         await run_in_threadpool(self._sessions.end, session)
         answer = JSONResponse({})
-        answer.delete_cookie(_COOKIE)
+        answer.delete_cookie(cookie_of(request))
         return answer
 
     async def _take_in(self, request: Request) -> tuple[Session, Upload]:
         session = self._session(request, touch=True)
+        async with session.receiving:
+            return session, await self._receive(request, session)
+
+    async def _receive(self, request: Request, session: Session) -> Upload:
         example = request.query_params.get("example")
+        role = "content" if request.query_params.get("role") == "content" else "style"
         if example is None:
             name = display_name(request.query_params.get("name", ""))
             content = await read_body(request, self._limits.max_upload)
@@ -187,7 +189,8 @@ class _Page:
             name, content = example, self._static[f"examples/{example}"]
         else:
             raise HTTPException(404, "there is no such example")
-        return session, await run_in_threadpool(take_in, session, name, content, self._limits)
+        session.make_room(self._limits, len(content))
+        return await run_in_threadpool(take_in, session, name, role, content, self._limits)
 
     async def upload(self, request: Request) -> Response:
         """Takes a picture in: the body of the request, or an example."""
@@ -197,7 +200,7 @@ class _Page:
     async def settings(self, request: Request) -> Response:
         """Returns the settings that a picture of ours carries, and keeps nothing."""
         session, upload = await self._take_in(request)
-        self._drop(session, upload)
+        session.remove(upload)
         if not upload.settings:
             raise InputError(
                 f"{upload.name}: carries no settings of jaxstyle; choose a picture of ours"
@@ -210,16 +213,10 @@ class _Page:
         return Response(upload.preview, media_type="image/jpeg")
 
     async def remove(self, request: Request) -> Response:
-        """Deletes an uploaded picture, unless it is being painted from."""
+        """Takes an uploaded picture away; its file stays while a run needs it."""
         session = self._session(request, touch=True)
-        upload = session.upload(request.path_params["picture"])
-        if not session.busy:
-            self._drop(session, upload)
+        session.remove(session.upload(request.path_params["picture"]))
         return JSONResponse({})
-
-    def _drop(self, session: Session, upload: Upload) -> None:
-        session.uploads.pop(upload.id, None)
-        upload.path.unlink(missing_ok=True)
 
     async def paint(self, request: Request) -> Response:
         """Puts a run into the queue."""
@@ -228,15 +225,19 @@ class _Page:
         kind = wish.get("kind", "painting")
         if kind not in ("painting", "sheet", "print"):
             raise InputError("kind: none of painting, sheet and print; load the page again")
-        order = (
-            enlarged_order(session, wish)
-            if kind == "print"
-            else order_of(session, wish, self._encoders)
-        )
-        run = Run(kind, session, order, self._limits, self._clock)
-        self._queue.add(run)
-        session.forget_oldest(self._limits.max_files)
+        try:
+            run = Run(kind, session, self._order(session, kind, wish), self._limits, self._clock)
+            self._queue.add(run)
+        finally:  # Of what is refused, no masks stay either.
+            session.make_room(self._limits)
         return JSONResponse(self._snapshot(run))
+
+    def _order(self, session: Session, kind: str, wish: dict[str, Any]) -> Order:
+        if kind == "print":
+            return enlarged_order(session, wish, self._limits)
+        if "from" in wish:
+            return chosen_order(session, wish)
+        return order_of(session, wish, self._encoders, self._limits)
 
     async def state(self, request: Request) -> Response:
         """Tells where a run is."""
@@ -246,23 +247,7 @@ class _Page:
     async def events(self, request: Request) -> Response:
         """Tells where a run is, again and again, until it is over or nobody listens."""
         _, run = self._run(request)
-        return StreamingResponse(self._tell_all(request, run), media_type="text/event-stream")
-
-    async def _tell_all(self, request: Request, run: Run) -> AsyncIterator[str]:
-        last, quiet = None, 0.0
-        with run.watched():
-            while not await request.is_disconnected():
-                over, ahead = run.over, self._queue.ahead(run)
-                if (run.version, ahead) != last:
-                    last = run.version, ahead
-                    yield f"data: {json.dumps(self._snapshot(run))}\n\n"
-                if over:
-                    return
-                quiet += _TURN
-                if quiet >= _PING:
-                    quiet = 0.0
-                    yield "event: ping\ndata: \n\n"
-                await asyncio.sleep(_TURN)
+        return StreamingResponse(events(request, run, self._queue), media_type="text/event-stream")
 
     async def preview(self, request: Request) -> Response:
         """Shows the present image of a run."""
@@ -279,7 +264,7 @@ class _Page:
 
     async def alive(self, request: Request) -> Response:
         """Hears that a run's visitor is still there."""
-        _, run = self._run(request)
+        _, run = self._run(request, touch=True)
         run.hear()
         return JSONResponse({})
 

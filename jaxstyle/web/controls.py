@@ -5,19 +5,23 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import math
 import textwrap
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxstyle import pretrained
 from jaxstyle.errors import InputError
-from jaxstyle.ops.resize import Size
+from jaxstyle.ops.resize import MAX_SIDE, MIN_SIDE, Size
 from jaxstyle.recipes.presets import PRESETS, preset
 from jaxstyle.recipes.recipe import LayerWeights, Recipe
 from jaxstyle.run.start import Init
 
 PRINT = "print"
 """The preset of large pictures, if there is one."""
+
+_LEAST_FACTOR = 1.5  # by which the sizes of a print grow
+_NEAR = 1.05  # times the preview's size: what is no larger is not painted again
 
 REGIONS = {
     "#1d1d24": "the rest",
@@ -75,6 +79,13 @@ def _kind(name: str, kind: Any) -> dict[str, Any]:
     return {"kind": named.get(options[0] if options else kind, "text")}
 
 
+@functools.cache
+def _optional() -> set[str]:
+    """Returns the fields that may be None."""
+    kinds = get_type_hints(Recipe)
+    return {name for name, kind in kinds.items() if type(None) in get_args(kind)}
+
+
 def encoders_here(cache: Path | None) -> list[str]:
     """Returns the names of encoders that can paint now, the package's first."""
     return [found.name for found in pretrained.available(cache) if found.here]
@@ -99,11 +110,12 @@ def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
 
     Args:
         name: Of the preset.
-        settings: What is changed of it.
+        settings: What is changed of it; an empty field means None.
         encoders: Those that may be named: a name of any other kind would be a file's.
 
     Raises:
-        InputError: There is no such preset, setting, value or encoder.
+        InputError: There is no such preset, setting, value or encoder; or a field is empty that
+            needs a value.
     """
     if not isinstance(name, str) or not isinstance(settings, dict):
         raise InputError("settings: not of the kind that they should be; load the page again")
@@ -111,6 +123,9 @@ def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
     if "texture" in name or not start.content_layers:
         raise InputError(f"preset {name}: paints without a photograph; use the command")
     empty = {k for k, v in settings.items() if v is None or v == ""}
+    for field in sorted(empty - _optional()):
+        raise InputError(f"{field}: empty; give a value, or go back to the recipe's own")
+    start = start.replace(**dict.fromkeys(empty))
     try:
         recipe = start.updated({k: v for k, v in settings.items() if k not in empty})
     except TypeError as error:
@@ -132,14 +147,18 @@ def enlarged(recipe: Recipe, size: int, start: tuple[int, int]) -> Recipe:
         start: Height and width of the preview.
 
     Raises:
-        InputError: The size is no larger.
+        InputError: The size is no larger, or larger than any picture's.
     """
+    if size > MAX_SIDE:
+        raise InputError(f"size: too large; give at most {MAX_SIDE}")
     if size <= max(start):
         raise InputError(f"size {size}: no larger than the preview; choose more than {max(start)}")
     if PRINT in PRESETS:
         plain, printing = Recipe().to_table(), preset(PRINT).to_table()
         recipe = recipe.updated({k: v for k, v in printing.items() if v != plain.get(k)})
-    scales, factor = 1, recipe.scale_factor
-    while size / factor**scales > max(start) * 1.05:
-        scales += 1
-    return recipe.replace(size=size, side="longer", scales=scales, coarsest=16)
+    # A visitor's own factor, just above 1, would have as many scales as they like.
+    factor = max(recipe.scale_factor, _LEAST_FACTOR)
+    scales = max(1, math.ceil(math.log(size / (_NEAR * max(start)), factor)))
+    return recipe.replace(
+        size=size, side="longer", scales=scales, scale_factor=factor, coarsest=MIN_SIDE
+    )

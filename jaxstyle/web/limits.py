@@ -13,6 +13,10 @@ class Limits:
     """Pixels of an uploaded picture."""
     max_result: int = 12_000_000
     """Pixels of a result, and of a painting as it is seen."""
+    max_mask: int = 4_000_000
+    """Pixels of a mask."""
+    max_styles: int = 6
+    """Paintings that are mixed."""
     max_queue: int = 8
     """Runs that may wait."""
     max_seconds: int = 1800
@@ -21,6 +25,10 @@ class Limits:
     """Visitors at a time."""
     max_files: int = 24
     """Pictures and results that are kept for a visitor; the oldest results go first."""
+    max_bytes: int = 2_000_000_000
+    """Bytes that are kept for a visitor; the oldest results go first."""
+    max_connections: int = 512
+    """Connections at a time, of all visitors: a browser has up to seven."""
     keep_seconds: int = 3600
     """Seconds after a visitor's last action when all that is theirs is deleted."""
     grace_seconds: float = 20.0

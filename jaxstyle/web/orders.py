@@ -7,19 +7,24 @@ from pathlib import Path
 from typing import Any
 
 from jaxstyle.errors import InputError
+from jaxstyle.files.result import portable
+from jaxstyle.ops import resize
 from jaxstyle.web import controls
+from jaxstyle.web.limits import Limits
+from jaxstyle.web.pictures import check_pixels
 from jaxstyle.web.runs import Painted, Run
 from jaxstyle.web.sessions import Missing, Session
-from jaxstyle.web.work import Order
+from jaxstyle.web.work import Order, check_shapes
 
 
-def order_of(session: Session, wish: dict[str, Any], encoders: list[str]) -> Order:
+def order_of(session: Session, wish: dict[str, Any], encoders: list[str], limits: Limits) -> Order:
     """Returns what a page asks to be painted.
 
     Args:
         session: The visitor's.
         wish: What the page has sent.
         encoders: Those that may be named.
+        limits: How much may be asked for.
 
     Raises:
         InputError: Something of it cannot be used.
@@ -31,34 +36,59 @@ def order_of(session: Session, wish: dict[str, Any], encoders: list[str]) -> Ord
         raise InputError("styles: not of the kind that they should be; load the page again")
     if not chosen:
         raise InputError("no painting: choose one")
+    if len(chosen) > limits.max_styles:
+        raise InputError(f"{len(chosen)} paintings: at most {limits.max_styles}; remove some")
     styles = [session.upload(style.get("id")) for style in chosen]
+    if len({style.id for style in styles}) < len(styles):
+        raise InputError("styles: a painting stands there twice; raise its share instead")
     content = session.upload(wish.get("content"))
     shares = [_share(style.get("share", 1)) for style in chosen]
     if not any(shares):
         raise InputError("shares: all paintings count nothing; raise a slider")
     order = Order(recipe, str(wish.get("preset")), content, styles, shares)
     masks = wish.get("masks")
-    return _with_masks(session, order, masks) if isinstance(masks, dict) else order
+    return _with_masks(session, order, masks, limits) if isinstance(masks, dict) else order
 
 
-def _with_masks(session: Session, order: Order, masks: dict[str, Any]) -> Order:
+def _with_masks(session: Session, order: Order, masks: dict[str, Any], limits: Limits) -> Order:
     painted = masks.get("styles")
     if not isinstance(painted, list) or len(painted) != len(order.styles):
         raise InputError("masks: paint regions on the photograph and on every painting")
-    content = _keep_mask(session, masks.get("content"))
-    return order._replace(
-        content_mask=content, style_masks=tuple(_keep_mask(session, mask) for mask in painted)
-    )
+    content, *styles = [
+        _keep_mask(session, mask, limits) for mask in (masks.get("content"), *painted)
+    ]
+    return order._replace(content_mask=content, style_masks=tuple(styles))
 
 
-def enlarged_order(session: Session, wish: dict[str, Any]) -> Order:
+def enlarged_order(session: Session, wish: dict[str, Any], limits: Limits) -> Order:
     """Returns what finishes a preview at another size; with the exceptions of :func:`order_of`."""
     run = session.run(wish.get("from"))
     found, size = result_of(run, wish.get("result", 0)), wish.get("size")
     if not isinstance(size, int):
         raise InputError("size: no number; choose how large the picture shall be")
     recipe = controls.enlarged(found.recipe, size, found.shape)
-    return run.order._replace(recipe=recipe, init=found.path)
+    check_shapes([resize.fit(found.shape, size)], limits)
+    return run.order._replace(
+        recipe=recipe,
+        init=found.path,
+        # The print of a print goes back to the same preview.
+        continued_from=run.order.continued_from or portable(found.recipe).to_table(),
+    )
+
+
+def chosen_order(session: Session, wish: dict[str, Any]) -> Order:
+    """Returns what paints the strength that was chosen from a sheet, as the sheet was ordered.
+
+    Raises:
+        InputError: It is from no sheet.
+        Missing: It is no longer there.
+    """
+    run = session.run(wish.get("from"))
+    if run.kind != "sheet":
+        raise InputError("from: no sheet of strengths; load the page again")
+    found = result_of(run, wish.get("result", 0))
+    order: Order = run.order
+    return order._replace(recipe=order.recipe.replace(style_weight=found.recipe.style_weight))
 
 
 def _share(value: object) -> float:
@@ -67,13 +97,16 @@ def _share(value: object) -> float:
     return float(value)
 
 
-def _keep_mask(session: Session, content: object) -> Path:
-    """Keeps a mask that the page has painted, a PNG in base64."""
+def _keep_mask(session: Session, content: object, limits: Limits) -> Path:
+    """Keeps a mask that the page has painted, a PNG in base64, until no run needs it."""
     path = session.folder / f"mask-{secrets.token_hex(8)}.png"
     try:
         path.write_bytes(base64.b64decode(str(content), validate=True))
+        check_pixels(path, limits.max_mask)
     except binascii.Error:
         raise InputError("masks: no PNG; load the page again") from None
+    except InputError as error:
+        raise InputError(session.told(error)) from None
     return path
 
 

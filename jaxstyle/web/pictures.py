@@ -25,26 +25,30 @@ PREVIEW = 1024
 DECODING = threading.Lock()
 
 
-def take_in(session: Session, name: str, content: bytes, limits: Limits) -> Upload:
-    """Keeps an uploaded picture.
+def take_in(session: Session, name: str, role: str, content: bytes, limits: Limits) -> Upload:
+    """Keeps an uploaded picture; one at a time of a session.
 
     Args:
         session: Whose it is.
         name: Of the visitor's file.
+        role: ``content`` or ``style``.
         content: Of that file.
         limits: How large it may be.
 
     Raises:
         InputError: It is no picture, damaged or too large, or there are too many.
     """
-    if len(session.uploads) >= limits.max_files:
+    if len(session.kept) >= limits.max_files:
         raise InputError(f"{name}: you have {limits.max_files} pictures here; remove one first")
+    if session.used + len(content) > limits.max_bytes:
+        most = f"{limits.max_bytes / 1e6:g} MB"
+        raise InputError(f"{name}: you would have more than {most} here; remove a picture first")
     key = secrets.token_urlsafe(12)
     path = session.folder / key
     path.write_bytes(content)
     try:
         with DECODING:
-            check_pixels(path, limits)
+            check_pixels(path, limits.max_pixels)
             picture = files.load_picture(path)
             settings, sources = files.read_metadata(path), files.read_provenance(path)
     except InputError as error:
@@ -53,34 +57,39 @@ def take_in(session: Session, name: str, content: bytes, limits: Limits) -> Uplo
     upload = Upload(
         id=key,
         name=name,
+        role=role,
         path=path,
         preview=to_jpeg(picture.image),
         shape=resize.shape_of(picture.image),
-        settings=_whole(settings),
+        # A print's own are of no use without the preview that it goes on from.
+        settings=_whole(sources.get("continued_from", settings)),
         sources=sources,
     )
     session.uploads[key] = upload
     return upload
 
 
-def check_pixels(path: Path, limits: Limits) -> None:
+def check_pixels(path: Path, most: int) -> None:
     """Refuses a picture by what its header says, before it fills the memory.
+
+    Args:
+        path: The picture's file.
+        most: Pixels that it may have.
 
     Raises:
         InputError: It has too many pixels.
     """
     with reading(path) as file:
         height, width = read_header(file).shape
-        if height * width > limits.max_pixels:
-            most = f"{limits.max_pixels / 1e6:g}"
+        if height * width > most:
             raise InputError(
-                f"has {width}×{height} pixels; at most {most} million: reduce it first"
+                f"has {width}×{height} pixels; at most {most / 1e6:g} million: reduce it first"
             )
 
 
-def _whole(settings: dict[str, object]) -> dict[str, object]:
+def _whole(settings: object) -> dict[str, object]:
     """Returns a recipe's whole table, in which the defaults of this version fill gaps."""
-    if not settings:
+    if not settings or not isinstance(settings, dict):
         return {}
     try:
         return Recipe().updated(settings).to_table()

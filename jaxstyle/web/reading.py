@@ -54,6 +54,12 @@ async def read_json(request: Request) -> dict[str, Any]:
     return found
 
 
+def cookie_of(request: Request) -> str:
+    """Returns the name of the cookie that a visitor is known by; cookies of a host ignore ports."""
+    port = request.headers.get("host", "").rpartition(":")[2]
+    return f"jaxstyle-{port}" if port.isdecimal() else "jaxstyle"
+
+
 def display_name(name: str) -> str:
     """Returns the last part of a file's name, printable and of bearable length."""
     last = name.replace("\\", "/").rpartition("/")[2]

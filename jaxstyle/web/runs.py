@@ -122,7 +122,7 @@ class Run:
         if state == "preparing":
             self._began = self._clock()
         if state in _OVER:
-            self._ended = self._clock()
+            self._ended = self.session.touched = self._clock()
         self.state, self.message = state, message or self.message
         self.version += 1
 

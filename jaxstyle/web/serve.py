@@ -96,6 +96,7 @@ def serve(
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=_PATIENCE,
+            limit_concurrency=limits.max_connections,
         )
         server = _Server(config, ready)
         try:

@@ -13,7 +13,7 @@ import jaxstyle as js
 from jaxstyle import files, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
-from jaxstyle.files.result import opacity_of, portable, provenance_of
+from jaxstyle.files.result import digests, opacity_of, portable, provenance_of
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
@@ -53,6 +53,7 @@ class Order(NamedTuple):
         content_mask: The photograph's regions in flat colours; None if there are no masks.
         style_masks: Those of the paintings.
         init: The preview to go on from, as numbers; None to begin anew.
+        continued_from: The recipe's table of the preview that was begun anew; None as for ``init``.
     """
 
     recipe: Recipe
@@ -63,6 +64,13 @@ class Order(NamedTuple):
     content_mask: Path | None = None
     style_masks: tuple[Path, ...] = ()
     init: Path | None = None
+    continued_from: dict[str, Any] | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What is needed to paint it, to go on from it, and to show the photograph beside it."""
+        masks = () if self.content_mask is None else (self.content_mask, *self.style_masks)
+        return self.content.path, *(style.path for style in self.styles), *masks
 
 
 class _Loaded(NamedTuple):
@@ -87,24 +95,27 @@ class Painter:
     def __call__(self, run: Run) -> None:
         """Paints a run; puts the pictures into its results."""
         order: Order = run.order
-        loaded = self._load(order)
-        recipes = _strengths(order.recipe, loaded) if run.kind == "sheet" else [order.recipe]
+        recipes = _strengths(order) if run.kind == "sheet" else [order.recipe]
+        loaded = self._load(order, recipes[0])  # whose sizes are those of all
         for i, recipe in enumerate(recipes):
             if run.stopping:
                 break
             self._paint(run, recipe, loaded, i / len(recipes), 1 / len(recipes))
 
-    def _load(self, order: Order) -> _Loaded:
+    def _load(self, order: Order, recipe: Recipe) -> _Loaded:
+        shape = recipe.shape_of(order.content.shape)
+        seen = [recipe.style_shape_of(style.shape, shape) for style in order.styles]
+        check_shapes([shape, *seen], self._limits)
         with DECODING:
             content = files.load_picture(order.content.path)
-            styles = [files.load_image(style.path) for style in order.styles]
+            # One after the other: six at their full size would fill the memory.
+            styles = [_load_style(style.path, recipe, shape) for style in order.styles]
             return _Loaded(content, styles, _load_masks(order))
 
     def _paint(self, run: Run, recipe: Recipe, loaded: _Loaded, before: float, part: float) -> None:
         order: Order = run.order
         shape = recipe.shape_of(resize.shape_of(loaded.content.image))
         seen = [recipe.style_shape_of(resize.shape_of(style), shape) for style in loaded.styles]
-        check_shapes([shape, *seen], self._limits)
         encoder, masks = self._encoder_of(recipe), loaded.masks
 
         def paint(recipe: Recipe) -> js.Result:
@@ -146,14 +157,7 @@ class Painter:
         layers = [result.image] if alpha is None else [result.image, alpha[..., None]]
         with path.open("wb") as file:
             np.save(file, np.concatenate([np.asarray(layer) for layer in layers], -1))
-        order: Order = run.order
-        sources: dict[str, Any] = {
-            "content": order.content.name,
-            "styles": [style.name for style in order.styles],
-            "preset": order.preset,
-        }
-        if len(order.styles) > 1:
-            sources["blend"] = ",".join(f"{share:g}" for share in order.blend)
+        sources = _sources(run.order)
         return Painted(
             path=path,
             preview=to_jpeg(result.image),
@@ -177,6 +181,23 @@ def check_shapes(shapes: Sequence[_SHAPE], limits: Limits) -> None:
             )
 
 
+def _sources(order: Order) -> dict[str, Any]:
+    """Returns what a picture tells of where it came from, beside the recipe."""
+    sources: dict[str, Any] = {
+        "content": order.content.name,
+        "styles": [style.name for style in order.styles],
+        "preset": order.preset,
+        "sha256": digests(content=order.content.path, styles=[s.path for s in order.styles]),
+    }
+    if len(order.styles) > 1:
+        sources["blend"] = ",".join(f"{share:g}" for share in order.blend)
+    if order.content_mask is not None:
+        sources["masks"] = True
+    if order.continued_from is not None:
+        sources["continued_from"] = order.continued_from
+    return sources
+
+
 def _load_masks(order: Order) -> files.Masks | None:
     if order.content_mask is None:
         return None
@@ -192,9 +213,18 @@ def _load_image(path: Path) -> Image:
     return jnp.asarray(np.load(path, allow_pickle=False)[..., :3])
 
 
-def _strengths(recipe: Recipe, loaded: _Loaded) -> list[Recipe]:
+def _load_style(path: Path, recipe: Recipe, shape: _SHAPE) -> Image:
+    """Loads a painting at the size that the recipe sees it in beside a result of ``shape``."""
+    image = files.load_image(path)
+    seen = recipe.style_shape_of(resize.shape_of(image), shape)
+    # Where rounding to a multiple would give another size the next time, it is resized once only.
+    return resize.resize(image, seen) if recipe.style_shape_of(seen, shape) == seen else image
+
+
+def _strengths(order: Order) -> list[Recipe]:
     """Returns recipes of small pictures, from the weakest style to the strongest."""
-    height, width = recipe.shape_of(resize.shape_of(loaded.content.image))
+    recipe = order.recipe
+    height, width = recipe.shape_of(order.content.shape)
     small = recipe.replace(
         size=min(_SHEET_SIZE, max(height, width)),
         side="longer",

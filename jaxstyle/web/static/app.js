@@ -35,18 +35,20 @@ function start(kind) {
   }
 }
 
-function goOn(run, strength) {
-  controls.set("style_weight", strength);
-  start("painting");
+// As the sheet was painted, whatever has been chosen since, or was lost when the page was loaded again.
+function goOn(run, i) {
+  controls.set("style_weight", run.results[i].style_weight);
+  stage.start({ kind: "painting", from: run.id, result: i });
 }
 
 // A picture of ours tells how it was painted; asked for, its settings are taken over at once.
 function offer(found, asked = false) {
-  const { content, styles, preset } = found.sources;
-  const whence = content ? ` It was painted from ${[content, ...(styles ?? [])].join(" and ")}.` : "";
+  const { content, styles, preset, masks: masked, continued_from: preview } = found.sources;
+  const whence = (content ? ` It was painted from ${[content, ...(styles ?? [])].join(" and ")}.` : "") +
+    (preview ? " It is a print; the settings are its preview’s." : "") + (masked ? " Its regions are not in it; paint them again." : "");
   if (asked) {
-    controls.adopt(found.settings, preset);
-    say(`The settings are those of ${found.name}.${whence}`);
+    const lost = controls.adopt(found.settings, preset);
+    say(`The settings are those of ${found.name}.${whence} ${lost}`.trim());
     return;
   }
   say(`${found.name} carries the settings that it was painted with. `);
@@ -60,12 +62,13 @@ function offer(found, asked = false) {
 
 async function begin() {
   const told = await ask("/api/controls");
-  const { runs } = await post("/api/session");
+  const { runs, pictures: kept } = await post("/api/session");
   byId("device").textContent = `jaxstyle ${told.version}, painting on ${told.device}.`;
   controls.setUp(told, refresh);
   masks.setUp(told, refresh);
   stage.setUp(told, goOn, refresh);
   pictures.setUp(told, refresh, offer);
+  pictures.restore(kept);
   stage.restore(runs);
   byId("desk").addEventListener("submit", (event) => {
     event.preventDefault();

@@ -30,11 +30,17 @@ export function choosePreset(name) {
   draw();
 }
 
-// Takes a whole recipe over, as a picture of ours carries it.
+// Takes a whole recipe over, as a picture of ours carries it, and returns a sentence on what the page does
+// not have: an encoder or a start that was a file.
 export function adopt(settings, name) {
   presetName = told.presets.some((found) => found.name === name && found.here) ? name : "default";
-  values = { ...structuredClone(preset().settings), ...settings };
+  values = structuredClone(settings);
+  const choices = { encoder: told.encoders, ...Object.fromEntries(told.controls.filter((found) => found.kind === "choice").map((found) => [found.name, found.choices])) };
+  const missing = Object.keys(choices).filter((field) => values[field] != null && !choices[field].includes(values[field]));
+  const lost = missing.map((field) => `${words(field)} ${values[field]} is not here; the recipe’s own is chosen.`);
+  for (const field of missing) values[field] = preset().settings[field];
   draw();
+  return lost.join(" ");
 }
 
 export function set(name, value) {
@@ -46,8 +52,9 @@ export const get = (name) => values[name];
 
 export function wish() {
   const own = preset().settings, settings = {};
-  for (const [name, value] of Object.entries(values)) {
-    if (!same(value, own[name])) settings[name] = value;
+  for (const name of Object.keys({ ...own, ...values })) {
+    const value = values[name] ?? null; // what a table leaves out is none
+    if (!same(value, own[name] ?? null)) settings[name] = value;
   }
   return { preset: presetName, settings };
 }

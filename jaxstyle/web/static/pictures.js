@@ -29,16 +29,18 @@ export async function add(role, file, example = null) {
     trouble(new Error(`${file.name}: has more than ${told.limits.upload / 1e6} MB; reduce it first`));
     return;
   }
+  if (role === "style" && chosen.styles.length >= told.limits.styles) {
+    trouble(new Error(`at most ${told.limits.styles} paintings are mixed; remove one first`));
+    return;
+  }
   const drop = byId(`${role}-slot`).querySelector(".drop");
   drop.classList.add("busy");
   say("Taking the picture in …");
   try {
-    const query = example ? `example=${encodeURIComponent(example)}` : `name=${encodeURIComponent(file.name || "picture")}`;
-    const found = await post(`/api/pictures?${query}`, file ?? undefined);
-    if (role === "content") {
-      forget(chosen.content);
-      chosen.content = found;
-    } else chosen.styles.push({ ...found, share: 1 });
+    const which = example ? `example=${encodeURIComponent(example)}` : `name=${encodeURIComponent(file.name || "picture")}`;
+    const found = await post(`/api/pictures?role=${role}&${which}`, file ?? undefined);
+    if (role === "content") forget(chosen.content);
+    put(found);
     say(`${found.name}: ${found.width} × ${found.height} pixels.`);
     draw();
     change();
@@ -51,10 +53,23 @@ export async function add(role, file, example = null) {
   }
 }
 
+function put(found) {
+  if (found.role === "content") chosen.content = found;
+  else chosen.styles.push({ ...found, share: 1 });
+}
+
+// Puts back what was handed in before the page was loaded again; of photographs the last, as those of
+// other tabs are still theirs.
+export function restore(found) {
+  found.forEach(put);
+  draw();
+  change();
+}
+
 const forget = (picture) => picture && remove(url(picture)).catch(() => {});
 
 function take(role, files) {
-  for (const file of [...files].slice(0, role === "content" ? 1 : 6)) add(role, file);
+  for (const file of [...files].slice(0, role === "content" ? 1 : told.limits.styles)) add(role, file);
 }
 
 function draw() {

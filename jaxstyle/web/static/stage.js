@@ -6,7 +6,8 @@ const PRINTS = [1024, 1536, 2048, 3072, 3508, 4096];
 const TERMS = { content: "content", style: "style", tv: "smoothness" };
 const runs = [];
 let source = null, current = null, shownResult = 0, limits, goOn = () => {}, change = () => {};
-let history = {};
+let history = {}, failed = 0;
+const AGAIN = 3000; // milliseconds until the server is asked once more
 
 export function setUp(told, onGoOn, onChange) {
   limits = told.limits;
@@ -42,26 +43,41 @@ const over = (run) => ["done", "stopped", "failed"].includes(run.state);
 function watch(run) {
   source?.close();
   history = {};
+  failed = 0;
   byId("terms").replaceChildren();
   byId("canvas").replaceChildren();
   byId("grid").replaceChildren();
   source = new EventSource(`/api/runs/${run.id}/events`);
   source.addEventListener("ping", () => post(`/api/runs/${run.id}/alive`).catch(() => {}));
-  source.onmessage = (event) => see(JSON.parse(event.data));
+  source.onmessage = (event) => {
+    failed = 0;
+    see(JSON.parse(event.data));
+  };
   source.onerror = () => lost(run.id);
   see(run);
   change();
 }
 
-// The browser opens the stream again by itself; what it cannot open is over.
+// The browser opens the stream again by itself, for ever where there is no server any more; what was
+// refused it does not. So the server is asked: two answers that do not come, and it is gone.
 async function lost(id) {
-  if (!source || source.readyState !== EventSource.CLOSED) return;
+  const stream = source;
+  let run;
   try {
-    see(await ask(`/api/runs/${id}`));
+    run = await ask(`/api/runs/${id}`);
+    failed = 0;
   } catch (error) {
-    end();
-    trouble(error);
+    if (stream !== source || !source) return;
+    if (error.gone || ++failed > 1) {
+      end();
+      say("");
+      trouble(error.gone ? error : new Error("the server is gone; start it again and load this page"));
+      return;
+    }
   }
+  if (stream !== source || !source) return;
+  if (run && over(run)) see(run);
+  else if (source.readyState === EventSource.CLOSED) setTimeout(() => stream === source && (run ? watch(run) : lost(id)), AGAIN);
 }
 
 function end() {
@@ -167,7 +183,7 @@ function sheet(run) {
   while (grid.querySelectorAll("button").length < run.results.length) {
     const i = grid.querySelectorAll("button").length, { style_weight } = run.results[i];
     const strength = Number(style_weight.toPrecision(3));
-    const button = make("button", { type: "button", disabled: !over(run), click: () => goOn(run, style_weight) },
+    const button = make("button", { type: "button", disabled: !over(run), click: () => goOn(run, i) },
       make("img", { src: resultUrl(run, i), alt: "" }), make("span", {}, `Strength ${strength}`), make("small", {}, "go on with this one"));
     button.setAttribute("aria-label", `Strength ${strength}: go on with this one`);
     grid.querySelector(".pending")?.remove();
