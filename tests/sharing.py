@@ -52,10 +52,10 @@ def differences(devices, shape, padding, pooling="max", masked=False, **options)
     return float(max(found))
 
 
-def program(devices, height, iterations=None):
+def program(devices, height, iterations=None, **options):
     """Returns how often each collective is in a program, and a device's temporaries in bytes."""
     image, content, style = pictures(height, 48, np.float32)
-    encoder, objective = narrow(), js.Objective(**LAYERS)
+    encoder, objective = narrow(), js.Objective(**LAYERS, **options)
     mesh = js.mesh(devices)
     targets = js.sharded_targets(content, style, encoder, objective, mesh=mesh)
 

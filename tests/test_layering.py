@@ -42,6 +42,7 @@ FLOORS = """
     losses.loss
     large.tiles large.mesh
     large.halo
+    large.patches
     large.sharded
     large.devices
     perceptual.pair

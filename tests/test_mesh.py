@@ -41,6 +41,7 @@ QUICK = [
     [2, [30, 24], "zeros", {"tv": "nine-point"}],
     [4, [44, 20], "circular", {"pooling": "l2", "tv": "isotropic^1.25"}],
     [8, [33, 23], "replicate", {"masked": True, "statistic": "MeanStd"}],
+    [3, [150, 85], "zeros", {"masked": True, "memory": "tiles", "tile": 48}],
 ]
 OTHERS = [
     [1, [32, 24], "replicate", {}],
@@ -48,6 +49,9 @@ OTHERS = [
     [8, [32, 24], "circular", {"statistic": "Wasserstein"}],
     [8, [19, 40], "zeros", {"normalise_gradients": True}],
     [4, [32, 24], "replicate", {"masked": True}],
+    [2, [131, 60], "replicate", {"pooling": "l2", "memory": "tiles", "tile": 40}],
+    [4, [203, 40], "replicate-first", {"statistic": "MeanStd", "memory": "tiles", "tile": 40}],
+    [1, [120, 70], "replicate", {"memory": "tiles", "tile": 40}],
 ]
 
 
@@ -61,8 +65,11 @@ def test_loss_and_gradient_are_those_of_one_device(cases):
 
 def test_features_never_leave_their_device():
     """One row goes to each neighbour; nothing is gathered, not even in the solver's loop."""
-    one, four, eight, loop = share("program", [1, 256], [4, 256], [8, 256], [4, 64, 3])
-    for counts in (four, eight, loop):
+    tiles = {"memory": "tiles", "tile": 48}
+    one, four, eight, loop, tiled = share(
+        "program", [1, 256], [4, 256], [8, 256], [4, 64, 3], [4, 1024, None, tiles]
+    )
+    for counts in (four, eight, loop, tiled):
         assert counts["all-gather"] == counts["all-to-all"] == 0, counts
         assert counts["collective-permute"] > 0
         assert counts["all-reduce"] > 0
@@ -72,6 +79,8 @@ def test_features_never_leave_their_device():
     for counts, devices in ((four, 4), (eight, 8)):
         assert counts["bytes"] < 1.25 * one["bytes"] / devices + max(fixed, 0), (one, counts)
     assert eight["bytes"] < one["bytes"] / 4
+    # Four times as many rows, of which a device has the features of one window at once.
+    assert tiled["bytes"] < 2 * four["bytes"]
 
 
 def test_runs_are_those_of_one_device():

@@ -73,7 +73,7 @@ def grid_of(shape: Shape, field: Field, side: int, *, wrap: bool = False) -> Gri
         >>> grid.window, grid.rows.origins, grid.rows.owned
         ((1088, 1088), (0, 960), (0, 1024, 2048))
     """
-    rows, columns = (_axes(size, field, wrap) for size in shape)
+    rows, columns = (axes_of(size, field, wrap=wrap) for size in shape)
     grids = [Grid(a, b) for a in rows for b in columns]
     small = [grid for grid in grids if _area(grid) <= side * side]
     # Where none is small enough, the smallest.
@@ -84,7 +84,7 @@ def _area(grid: Grid) -> int:
     return grid.rows.window * grid.columns.window
 
 
-def _axes(size: int, field: Field, wrap: bool) -> list[Axis]:
+def axes_of(size: int, field: Field, *, wrap: bool) -> list[Axis]:
     """Returns an axis in one window, in two, and so on."""
     axes = [Axis(size, size, (0,), (0, size))]
     # Joined ends need whole strides; without, blocks behind an end would not be the image's.

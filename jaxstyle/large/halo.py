@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from jaxstyle.arrays import Feature
+from jaxstyle.arrays import Feature, Image
 from jaxstyle.encoder.vgg import Padding
 from jaxstyle.large.mesh import AXIS, Rows
 
@@ -36,6 +36,23 @@ def surround(x: Feature, padding: Padding, rows: Rows) -> Feature:
         first, final = _everywhere(first, start < 0), _everywhere(final, _holds(start, rows))
         first, final = final, first
     return _replace(y, index, first, final, rows)
+
+
+def reach_over(x: Image, above: int, below: int, rows: Rows) -> Image:
+    """Returns a share with the last rows of the one above and the first of the one below.
+
+    Args:
+        x: ``f32[share, w, c]``, the rows of this device.
+        above: Number of rows, no more than a share has; zeros where there are none.
+        below: Likewise.
+        rows: How the rows are shared out.
+    """
+    last, end = len(rows.mesh) - 1, x.shape[0]
+    if not last:
+        return jnp.pad(x, ((above, below), (0, 0), (0, 0)))
+    top = jax.lax.ppermute(x[end - above :], AXIS, [(i, i + 1) for i in range(last)])
+    bottom = jax.lax.ppermute(x[:below], AXIS, [(i + 1, i) for i in range(last)])
+    return jnp.concatenate([top, x, bottom])
 
 
 def _replace(y: Feature, index: jax.Array, above: Feature, below: Feature, rows: Rows) -> Feature:

@@ -23,6 +23,7 @@ from jaxstyle.encoder.vgg_encoder import convolve, network_input
 from jaxstyle.errors import InputError
 from jaxstyle.large.halo import counting, surround
 from jaxstyle.large.mesh import AXIS, Mesh, Rows
+from jaxstyle.large.patches import measure_patches, observe_patches, patches_for
 from jaxstyle.losses.loss import Extra, LossTerms, check_targets, compare
 from jaxstyle.losses.measure import Stats, gathered
 from jaxstyle.losses.objective import LossWeights, Objective
@@ -94,9 +95,17 @@ def statistics(
     image = widen(image)
     normalised = loss_weights if objective.normalise_gradients else None
 
+    layers = tuple(dict.fromkeys((*content, *objective.style_layers)))
+    patches = patches_for(image.shape[1], encoder, objective, rows, layers)
+
     def measure(
         image: Image, encoder: Any, content: Features, masks: dict[str, Masks], weights: Any
     ) -> Any:
+        if patches is not None:
+            distance, sums = measure_patches(
+                image, encoder, objective, content, masks, patches, rows
+            )
+            return jax.lax.psum((sums, distance), AXIS)
         features = _encode(image, encoder, (*content, *objective.style_layers), objective, rows)
         kept: Any = {name: features[name] for name in content}
         style: Any = {name: features[name] for name in objective.style_layers}
@@ -135,9 +144,13 @@ def content_features(image: Image, encoder: Encoder, objective: Objective, rows:
         rows: How the image's rows are shared out.
     """
     check_shared(encoder, objective)
+    layers = objective.content_layers
+    patches = patches_for(image.shape[1], encoder, objective, rows, layers)
 
     def observe(image: Image, encoder: Any) -> Features:
-        features = _encode(image, encoder, objective.content_layers, objective, rows)
+        if patches is not None:
+            return observe_patches(image, encoder, layers, patches, rows)
+        features = _encode(image, encoder, layers, objective, rows)
         return {name: _counted(f, name, rows) for name, f in features.items()}
 
     return jax.shard_map(

@@ -7,7 +7,7 @@ between them all that is made of the sums, once.
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,9 @@ from jaxstyle.large.grid import Grid
 
 Part = Callable[[Any, "Owned", Any], Any]
 """``(arrays of the window, what it owns, shared) -> sums``, pure and hashable."""
+Table = Int[Array, "n 6"]
+"""Of each window, top, left, and first and end of what it owns along each axis."""
+T = TypeVar("T")
 
 
 class Owned(NamedTuple):
@@ -48,53 +51,66 @@ class _Changing(tuple):
 
 @partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def sum_over_windows(
-    part: Part, grid: Grid, strides: tuple[int, ...], arrays: tuple[Array, ...], shared: Any
+    part: Part,
+    grid: Grid,
+    strides: tuple[int, ...],
+    table: Table,
+    arrays: tuple[Array, ...],
+    shared: Any,
 ) -> Any:
-    """Returns ``Σ part(window, owned, shared)`` over all windows of a grid.
+    """Returns ``Σ part(window, owned, shared)`` over the windows of a table.
 
     Derivatives in reverse mode are exact, with respect to every array and all that is shared.
 
     Args:
         part: What is summed.
-        grid: The windows.
+        grid: The shape of the windows.
         strides: Of each array, pixels of the image for one of its positions.
+        table: The windows, as a grid's table has them.
         arrays: Each ``[h', w', ...]``, in windows of which ``part`` is given.
         shared: What all windows take whole.
     """
-    return _add_up(part, grid, strides, arrays, shared)
+    return _add_up(part, grid, strides, table, arrays, shared)
 
 
-def _add_up(part: Part, grid: Grid, strides: tuple[int, ...], arrays: Any, shared: Any) -> Any:
+def _add_up(
+    part: Part, grid: Grid, strides: tuple[int, ...], table: Table, arrays: Any, shared: Any
+) -> Any:
     arrays = extended(grid, strides, arrays)
-    table = jnp.asarray(grid.table)
 
     def sums_of(i: Any) -> Any:
-        return part(cut_windows(grid, strides, arrays, table[i]), _owned(table[i]), shared)
+        return part(cut_windows(grid, strides, arrays, table[i]), owned_by(table[i]), shared)
 
-    if grid.windows == 1:
+    if len(table) == 1:
         return sums_of(0)
-    shapes = jax.eval_shape(sums_of, 0)
-    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    zeros = zeros_like(jax.eval_shape(sums_of, 0), table)
     add = partial(jax.tree.map, jnp.add)
-    return jax.lax.fori_loop(0, grid.windows, lambda i, total: add(total, sums_of(i)), zeros)
+    return jax.lax.fori_loop(0, len(table), lambda i, total: add(total, sums_of(i)), zeros)
+
+
+def zeros_like(tree: T, table: Table) -> T:
+    """Returns zeros to begin a sum with, which differ from device to device if the table does."""
+    zero = 0 * table[0, 0]
+    return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype) + zero.astype(x.dtype), tree)
 
 
 def _forward(
-    part: Part, grid: Grid, strides: tuple[int, ...], arrays: Any, shared: Any
+    part: Part, grid: Grid, strides: tuple[int, ...], table: Any, arrays: Any, shared: Any
 ) -> tuple[Any, Any]:
     leaves, tree = jax.tree.flatten((arrays, shared), is_leaf=lambda x: hasattr(x, "perturbed"))
     values = [leaf.value for leaf in leaves]
     changing = _Changing(leaf.perturbed for leaf in leaves)
     arrays, shared = jax.tree.unflatten(tree, values)
-    return _add_up(part, grid, strides, arrays, shared), (arrays, shared, changing)
+    kept = table.value, arrays, shared, changing
+    return _add_up(part, grid, strides, *kept[:3]), kept
 
 
 def _backward(
     part: Part, grid: Grid, strides: tuple[int, ...], residuals: Any, dsums: Any
-) -> tuple[Any, Any]:
-    arrays, shared, changing = residuals
+) -> tuple[Any, Any, Any]:
+    table, arrays, shared, changing = residuals
     dsums = jax.tree.map(_instantiated, dsums, is_leaf=_is_zero)
-    surrounded, table = extended(grid, strides, arrays), jnp.asarray(grid.table)
+    surrounded = extended(grid, strides, arrays)
     # A derivative of parameters that nobody asks for would take as long as that of the image.
     whole, common = list(changing[: len(arrays)]), list(changing[len(arrays) :])
     leaves, tree = jax.tree.flatten(shared)
@@ -106,7 +122,7 @@ def _backward(
             own, rest = iter(chosen[0]), iter(chosen[1])
             window = tuple(next(own) if c else x for c, x in zip(whole, cut, strict=True))
             filled = [next(rest) if c else x for c, x in zip(common, leaves, strict=True)]
-            return part(window, _owned(table[i]), jax.tree.unflatten(tree, filled))
+            return part(window, owned_by(table[i]), jax.tree.unflatten(tree, filled))
 
         chosen = _chosen(cut, whole), _chosen(leaves, common)
         return jax.vjp(sums_of, chosen)[1](dsums)[0]
@@ -116,17 +132,17 @@ def _backward(
     def add(i: Any, total: Any) -> Any:
         gradients, rest = pull(i)
         placed = [
-            _add_at(stride, x, gradient, table[i])
+            add_at(stride, x, gradient, table[i])
             for stride, x, gradient in zip(own_strides, total[0], gradients, strict=True)
         ]
         return placed, jax.tree.map(jnp.add, total[1], rest)
 
-    zeros = jax.tree.map(jnp.zeros_like, (_chosen(surrounded, whole), _chosen(leaves, common)))
-    total, rest = jax.lax.fori_loop(0, grid.windows, add, zeros) if grid.windows > 1 else pull(0)
+    zeros = zeros_like((_chosen(surrounded, whole), _chosen(leaves, common)), table)
+    total, rest = jax.lax.fori_loop(0, len(table), add, zeros)
     folded = iter(_folded(grid, own_strides, total))
     summed = iter(rest)
     darrays = tuple(next(folded) if c else None for c in whole)
-    return darrays, jax.tree.unflatten(tree, [next(summed) if c else None for c in common])
+    return None, darrays, jax.tree.unflatten(tree, [next(summed) if c else None for c in common])
 
 
 sum_over_windows.defvjp(_forward, _backward, symbolic_zeros=True)
@@ -144,7 +160,8 @@ def _chosen(items: Any, flags: list[bool]) -> list[Any]:
     return [item for item, flag in zip(items, flags, strict=True) if flag]
 
 
-def _owned(row: Array) -> Owned:
+def owned_by(row: Array) -> Owned:
+    """Returns what the window of a table's row owns."""
     return Owned(row[2:4] - row[0], row[4:6] - row[1])
 
 
@@ -162,7 +179,8 @@ def cut_windows(grid: Grid, strides: tuple[int, ...], arrays: Any, row: Array) -
     return tuple(cut(x, stride) for x, stride in zip(arrays, strides, strict=True))
 
 
-def _add_at(stride: int, total: Array, gradient: Array, row: Array) -> Array:
+def add_at(stride: int, total: Array, gradient: Array, row: Array) -> Array:
+    """Returns an array to which something was added where a window lies."""
     start = _start(total, stride, row)
     there = jax.lax.dynamic_slice(total, start, gradient.shape)
     return jax.lax.dynamic_update_slice(total, there + gradient, start)

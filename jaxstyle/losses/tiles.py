@@ -19,7 +19,7 @@ from jaxstyle.encoder.base import Encoder, check_layers, encode, shape_at, wraps
 from jaxstyle.encoder.receptive import field_at, joint_field
 from jaxstyle.errors import InputError
 from jaxstyle.large.grid import Grid, grid_of
-from jaxstyle.large.windows import Owned, cut_windows, extended, sum_over_windows
+from jaxstyle.large.windows import Owned, Table, cut_windows, extended, sum_over_windows
 from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.statistics import region_sums
 
@@ -69,12 +69,26 @@ def measure_in_tiles(
     """
     layers = tuple(dict.fromkeys((*content, *objective.style_layers)))
     grid = grid_for(image, encoder, objective, layers)
+    table = jnp.asarray(grid.table)
+    return measure_windows(image, encoder, objective, content, masks, grid, table)
+
+
+def measure_windows(
+    image: Image,
+    encoder: Encoder,
+    objective: Objective,
+    content: Mapping[str, Array],
+    masks: Mapping[str, Masks],
+    grid: Grid,
+    table: Table,
+) -> tuple[dict[str, Scalar], dict[str, Any]]:
+    """Returns what the windows of a table measure, as :func:`measure_in_tiles` of all of them."""
     guides = {n: jnp.moveaxis(masks[n], 0, -1) for n in objective.style_layers if n in masks}
     # Every array has its height and width in front.
     arrays = (image, *content.values(), *guides.values())
     strides = (1, *(field_at(encoder, name).stride for name in (*content, *guides)))
     part = _Part(objective, tuple(content), tuple(guides))
-    return sum_over_windows(part, grid, strides, arrays, encoder)
+    return sum_over_windows(part, grid, strides, table, arrays, encoder)
 
 
 @dataclasses.dataclass(frozen=True)

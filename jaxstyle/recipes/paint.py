@@ -146,8 +146,8 @@ def paint(
 
 
 def shared(recipe: Recipe) -> Recipe:
-    """Returns a recipe as devices that share the image take it: in shares, and not in tiles."""
-    return recipe if recipe.memory == "high" else recipe.replace(memory="low")
+    """Returns a recipe as devices that share the image take it: ``auto`` is ``low`` there."""
+    return recipe.replace(memory="low") if recipe.memory == "auto" else recipe
 
 
 def prepare_styles(
