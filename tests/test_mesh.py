@@ -31,7 +31,7 @@ def share(function, *cases):
         env=os.environ | {"XLA_FLAGS": flags},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     assert run.returncode == 0, run.stderr
     return [json.loads(line) for line in run.stdout.splitlines()]
@@ -190,7 +190,7 @@ def ended():
     for process in running:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        process.communicate()
 
 
 def test_two_processes_paint_the_picture_of_one(folder, ended):  # noqa: F811
