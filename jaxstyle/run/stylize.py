@@ -206,8 +206,10 @@ class _Run:
         compiled_scales = compile_scales(
             sources, self._scales[self._scale :], data, program, self._scale > 0, scratch
         )
-        # Devices that share an image run one program after the other, in the same order everywhere.
-        prepared = compiled_scales if program.mesh else ahead(compiled_scales)
+        # Devices that share an image run one program after the other, in the same order everywhere;
+        # and beside a tile of this scale there is no memory for one of the next.
+        waits = program.mesh or program.objective.memory == "tiles"
+        prepared = compiled_scales if waits else ahead(compiled_scales)
         for scale, targets, compiled in prepared:
             begun = self._enter(scale, compiled)
             image = compiled.program.lay(resize.resize(self.image, scale.shape))
