@@ -24,7 +24,8 @@ from jaxstyle.batch import claims, painter
 from jaxstyle.batch.jobs import Job, shard_of
 from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.lists import make_jobs
-from jaxstyle.batch.steps import lanes_that_pay
+from jaxstyle.batch.manifest import Manifest
+from jaxstyle.batch.steps import Record, lanes_that_pay
 
 folder = command.folder
 SETTINGS = [*command.ENCODER, *command.QUICK]
@@ -88,6 +89,47 @@ def test_again_does_what_is_missing_or_changed(album, capsys, pictures):
     assert len(lines) == 7
     assert batch(*words, "--style-weight", "3") == 0
     assert len(path.read_text().splitlines()) == 7
+
+
+def test_what_is_painted_from_stays(album, capsys):
+    """No output may be a picture of any job, by whatever path; also where nothing is painted."""
+    os.link("photos/a.png", "photos/twin.png")
+    (album / "photos" / "link.png").symlink_to("../painting.png")
+    before = {path: path.read_bytes() for path in (album / "photos").iterdir()}
+    for name in ("{content}.png", "./{content}.png", "link.png", "twin.png"):
+        for more in ([], ["--dry-run"], ["--overwrite"]):
+            words = ["photos/a.png", "--styles", "painting.png", "--name", name, *more]
+            told = "would replace a picture"
+            command.check_refused(capsys, album, batch(*words, out="photos"), told)
+    assert before == {path: path.read_bytes() for path in (album / "photos").iterdir()}
+
+
+def test_files_that_are_none_of_the_batchs_stay(album, capsys):
+    words, path = ["photo.png", "--styles", "painting.png"], album / "all" / "photo_painting.png"
+    path.parent.mkdir()
+    path.write_bytes(b"a stranger's")
+    for _ in range(2):  # Nor does it become the batch's by having failed.
+        assert batch(*words) == 1
+        assert "photo_painting.png: exists already" in capsys.readouterr().err
+        assert path.read_bytes() == b"a stranger's"
+    assert batch(*words, "--overwrite") == 0
+    # Painted, and then a SIGKILL before the line was written: it says itself whose it is.
+    (album / "all" / "manifest.jsonl").unlink()
+    assert batch(*words) == 0
+    (album / "all" / "manifest.jsonl").unlink()
+    assert batch(*words, "--style-weight", "3") == 1
+
+
+def test_pictures_that_it_has_made_are_no_photographs(album, capsys):
+    (album / "photos" / "bad.png").unlink()
+    record = Record("a_painting.png", "", "done")
+    manifest = Manifest(album / "photos")
+    manifest.add(record)
+    manifest.add(record._replace(status="failed"))
+    (album / "photos" / record.output).write_bytes(b"")
+    for words in (["photos"], ["photos/*.png"]):
+        assert batch(*words, "--styles", "other.png", "--dry-run", out="photos") == 0
+        assert "a_painting" not in capsys.readouterr().out
 
 
 LISTS = {

@@ -5,8 +5,9 @@ import dataclasses
 import glob
 import itertools
 import json
+import os
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,33 @@ LISTS = (".csv", ".toml", ".jsonl")
 _FILES = ("content", "styles", "content_mask", "style_masks")
 
 
-def find_pictures(paths: Iterable[Path]) -> list[Path]:
+def find_pictures(paths: Iterable[Path], made: Collection[Path] = ()) -> list[Path]:
     """Returns the pictures that files, folders and patterns name, without repeats.
+
+    Args:
+        paths: The files, folders and patterns.
+        made: Real paths of pictures that a batch has made; it leaves them out of folders and
+            patterns.
 
     Raises:
         InputError: There is none behind a name.
     """
     found: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
-            inside = [p for p in sorted(path.iterdir()) if files.has_picture_suffix(p)]
-        elif path.exists() or not glob.has_magic(str(path)):
-            inside = [path]
-        else:
-            inside = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
+        if path.is_file() or not (path.is_dir() or glob.has_magic(str(path))):
+            found[path] = None
+            continue
+        inside = [p for p in _inside(path) if not made or Path(os.path.realpath(p)) not in made]
         if not inside:
             raise InputError(f"{path}: no picture there")
         found |= dict.fromkeys(inside)
     return list(found)
+
+
+def _inside(path: Path) -> list[Path]:
+    if path.is_dir():
+        return [p for p in sorted(path.iterdir()) if files.has_picture_suffix(p)]
+    return [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
 
 
 def make_jobs(

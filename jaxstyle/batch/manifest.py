@@ -17,10 +17,12 @@ class Manifest:
     Attributes:
         folder: Which.
         entries: By output, the last line that was written about it.
+        made: Outputs that have been done at some time, whatever has become of them since.
     """
 
     def __init__(self, folder: Path, name: str = "manifest.jsonl") -> None:
         self.entries: dict[str, dict[str, Any]] = {}
+        self.made: set[str] = set()
         self.folder, self._path = folder, folder / name
         self._read: dict[Path, int] = {}
         self._lock = threading.RLock()  # Pictures are saved beside the painting of others.
@@ -41,7 +43,12 @@ class Manifest:
         for line in whole.splitlines():
             with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a SIGKILL
                 entry = json.loads(line)
-                self.entries[entry["output"]] = entry
+                self._keep(entry["output"], entry["status"], entry)
+
+    def _keep(self, output: str, status: str, entry: dict[str, Any]) -> None:
+        self.entries[output] = entry
+        if status == "done":
+            self.made.add(output)
 
     def is_done(self, job: Job) -> bool:
         """Whether a job has been done as it is now, and its picture is still there."""
@@ -63,7 +70,7 @@ class Manifest:
         finally:
             os.close(descriptor)
         with self._lock:
-            self.entries[record.output] = entry
+            self._keep(record.output, record.status, entry)
 
 
 def _byte(descriptor: int, position: int) -> bytes:

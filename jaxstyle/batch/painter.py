@@ -137,7 +137,7 @@ class Painter:
                 fingerprint=loaded.warm.fingerprint,
                 sources={**loaded.sources, **self._sources},
                 content=loaded.content,
-                overwrite=True,  # The manifest says that it is another picture.
+                overwrite=True,  # Who hands out jobs has seen to it that the place is theirs.
             )
         except Exception as error:
             return failure(job, digest, error)

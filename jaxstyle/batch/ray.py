@@ -22,6 +22,7 @@ from jaxstyle.batch.guest import Parcel
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.painter import load_warm
+from jaxstyle.batch.places import check_free, check_inputs_stay
 from jaxstyle.batch.ray_cluster import connected
 from jaxstyle.batch.ray_workers import Worker, Workers
 from jaxstyle.batch.steps import Record, failure
@@ -46,6 +47,7 @@ def run_jobs(
     sources: Mapping[str, Any] | None = None,
     keep: bool = True,
     notice: Callable[[str], None] = lambda text: None,
+    overwrite: bool = False,
 ) -> int:
     """Paints jobs on a Ray cluster, and returns how many failed.
 
@@ -65,13 +67,16 @@ def run_jobs(
         sources: What every picture tells of where it comes from, beside the names of files.
         keep: Whether workers keep compiled programs in their machines' cache folders.
         notice: Hears in one line of what happens to machines and workers.
+        overwrite: Whether files in their places that are none of the folder's batch are replaced.
 
     Raises:
-        InputError: Ray is not installed, or nothing answers at the address.
+        InputError: Ray is not installed, nothing answers at the address, or a job would be painted
+            over a picture that one is painted from.
         ResourceError: No worker starts, wherever.
     """
+    check_inputs_stay(jobs, folder)
     with connected(address) as ray, Workers(ray, dict(sources or {}), keep, notice) as workers:
-        return _Run(jobs, folder, manifest, report, ray, workers, cache).work(told)
+        return _Run(jobs, folder, manifest, report, ray, workers, cache, overwrite).work(told)
 
 
 class _Task(NamedTuple):
@@ -95,7 +100,9 @@ class _Run:
         ray: Any,
         workers: Workers,
         cache: Path | None,
+        overwrite: bool,
     ) -> None:
+        self._overwrite = overwrite
         self._turns, self._count = Turns(jobs), len(jobs)
         self._folder, self._manifest, self._report = folder, manifest, report
         self._ray, self._workers = ray, workers
@@ -142,6 +149,8 @@ class _Run:
                 return
             digest = job.digest  # Before any file is read: what changes later is painted again.
             try:
+                if not self._overwrite:
+                    check_free(job, self._manifest)
                 parcel, shared = self._shelf.parcel(job, digest)
             except Exception as error:
                 self._end(failure(job, digest, error))

@@ -10,8 +10,10 @@ from jaxstyle.batch.claims import claim
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.painter import Painter
-from jaxstyle.batch.steps import Loaded, Painted, Record, Told
+from jaxstyle.batch.places import check_free, check_inputs_stay
+from jaxstyle.batch.steps import Loaded, Painted, Record, Told, failure
 from jaxstyle.configuration import of_this_thread
+from jaxstyle.errors import InputError
 from jaxstyle.run.ahead import ahead
 
 Report = Callable[[Record], None]
@@ -35,7 +37,13 @@ class _Taken(NamedTuple):
 
 
 def run_jobs(
-    jobs: Sequence[Job], painter: Painter, manifest: Manifest, report: Report, told: Told
+    jobs: Sequence[Job],
+    painter: Painter,
+    manifest: Manifest,
+    report: Report,
+    told: Told,
+    *,
+    overwrite: bool = False,
 ) -> int:
     """Paints jobs but those that another process has or has done, and returns how many failed.
 
@@ -45,11 +53,16 @@ def run_jobs(
         manifest: The record of the folder.
         report: Hears of each job's end, in a thread of its own.
         told: Hears which part of all jobs is done, and may stop it.
+        overwrite: Whether files in their places that are none of the folder's batch are replaced.
+
+    Raises:
+        InputError: A job would be painted over a picture that one is painted from.
     """
+    check_inputs_stay(jobs, manifest.folder)
     saving = _Saving(painter, manifest, report)
     with saving:
         # The next pictures are decoded while these are painted.
-        for group in ahead(_grouped(_take(jobs, painter, manifest), painter)):
+        for group in ahead(_grouped(_take(jobs, painter, manifest, overwrite), painter)):
             place, loaded = group[0].place, [taken.loaded for taken in group]
 
             def show(fraction: float, place: int = place, count: int = len(group)) -> bool | None:
@@ -66,14 +79,26 @@ def run_jobs(
     return saving.failed
 
 
-def _take(jobs: Sequence[Job], painter: Painter, manifest: Manifest) -> Iterator[_Taken]:
+def _take(
+    jobs: Sequence[Job], painter: Painter, manifest: Manifest, overwrite: bool
+) -> Iterator[_Taken]:
     """Yields the jobs that nobody else has or has done, with what they are painted from."""
     for place, job in enumerate(jobs):
         with ExitStack() as stack:
             mine = stack.enter_context(claim(manifest.folder, job.output))
             manifest.refresh()
             if mine and not manifest.is_done(job):
-                yield _Taken(place, painter.load(job), stack.pop_all())
+                yield _Taken(place, _load(job, painter, manifest, overwrite), stack.pop_all())
+
+
+def _load(job: Job, painter: Painter, manifest: Manifest, overwrite: bool) -> Loaded | Record:
+    """Loads what a job is painted from, if its place is free."""
+    try:
+        if not overwrite:
+            check_free(job, manifest)
+    except InputError as error:
+        return failure(job, job.digest, error)
+    return painter.load(job)
 
 
 def _grouped(taken: Iterator[_Taken], painter: Painter) -> Iterator[list[_Taken]]:

@@ -14,6 +14,7 @@ from jaxstyle.batch.jobs import Job, in_order, shard_of
 from jaxstyle.batch.lists import LISTS, find_pictures, make_jobs, read_jobs
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.painter import Painter
+from jaxstyle.batch.places import check_inputs_stay, pictures_made
 from jaxstyle.batch.steps import Record
 from jaxstyle.batch.work import run_jobs
 from jaxstyle.cli import report, run
@@ -55,6 +56,8 @@ class Batch:
     """List the jobs, and what they take, and paint nothing."""
     status: Flag = False
     """Tell what has become of the folder's jobs, and paint nothing."""
+    overwrite: Flag = False
+    """Also replace files that this batch has not painted; never a picture that it paints from."""
     preset: PresetName = "default"
     config: Config = None
     cache: Cache = None
@@ -69,6 +72,7 @@ class Batch:
             return self._tell_status()
         lanes = _parse_lanes(self.lanes)
         jobs, name = in_order(self._jobs()), "manifest.jsonl"
+        check_inputs_stay(jobs, self.output)
         if self.shard is not None:
             index, count = _parse_shard(self.shard)
             jobs, name = shard_of(jobs, index, count), f"manifest-{index}-of-{count}.jsonl"
@@ -95,7 +99,9 @@ class Batch:
             kind = {"cache": self.cache, "sources": {"preset": self.preset}}
             if self.ray is None:
                 painter = Painter(self.output, lanes=lanes, guard=guard, **kind)
-                failed = run_jobs(todo, painter, manifest, self._tell, show)
+                failed = run_jobs(
+                    todo, painter, manifest, self._tell, show, overwrite=self.overwrite
+                )
             else:
                 failed = ray.run_jobs(
                     todo,
@@ -105,6 +111,7 @@ class Batch:
                     show,
                     keep=self.compile_cache,
                     notice=lambda text: console.print(report.plain(text)),
+                    overwrite=self.overwrite,
                     **kind,
                 )
         if failed:
@@ -129,7 +136,8 @@ class Batch:
         if not lists:
             if not self.styles:
                 raise InputError("no paintings: name them after --styles")
-            contents, styles = find_pictures(self.inputs), find_pictures(self.styles)
+            made = pictures_made(self.output)
+            contents, styles = find_pictures(self.inputs, made), find_pictures(self.styles, made)
             return make_jobs(contents, styles, self.recipe, self.name, pairs=self.pairs)
         if len(self.inputs) > 1 or self.styles or self.pairs:
             raise InputError(f"{lists[0]}: a list has all jobs; name nothing else beside it")
