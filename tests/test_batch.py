@@ -132,6 +132,18 @@ def test_pictures_that_it_has_made_are_no_photographs(album, capsys):
         assert "a_painting" not in capsys.readouterr().out
 
 
+def test_the_last_end_of_a_job_counts_whatever_its_file_is_called(tmp_path):
+    names = ("manifest.jsonl", "manifest-0-of-2.jsonl", "manifest-1-of-2.jsonl")
+    for first, last in itertools.permutations(names, 2):
+        for name, status in ((first, "failed"), (last, "done")):
+            Manifest(tmp_path, name).add(Record("a.png", "", status))
+            time.sleep(0.002)
+        assert Manifest(tmp_path).entries["a.png"]["status"] == "done"
+    # Lines of before there was a time, and lines that are none.
+    (tmp_path / "manifest.jsonl").write_text('{"output": "a.png", "status": "failed"}\n[1]\n1\n')
+    assert Manifest(tmp_path).entries["a.png"]["status"] == "done"
+
+
 LISTS = {
     "jobs.csv": "content,styles,style_weight,output\nphoto.png,painting.png,2,x.png\n"
     "photo.png,painting.png;photo.png,,\n",

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ class Manifest:
 
     Attributes:
         folder: Which.
-        entries: By output, the last line that was written about it.
+        entries: By output, the line about what has become of it last.
         made: Outputs that have been done at some time, whatever has become of them since.
     """
 
@@ -46,7 +47,9 @@ class Manifest:
                 self._keep(entry["output"], entry["status"], entry)
 
     def _keep(self, output: str, status: str, entry: dict[str, Any]) -> None:
-        self.entries[output] = entry
+        # Files are read in the order of their names, which says nothing of time.
+        if entry.get("ended", 0) >= self.entries.get(output, {}).get("ended", 0):
+            self.entries[output] = entry
         if status == "done":
             self.made.add(output)
 
@@ -59,6 +62,7 @@ class Manifest:
     def add(self, record: Record) -> None:
         """Writes what has become of a job, and waits until the disk has it."""
         entry = {name: value for name, value in record._asdict().items() if value not in (None, "")}
+        entry["ended"] = round(time.time(), 3)
         line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
         descriptor = os.open(self._path, flags, 0o666)
