@@ -28,6 +28,7 @@ from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.steps import Record, lanes_that_pay
 
 folder = command.folder
+QUICK_LAYERS = {"content_layers": {"conv2_2": 1.0}, "style_layers": {"conv1_1": 1.0}}
 SETTINGS = [*command.ENCODER, *command.QUICK]
 
 
@@ -271,8 +272,7 @@ def test_more_lanes_where_pictures_are_small():
 
 def test_a_painter_takes_and_gives_what_can_be_sent(album):
     """As on another machine: nothing but pickles go in and out, and a bad job is a record."""
-    recipe = js.Recipe(encoder="narrow.h5", size=40, iterations=2, scales=1)
-    recipe = recipe.replace(content_layers={"conv2_2": 1.0}, style_layers={"conv1_1": 1.0})
+    recipe = js.Recipe(encoder="narrow.h5", size=40, iterations=2, scales=1, **QUICK_LAYERS)
     jobs = [
         Job(content=Path(f"photos/{name}.png"), styles=(Path("painting.png"),), recipe=recipe,
             output=f"{name}.png")
@@ -284,6 +284,38 @@ def test_a_painter_takes_and_gives_what_can_be_sent(album):
     assert told == {"a.png": "done", "bad.png": "failed"}
     assert records[-1].terms["style"] > 0
     assert (album / "sent" / "a.png").exists()
+
+
+def test_what_is_kept_is_of_the_file_as_it_is_now(folder, pictures, monkeypatch):
+    """A painting that is replaced, a twin of one name, size and time, another encoder."""
+    recipe = js.Recipe(encoder="narrow.h5", size=40, scales=1, **QUICK_LAYERS)
+    paint, asked = painter.Painter(folder), []
+    monkeypatch.setattr(painter, "prepare_styles", lambda _, styles, *rest, **more: asked.append(1))
+
+    def load(place):
+        job = Job(
+            content=Path("photo.png"), styles=(Path(place, "p.png"),), recipe=recipe, output="a.png"
+        )
+        loaded = paint.load(job)
+        paint._prepare(loaded)
+        return loaded
+
+    for place, shade in (("one", 0.2), ("two", 0.4)):
+        (folder / place).mkdir()
+        files.save_image(folder / place / "p.png", jnp.full((32, 32, 3), shade))
+        os.utime(folder / place / "p.png", ns=(1, 1))
+    sizes = {(folder / place / "p.png").stat().st_size for place in ("one", "two")}
+    assert len(sizes) == 1
+    shades = [float(load(place).styles[0].mean()) for place in ("one", "two")]
+    np.testing.assert_allclose(shades, [0.2, 0.4], rtol=1e-3)
+    files.save_image("one/p.png", jnp.full((32, 32, 3), 0.6), overwrite=True)
+    before = load("one")
+    assert float(before.styles[0].mean()) == pytest.approx(0.6, rel=1e-3)
+    assert len(asked) == 3
+    os.utime("narrow.h5", ns=(1, 1))
+    assert load("one").warm.key != before.warm.key
+    load("one")
+    assert len(asked) == 4
 
 
 def test_masks_and_starts_of_a_list_lie_beside_it(folder, pictures):

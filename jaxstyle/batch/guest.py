@@ -20,16 +20,16 @@ import jax.numpy as jnp
 from jaxstyle import pretrained
 from jaxstyle.atomic import name_temporary, remove_abandoned
 from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.painter import Painter
 from jaxstyle.batch.steps import Loaded, Record, Warm, failure
-from jaxstyle.recipes.paint import encoder_key
-from jaxstyle.recipes.recipe import Recipe
 
 Fetch = Callable[[str], Any]
 """Returns what is behind a key: the bytes of a file, or a :class:`Warm` with arrays of NumPy's."""
 
 _KIND = "jaxstyle-guest-"
 _PICTURES = 16  # whose files are kept
+_ENCODERS = 4
 
 
 class Parcel(NamedTuple):
@@ -64,7 +64,8 @@ class Guest:
         self._folder = Path(tempfile.gettempdir()) / name_temporary(_KIND)
         self._folder.mkdir(mode=0o700)
         self._pictures = OrderedDict[str, Path]()
-        self._painter = _Painter(self._folder / "out", sources=sources)
+        self._encoders = Kept[Warm](_ENCODERS)
+        self._painter = Painter(self._folder / "out", sources=sources)
         # While one job is painted another is loaded, and a third is saved.
         self._loading, self._device = threading.Lock(), threading.Lock()
         if keep:
@@ -97,12 +98,12 @@ class Guest:
         job = parcel.job
         content = self._folder / "in" / job.content.name
         try:
-            if (key := encoder_key(job.recipe)) not in self._painter.warm:
-                self._painter.warm[key] = _on_device(fetch(parcel.encoder))
+            encoder = parcel.encoder
+            warm = self._encoders.get(encoder, lambda: _on_device(fetch(encoder)))
             pairs = zip(job.pictures[1:], parcel.others, strict=True)
             here = {path: self._kept(path.name, key, fetch) for path, key in pairs}
             _write(content, parcel.content)
-            return self._painter.load(job.moved({**here, job.content: content}))
+            return self._painter.load(job.moved(content, here), warm)
         except Exception as error:
             return failure(job, parcel.digest, error)
         finally:
@@ -124,17 +125,6 @@ class Guest:
             data = path.read_bytes()
             path.unlink()
         return record._replace(digest=parcel.digest), data
-
-
-class _Painter(Painter):
-    """A painter whose encoders are brought to it."""
-
-    def __init__(self, folder: Path, *, sources: Mapping[str, Any]) -> None:
-        super().__init__(folder, sources=sources)
-        self.warm: dict[tuple[Any, ...], Warm] = {}
-
-    def encoder(self, recipe: Recipe) -> Warm:
-        return self.warm[encoder_key(recipe)]
 
 
 def _as_there(reason: str, folder: Path, job: Job) -> str:

@@ -7,14 +7,14 @@ manifests. Its steps, loading, painting and saving, may run beside each other.
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
 import jax
 
 from jaxstyle import files, pretrained
-from jaxstyle.batch.jobs import Job, stamp, work_of
+from jaxstyle.arrays import Image
+from jaxstyle.batch.jobs import Job, identity, work_of
 from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.steps import (
     Guard,
@@ -69,7 +69,7 @@ class Painter:
         self._folder, self._cache = folder, cache
         self._sources = dict(sources or {})
         self._lanes, self._guard = lanes, guard or unguarded
-        self._paintings = lru_cache(maxsize=_PAINTINGS)(files.load_image)
+        self._paintings = Kept[Image](_PAINTINGS)
         self._encoders = Kept[Warm](_ENCODERS)
         self._prepared = Kept[Encoder](_PREPARED)
         self._style_targets = Kept[list[StyleTargets] | None](_STYLE_TARGETS)
@@ -91,17 +91,27 @@ class Painter:
             return 1
         return self._lanes or lanes_that_pay(loaded.shape, jax.default_backend())
 
-    def load(self, job: Job) -> Loaded | Record:
-        """Loads what a job is painted from."""
-        digest = job.digest  # Before any file is read: what changes later is painted again.
+    def load(self, job: Job, warm: Warm | None = None) -> Loaded | Record:
+        """Loads what a job is painted from.
+
+        Args:
+            job: Which.
+            warm: The encoder; what the recipe names if None.
+        """
+        # Before any file is read: what changes later is painted again.
+        digest, stamps = job.digest, {path: identity(path) for path in job.pictures}
         try:
-            warm = self.encoder(job.recipe)
+            warm = self._encoder(job.recipe) if warm is None else warm
             check_layers(warm.encoder, job.recipe.make_objective().layers)
-            styles = [self._paintings(path) for path in job.styles]
+            styles = [
+                self._paintings.get(stamps[path], lambda path=path: files.load_image(path))
+                for path in job.styles
+            ]
             content, init = files.load_picture(job.content), None
             if job.recipe.init not in get_args(Init):
                 init = files.load_image(job.recipe.init)
-            loaded = Loaded(job, digest, job.sources, content, styles, warm, self._masks(job), init)
+            masks, sources = self._masks(job), job.sources
+            loaded = Loaded(job, digest, stamps, sources, content, styles, warm, masks, init)
             _ = loaded.style_shapes  # Refuses sizes that are none.
             return loaded
         except Exception as error:
@@ -145,9 +155,9 @@ class Painter:
         work = work_of(job.recipe, loaded.shape)
         return Record(job.output, digest, "done", round(seconds, 3), round(work, 6), terms)
 
-    def encoder(self, recipe: Recipe) -> Warm:
+    def _encoder(self, recipe: Recipe) -> Warm:
         """Returns the encoder that a recipe names, loaded once."""
-        return self._encoders.get(encoder_key(recipe), lambda: load_warm(recipe, self._cache))
+        return self._encoders.get(warm_key(recipe), lambda: load_warm(recipe, self._cache))
 
     @staticmethod
     def _masks(job: Job) -> files.Masks | None:
@@ -164,10 +174,10 @@ class Painter:
         key = (warm.key, objective.layers, objective.memory)
         program = make_program(objective, recipe.make_solver(), recipe.variable)
         encoder = self._prepared.get(key, lambda: program.prepare(warm.encoder))
-        stamps = [stamp(path) for path in (*loaded.job.styles, *loaded.job.style_masks)]
+        stamps = [loaded.stamps[path] for path in (*loaded.job.styles, *loaded.job.style_masks)]
         masks = None if loaded.masks is None else loaded.masks.styles
         # Regions go by the photograph's mask.
-        guide = loaded.job.content_mask and stamp(loaded.job.content_mask)
+        guide = loaded.job.content_mask and loaded.stamps[loaded.job.content_mask]
         targets = self._style_targets.get(
             repr((key, program_of(recipe), loaded.shape, stamps, guide)),
             lambda: prepare_styles(recipe, loaded.styles, loaded.shape, encoder, style_masks=masks),
@@ -218,7 +228,13 @@ class Painter:
         return Painted(loaded, result, seconds)
 
 
+def warm_key(recipe: Recipe) -> tuple[object, ...]:
+    """Returns what tells the encoder that a recipe names, as it is now, from others."""
+    return (*encoder_key(recipe), *identity(Path(recipe.encoder)))
+
+
 def load_warm(recipe: Recipe, cache: Path | None = None) -> Warm:
     """Loads the encoder that a recipe names."""
+    key = warm_key(recipe)  # before the file is read
     encoder = load_named(recipe, cache)
-    return Warm(encoder, pretrained.fingerprint(encoder), encoder_key(recipe))
+    return Warm(encoder, pretrained.fingerprint(encoder), key)

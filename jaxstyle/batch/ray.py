@@ -19,15 +19,14 @@ import numpy as np
 from jaxstyle.atomic import replacing
 from jaxstyle.batch.claims import claim
 from jaxstyle.batch.guest import Parcel
-from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.jobs import Job, identity
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.painter import load_warm
+from jaxstyle.batch.painter import load_warm, warm_key
 from jaxstyle.batch.places import check_free, check_inputs_stay
 from jaxstyle.batch.ray_cluster import connected
 from jaxstyle.batch.ray_workers import Worker, Workers
 from jaxstyle.batch.steps import Record, failure
 from jaxstyle.batch.turns import Turns
-from jaxstyle.recipes.paint import encoder_key
 
 __all__ = ["connected", "run_jobs"]
 
@@ -205,7 +204,7 @@ class _Shelf:
 
     def parcel(self, job: Job, digest: str) -> tuple[Parcel, dict[str, Any]]:
         """Returns a job to be sent, and references to what it shares with others."""
-        encoder = self._put(repr(encoder_key(job.recipe)), lambda: self._encoder(job))
+        encoder = self._put(repr(warm_key(job.recipe)), lambda: self._encoder(job))
         others = tuple(self._put(_key(path), path.read_bytes) for path in job.pictures[1:])
         shared = {key: self._refs[key] for key in (encoder, *others)}
         while len(self._refs) > max(_SHARED, len(shared)):
@@ -224,9 +223,7 @@ class _Shelf:
 
 
 def _key(path: Path) -> str:
-    found = path.stat()
-    name = f"{path.resolve()} {found.st_size} {found.st_mtime_ns}"
-    return hashlib.sha256(name.encode()).hexdigest()[:32]
+    return hashlib.sha256(repr(identity(path)).encode()).hexdigest()[:32]
 
 
 def _write(path: Path, data: bytes) -> None:

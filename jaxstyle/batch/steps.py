@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jaxstyle import files
@@ -64,6 +65,7 @@ class Loaded(NamedTuple):
     Attributes:
         job: Which.
         digest: Of what was loaded.
+        stamps: For each of the job's pictures, what tells it from others, as it was loaded.
         sources: What the picture is to tell of where it comes from.
         content: The photograph.
         styles: The paintings.
@@ -74,6 +76,7 @@ class Loaded(NamedTuple):
 
     job: Job
     digest: str
+    stamps: Mapping[Path, tuple[object, ...]]
     sources: Mapping[str, Any]
     content: files.Picture
     styles: list[Image]
