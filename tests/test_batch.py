@@ -145,6 +145,21 @@ def test_the_last_end_of_a_job_counts_whatever_its_file_is_called(tmp_path):
     assert Manifest(tmp_path).entries["a.png"]["status"] == "done"
 
 
+def test_the_folder_is_not_read_for_every_job(tmp_path, monkeypatch):
+    """And all the same a job is done that a process which began just now has done."""
+    job = make_jobs([Path("a.png")], [Path("p.png")], js.Recipe(), "{content}.png", pairs=False)[0]
+    manifest, looks, plain = Manifest(tmp_path), [], Path.glob
+    monkeypatch.setattr(Path, "glob", lambda *words: looks.append(1) or plain(*words))
+    assert not any(manifest.settles(job) for _ in range(9))
+    assert not looks
+    other = Manifest(tmp_path, "manifest-0-of-2.jsonl")
+    (tmp_path / job.output).touch()
+    other.add(Record(job.output, job.digest, "done"))
+    assert manifest.settles(job)
+    other.add(Record(job.output, "another", "done"))
+    assert not manifest.settles(job)
+
+
 LISTS = {
     "jobs.csv": "content,styles,style_weight,output\nphoto.png,painting.png,2,x.png\n"
     "photo.png,painting.png;photo.png,,\n",

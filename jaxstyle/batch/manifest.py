@@ -11,6 +11,9 @@ from typing import Any
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.steps import Record
 
+_LOOK_EVERY, _LOOK_SHARE = 5.0, 20  # seconds, and what a look took, between two looks
+_CLOCKS = 60.0  # seconds that clocks of machines may differ
+
 
 class Manifest:
     """The record of a folder: it reads what all processes have written, and adds to its own file.
@@ -27,21 +30,47 @@ class Manifest:
         self.folder, self._path = folder, folder / name
         self._read: dict[Path, int] = {}
         self._lock = threading.RLock()  # Pictures are saved beside the painting of others.
-        self.refresh()
+        self._look()
 
-    def refresh(self) -> None:
-        """Reads what has been added since."""
+    def settles(self, job: Job) -> bool:
+        """Whether a job is done by what all processes have written; for whoever has its claim."""
         with self._lock:
-            for path in sorted(self.folder.glob("manifest*.jsonl")):
+            if time.monotonic() >= self._next_look or self._may_be_new(job):
+                self._look()
+            else:
+                self._read_known()
+            return self.is_done(job)
+
+    def _look(self) -> None:
+        """Finds the files of all processes, and reads what has been added to them."""
+        began, self._looked = time.monotonic(), time.time()
+        for path in sorted(self.folder.glob("manifest*.jsonl")):
+            self._read.setdefault(path, 0)
+        # A folder with a million pictures is not read for each of them.
+        took = time.monotonic() - began
+        self._next_look = time.monotonic() + max(_LOOK_EVERY, _LOOK_SHARE * took)
+        self._read_known()
+
+    def _may_be_new(self, job: Job) -> bool:
+        """Whether a picture may be that of a process whose file has not been found yet."""
+        try:
+            written = (self.folder / job.output).stat().st_mtime
+        except (OSError, ValueError):
+            return False
+        return written > self._looked - _CLOCKS
+
+    def _read_known(self) -> None:
+        for path in self._read:
+            with contextlib.suppress(FileNotFoundError):
                 self._read_on(path)
 
     def _read_on(self, path: Path) -> None:
         with path.open("rb") as file:
-            file.seek(self._read.get(path, 0))
+            file.seek(self._read[path])
             added = file.read()
         whole = added.rpartition(b"\n")[0]  # A last line without an end is being written.
-        self._read[path] = self._read.get(path, 0) + (len(whole) + 1 if whole else 0)
-        for line in whole.splitlines():
+        self._read[path] += len(whole) + 1 if whole else 0
+        for line in whole.split(b"\n"):
             with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a SIGKILL
                 entry = json.loads(line)
                 self._keep(entry["output"], entry["status"], entry)

@@ -142,8 +142,7 @@ class _Run:
             return
         with ExitStack() as stack:
             mine = stack.enter_context(claim(self._folder, job.output))
-            self._manifest.refresh()
-            if not mine or self._manifest.is_done(job):
+            if not mine or self._manifest.settles(job):
                 self._settled += 1
                 return
             digest = job.digest  # Before any file is read: what changes later is painted again.

@@ -86,8 +86,7 @@ def _take(
     for place, job in enumerate(jobs):
         with ExitStack() as stack:
             mine = stack.enter_context(claim(manifest.folder, job.output))
-            manifest.refresh()
-            if mine and not manifest.is_done(job):
+            if mine and not manifest.settles(job):
                 yield _Taken(place, _load(job, painter, manifest, overwrite), stack.pop_all())
 
 
