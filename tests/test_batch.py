@@ -1,5 +1,7 @@
 """Batches do each job once, whatever ends them, and tell which could not be done."""
 
+import contextlib
+import dataclasses
 import errno
 import itertools
 import json
@@ -20,7 +22,7 @@ import command
 import jaxstyle as js
 from jaxstyle import cli, files
 from jaxstyle.atomic import name_temporary
-from jaxstyle.batch import claims, painter
+from jaxstyle.batch import claims, painter, taking, work
 from jaxstyle.batch.jobs import Job, shard_of
 from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.lists import make_jobs
@@ -372,6 +374,105 @@ def test_claims_without_locks(tmp_path, monkeypatch):
     made.write_text(dead)
     with claims.claim(tmp_path, "a.png") as mine, claims.claim(tmp_path, "a.png") as other:
         assert (mine, other) == (True, False)
+
+
+def test_claims_of_another_machine_lapse(tmp_path, monkeypatch):
+    """Its process cannot be asked for; as long as it lives, it touches its file."""
+
+    def none(_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(claims, "_lock", none)
+    monkeypatch.setattr(claims, "_TOUCH", 0.01)
+    with claims.claim(tmp_path, "a.png"):
+        (made,) = (tmp_path / ".claims").glob("*.claim")
+        os.utime(made, (1, 1))
+        waited = time.monotonic()
+        while made.stat().st_mtime < 2:
+            assert time.monotonic() - waited < 20
+            time.sleep(0.01)
+    made.write_text("00000000-1-abc")
+    with claims.claim(tmp_path, "a.png") as mine:
+        assert not mine
+    os.utime(made, (time.time() - 2 * claims._LAPSE,) * 2)
+    with claims.claim(tmp_path, "a.png") as mine:
+        assert mine
+        made.write_text("00000000-1-abc")  # It was only suspended, and has it again.
+    assert made.exists()
+
+
+class AtOnce(painter.Painter):
+    """A painter that paints nothing and is done at once."""
+
+    def load(self, job, warm=None):
+        return Record(job.output, job.digest, "done")
+
+
+def run_at_once(folder, jobs, *, notice=lambda text: None, told=lambda fraction: None):
+    """What has become of jobs that end at once, and how many failed."""
+    ends = {}
+    failed = work.run_jobs(
+        jobs,
+        AtOnce(folder),
+        Manifest(folder, "manifest-0-of-2.jsonl"),
+        lambda record: ends.update({record.output: record.status}),
+        told,
+        notice=notice,
+    )
+    return ends, failed
+
+
+@pytest.fixture
+def three(tmp_path, monkeypatch):
+    """Three jobs, and a folder for them."""
+    monkeypatch.setattr(taking, "POLL", 0.01)
+    photographs = [Path(name) for name in ("a.png", "b.png", "c.png")]
+    return make_jobs(photographs, [Path("p.png")], js.Recipe(), "{content}.png", pairs=False)
+
+
+def test_what_others_have_is_waited_for(tmp_path, three):
+    """It is done here if their process ends without it; a stop ends the wait."""
+    first, second, _ = three
+    for done in (False, True):
+        folder, others, told = tmp_path / str(done), contextlib.ExitStack(), []
+        folder.mkdir()
+        others.enter_context(claims.claim(folder, first.output))
+        others.enter_context(claims.claim(folder, second.output))
+
+        def hear(text, done=done, folder=folder, others=others, told=told):
+            told.append(text)
+            if done:
+                (folder / first.output).touch()
+                Manifest(folder).add(Record(first.output, first.digest, "done"))
+            others.close()
+
+        ends, failed = run_at_once(folder, three, notice=hear)
+        assert ends.keys() == {job.output for job in three[done:]}
+        assert (failed, told) == (0, ["waiting for 2 that other processes have"])
+    with claims.claim(tmp_path, first.output):
+        told.clear()
+        words = {"notice": told.append, "told": lambda fraction: bool(told)}
+        ends, _ = run_at_once(tmp_path, three, **words)
+    assert ends.keys() == {job.output for job in three[1:]}
+    assert told[1:] == ["1 left to the processes that have them"]
+
+
+def test_a_job_that_cannot_be_taken_has_failed_and_the_rest_goes_on(tmp_path, three, monkeypatch):
+    """As can one whose name is no UTF-8."""
+    odd = dataclasses.replace(three[0], output=os.fsdecode(b"caf\xe9.png"))
+    plain = Manifest.settles
+
+    def settles(manifest, job):
+        if job is three[1]:
+            raise PermissionError("not for you")
+        return plain(manifest, job)
+
+    monkeypatch.setattr(Manifest, "settles", settles)
+    ends, failed = run_at_once(tmp_path, [odd, *three[1:]])
+    assert (sorted(ends.values()), failed) == (["done", "done", "failed"], 1)
+    entries = Manifest(tmp_path).entries
+    assert entries[odd.output]["status"] == "done"
+    assert entries["b.png"]["reason"] == "not for you"
 
 
 def test_what_is_kept_does_not_grow():

@@ -92,7 +92,7 @@ class Manifest:
         """Writes what has become of a job, and waits until the disk has it."""
         entry = {name: value for name, value in record._asdict().items() if value not in (None, "")}
         entry["ended"] = round(time.time(), 3)
-        line = json.dumps(entry, ensure_ascii=False).encode() + b"\n"
+        line = json.dumps(entry).encode() + b"\n"  # Names need not be UTF-8.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
         descriptor = os.open(self._path, flags, 0o666)
         try:

@@ -41,8 +41,8 @@ def pictures_made(folder: Path) -> set[Path]:
 
 def _names(path: Path) -> Iterator[object]:
     """Yields what tells whether two paths are one file; some file systems ignore case."""
-    yield os.path.realpath(path)
     try:
+        yield os.path.realpath(path)
         found = path.stat()
     except (OSError, ValueError):
         return

@@ -26,6 +26,7 @@ from jaxstyle.batch.places import check_free, check_inputs_stay
 from jaxstyle.batch.ray_cluster import connected
 from jaxstyle.batch.ray_workers import Worker, Workers
 from jaxstyle.batch.steps import Record, failure
+from jaxstyle.batch.taking import POLL, Waits
 from jaxstyle.batch.turns import Turns
 
 __all__ = ["connected", "run_jobs"]
@@ -49,6 +50,8 @@ def run_jobs(
     overwrite: bool = False,
 ) -> int:
     """Paints jobs on a Ray cluster, and returns how many failed.
+
+    What other processes have it waits for: if they die, it is done here.
 
     A job whose worker dies, with its machine or without, is given out again, and has failed after
     three deaths. Machines that join while it runs get workers, too.
@@ -75,7 +78,10 @@ def run_jobs(
     """
     check_inputs_stay(jobs, folder)
     with connected(address) as ray, Workers(ray, dict(sources or {}), keep, notice) as workers:
-        return _Run(jobs, folder, manifest, report, ray, workers, cache, overwrite).work(told)
+        shelf, waits = _Shelf(ray, cache), Waits(notice)
+        return _Run(jobs, folder, manifest, report, ray, workers, shelf, waits, overwrite).work(
+            told
+        )
 
 
 class _Task(NamedTuple):
@@ -98,30 +104,45 @@ class _Run:
         report: Callable[[Record], None],
         ray: Any,
         workers: Workers,
-        cache: Path | None,
+        shelf: "_Shelf",
+        waits: Waits,
         overwrite: bool,
     ) -> None:
-        self._overwrite = overwrite
+        self._shelf, self._waits, self._overwrite = shelf, waits, overwrite
+        self._held: list[Job] = []
         self._turns, self._count = Turns(jobs), len(jobs)
         self._folder, self._manifest, self._report = folder, manifest, report
         self._ray, self._workers = ray, workers
-        self._shelf = _Shelf(ray, cache)
         self._tasks: dict[Any, _Task] = {}
         self._settled = self._failed = 0
 
     def work(self, told: Callable[[float], bool | None]) -> int:
         try:
-            while self._turns or self._tasks:
+            while self._turns or self._tasks or self._held:
                 self._workers.renew()
                 for worker in self._workers.free():
                     self._give(worker)
                 self._await()
-                if told(self._settled / max(self._count, 1)):
+                stop = told(self._settled / max(self._count, 1))
+                if self._wait_for_others(stop) if self._only_waits else stop:
                     break
         finally:
             for task in self._tasks.values():
                 task.claim.close()
         return self._failed
+
+    @property
+    def _only_waits(self) -> bool:
+        return bool(self._held) and not (self._turns or self._tasks)
+
+    def _wait_for_others(self, wish: bool | None) -> bool:
+        """Lets what other processes have be tried once more, and returns whether to stop."""
+        stop = self._waits.stop(len(self._held), wish)
+        if not stop:
+            time.sleep(POLL)
+            self._turns.add(self._held)
+            self._held = []
+        return stop
 
     def _await(self) -> None:
         if not self._tasks:
@@ -141,14 +162,17 @@ class _Run:
         if job is None:
             return
         with ExitStack() as stack:
-            mine = stack.enter_context(claim(self._folder, job.output))
-            if not mine or self._manifest.settles(job):
-                self._settled += 1
-                return
-            digest = job.digest  # Before any file is read: what changes later is painted again.
+            digest = ""
             try:
+                if not stack.enter_context(claim(self._folder, job.output)):
+                    self._held.append(job)
+                    return
+                if self._manifest.settles(job):
+                    self._settled += 1
+                    return
                 if not self._overwrite:
                     check_free(job, self._manifest)
+                digest = job.digest  # Before any file is read: what changes is painted again.
                 parcel, shared = self._shelf.parcel(job, digest)
             except Exception as error:
                 self._end(failure(job, digest, error))

@@ -5,7 +5,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
@@ -96,12 +96,12 @@ class Batch:
                 bar.show(fraction, f"{round(fraction * len(todo))}/{len(todo)} pictures")
                 return interruption.number is not None
 
-            kind = {"cache": self.cache, "sources": {"preset": self.preset}}
+            kind: dict[str, Any] = {"overwrite": self.overwrite}
+            kind["notice"] = lambda text: console.print(report.plain(text))
+            made = {"cache": self.cache, "sources": {"preset": self.preset}}
             if self.ray is None:
-                painter = Painter(self.output, lanes=lanes, guard=guard, **kind)
-                failed = run_jobs(
-                    todo, painter, manifest, self._tell, show, overwrite=self.overwrite
-                )
+                painter = Painter(self.output, lanes=lanes, guard=guard, **made)
+                failed = run_jobs(todo, painter, manifest, self._tell, show, **kind)
             else:
                 failed = ray.run_jobs(
                     todo,
@@ -110,9 +110,8 @@ class Batch:
                     self._tell,
                     show,
                     keep=self.compile_cache,
-                    notice=lambda text: console.print(report.plain(text)),
-                    overwrite=self.overwrite,
                     **kind,
+                    **made,
                 )
         if failed:
             console.print(report.plain(f"{failed} failed; run it again once they are mended"))
