@@ -135,6 +135,15 @@ def test_pictures_that_it_has_made_are_no_photographs(album, capsys):
         assert "a_painting" not in capsys.readouterr().out
 
 
+def test_programs_are_answered(folder, capsys):
+    """One object, with the pictures and the failures, though another thread tells of them."""
+    assert batch("photo.png", "gone.png", "--styles", "painting.png", "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["paths"] == [os.path.join("all", "photo_painting.png")]
+    assert [line.partition(":")[0] for line in told["errors"]] == ["gone_painting.png"]
+    assert told["exit_code"] == 1
+
+
 def test_the_last_end_of_a_job_counts_whatever_its_file_is_called(tmp_path):
     names = ("manifest.jsonl", "manifest-0-of-2.jsonl", "manifest-1-of-2.jsonl")
     for first, last in itertools.permutations(names, 2):

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from contextvars import copy_context
 
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.manifest import Manifest
@@ -102,7 +103,9 @@ class _Saving:
 
     def put(self, painted: Sequence[Painted | Record], claims: Sequence[ExitStack]) -> None:
         """Takes over jobs and their claims; waits if the disk is far behind."""
-        self._pending.append(self._pool.submit(self._save, painted, claims))
+        # Whoever hears of the ends knows by the context what is asked for.
+        save = copy_context().run
+        self._pending.append(self._pool.submit(save, self._save, painted, claims))
         while len(self._pending) > _UNSAVED:
             self._pending.popleft().result()
 
