@@ -6,6 +6,7 @@ once. Paintings and encoders lie in Ray's object store, once a machine.
 """
 
 import hashlib
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +53,10 @@ def run_jobs(
     """Paints jobs on a Ray cluster, and returns how many failed.
 
     What other processes have it waits for: if they die, it is done here.
+
+    This process computes nothing, but reads parameters as JAX's arrays: where it shares a machine
+    with workers, ``jax.config.update("jax_platforms", "cpu")``, before anything else of JAX's,
+    leaves them the accelerators.
 
     A job whose worker dies, with its machine or without, is given out again, and has failed after
     three deaths. Machines that join while it runs get workers, too.
@@ -251,5 +256,7 @@ def _key(path: Path) -> str:
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # before the manifest says that it is there

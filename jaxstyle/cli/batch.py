@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
 from tyro.conf import Positional, arg
 
 from jaxstyle.batch import ray
@@ -79,6 +80,8 @@ class Batch:
         if self.dry_run:
             return self._list(jobs, lanes)
         if self.ray is not None:
+            # Reading parameters would start the accelerator, which is a worker's.
+            jax.config.update("jax_platforms", "cpu")
             with ray.connected(self._address()):
                 return self._work(jobs, name, lanes)
         run.begin(self.cache, keep=self.compile_cache)
