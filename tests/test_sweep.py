@@ -12,6 +12,7 @@ import pytest
 import command
 import jaxstyle as js
 from jaxstyle import cli, files, pretrained
+from jaxstyle.cli.axes import split_axes
 
 folder = command.folder
 
@@ -171,6 +172,19 @@ def test_the_command_paints_a_grid(capsys):
     h, w, _ = js.load_image("one.png").shape
     assert sheet.shape[0] > 2 * h
     assert sheet.shape[1] > 2 * w
+
+
+def test_flags_and_paths_with_commas_are_no_axes(tmp_path):
+    init, clamp = tmp_path / "a,b.png", ["--clamp", "--no-normalise-gradients"]
+    init.touch()
+    words = ["a.png", *clamp, "--seed", "1,2", "--init", str(init), "--encoder=x,y"]
+    single, axes = split_axes([*words, "--stretch-style"])
+    assert [(axis.name, axis.words) for axis in axes] == [
+        ("seed", ("1", "2")),
+        ("encoder", ("x", "y")),
+    ]
+    kept = ["--init", str(init), "--encoder", "x", "--stretch-style"]
+    assert single == ["a.png", *clamp, "--seed", "1", *kept]
 
 
 @pytest.mark.parametrize(("options", "needles"), [
