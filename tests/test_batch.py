@@ -28,6 +28,7 @@ from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.lists import make_jobs
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.steps import Record, lanes_that_pay
+from jaxstyle.cli.shard import parse_shard
 
 folder = command.folder
 QUICK_LAYERS = {"content_layers": {"conv2_2": 1.0}, "style_layers": {"conv1_1": 1.0}}
@@ -213,6 +214,34 @@ def test_batches_that_are_none(folder, capsys, case):
     (folder / "jobs.csv").write_text("content\nphoto.png\n")
     words, needle = REFUSED[case]
     command.check_refused(capsys, folder, batch(*words), needle)
+
+
+def array(number, least, most, step, count):
+    names = ("ID", "MIN", "MAX", "STEP", "COUNT")
+    numbers = map(str, (number, least, most, step, count))
+    return {f"SLURM_ARRAY_TASK_{n}": v for n, v in zip(names, numbers, strict=True)}
+
+
+@pytest.mark.parametrize(("text", "environment", "share"), [
+    ("auto", array(3, 0, 7, 1, 8), (3, 8)),
+    ("auto", array(8, 1, 8, 1, 8), (7, 8)),
+    ("auto", array(14, 0, 15, 2, 8), (7, 8)),
+    ("auto", array(5, 2, 5, 1, 2), None),  # 2 and 5 of eight, sent again
+    ("auto/8", array(5, 2, 5, 1, 2), (5, 8)),
+    ("auto/8", array(8, 1, 8, 1, 8), None),
+    ("auto", array("x", 1, 8, 1, 8), None),
+    ("auto/8", {"JOB_COMPLETION_INDEX": "2"}, (2, 8)),
+    ("auto", {"JOB_COMPLETION_INDEX": "2", "JOB_COMPLETIONS": "3"}, (2, 3)),
+    ("auto", {"JOB_COMPLETION_INDEX": "2"}, None),
+    ("auto/much", array(3, 0, 7, 1, 8), None),
+    ("1/3", {}, (1, 3)),
+])  # fmt: skip
+def test_shares_as_schedulers_number_them(text, environment, share):
+    if share is None:
+        with pytest.raises(js.InputError, match=f"--shard {text}"):
+            parse_shard(text, environment)
+    else:
+        assert parse_shard(text, environment) == share
 
 
 def test_shards_are_all_jobs_once():

@@ -1,7 +1,6 @@
 """``jaxstyle batch``: folders and lists of jobs, painted into one folder that survives anything."""
 
 import dataclasses
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from jaxstyle.cli import report, run
 from jaxstyle.cli.estimate import estimate, guard
 from jaxstyle.cli.interruption import Interruption
 from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, Json, PresetName, Quiet
+from jaxstyle.cli.shard import parse_shard
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
 
@@ -48,7 +48,8 @@ class Batch:
     name: str = "{content}_{style}.png"
     """Pattern of the pictures' names, which may have settings in it, as in {style_weight}."""
     shard: str | None = None
-    """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes numbers this process."""
+    """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes numbers this process;
+    auto/N: of N, whatever part of them is running."""
     ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]", help_behavior_hint="")] = None
     """Paint on a Ray cluster, HOST:PORT of its head; without, on the cluster of this machine."""
     lanes: str = "auto"
@@ -75,7 +76,7 @@ class Batch:
         jobs, name = in_order(self._jobs()), "manifest.jsonl"
         check_inputs_stay(jobs, self.output)
         if self.shard is not None:
-            index, count = _parse_shard(self.shard)
+            index, count = parse_shard(self.shard)
             jobs, name = shard_of(jobs, index, count), f"manifest-{index}-of-{count}.jsonl"
         if self.dry_run:
             return self._list(jobs, lanes)
@@ -186,33 +187,3 @@ def _parse_lanes(text: str) -> int | None:
     if not re.fullmatch(r"[1-9]\d{0,3}", text):
         raise InputError(f"--lanes {text}: no number; give auto, or 1 and more")
     return int(text)
-
-
-def _parse_shard(text: str) -> tuple[int, int]:
-    """Returns which share this is, from 0, and how many there are.
-
-    Raises:
-        InputError: It is no share, or the environment numbers none.
-    """
-    seen = text
-    if text == "auto":
-        seen = _shard_of_environment(os.environ)
-        if seen is None:
-            raise InputError(
-                "--shard auto: neither SLURM_ARRAY_TASK_ID with SLURM_ARRAY_TASK_COUNT nor "
-                "JOB_COMPLETION_INDEX with JOB_COMPLETIONS is set; give I/N"
-            )
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", seen)
-    if match is None or not int(match[1]) < int(match[2]):
-        raise InputError(f"--shard {seen}: no share; give I/N with I from 0 to N - 1")
-    return int(match[1]), int(match[2])
-
-
-def _shard_of_environment(environment: "os._Environ[str]") -> str | None:
-    if {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"} <= environment.keys():
-        first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0"))
-        index = int(environment["SLURM_ARRAY_TASK_ID"]) - first
-        return f"{index}/{environment['SLURM_ARRAY_TASK_COUNT']}"
-    if {"JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"} <= environment.keys():
-        return f"{environment['JOB_COMPLETION_INDEX']}/{environment['JOB_COMPLETIONS']}"
-    return None
