@@ -99,6 +99,19 @@ def test_it_stops_with_what_there_is(encoder, pictures):
     assert swept.iterations.tolist()[2] == 0
 
 
+def test_solvers_remember_from_scale_to_scale(encoder, pictures):
+    """As in single runs, also of settings that come later, or behind one that overflows."""
+    weights = js.LossWeights(style=jnp.array([3.3e38, 1.0, 10.0, 100.0]))
+    options = OPTIONS | {"solver": js.adam()}
+    swept = js.sweep(*pictures, encoder, loss_weights=weights, lanes=2, **options)
+    assert swept.finite.tolist() == [False, True, True, True]
+    for i in (1, 3):
+        one = js.stylize(
+            *pictures, encoder, loss_weights=weights.replace(style=weights.style[i]), **options
+        )
+        np.testing.assert_allclose(swept.image[i], one.image, atol=1e-4)
+
+
 def test_numbers_of_settings_must_agree(encoder, pictures):
     weights = js.LossWeights(style=jnp.ones(3))
     with pytest.raises(js.InputError, match=r"loss_weights \[3\], seeds \[2\]"):
@@ -122,9 +135,11 @@ plain = lanes._advance
 lanes._advance = lambda state, *rest: used.append(len(state.image.devices())) or plain(state, *rest)
 spread = js.sweep(content, style, encoder, loss_weights=weights, lanes=4, **options)
 assert set(used) == {4}, used
-whole = js.sweep(content, style, encoder, loss_weights=weights, lanes=3, **options)
+few = js.sweep(content, style, encoder, loss_weights=weights, lanes=3, **options)
+assert set(used) == {4}, used  # of which one idles
+whole = js.sweep(content, style, encoder, loss_weights=weights, lanes=1, **options)
 assert used[-1] == 1
-print(float(jnp.abs(spread.image - whole.image).max()))
+print(float(max(jnp.abs(image - whole.image).max() for image in (spread.image, few.image))))
 """
 
 
