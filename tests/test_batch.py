@@ -25,7 +25,7 @@ from jaxstyle.atomic import name_temporary
 from jaxstyle.batch import claims, painter, taking, work
 from jaxstyle.batch.jobs import Job, shard_of
 from jaxstyle.batch.kept import Kept
-from jaxstyle.batch.lists import make_jobs
+from jaxstyle.batch.lists import make_jobs, read_jobs
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.steps import Record, lanes_that_pay
 from jaxstyle.cli.shard import parse_shard
@@ -192,6 +192,25 @@ def test_lists(folder, name, capsys):
     assert "photo-painting+photo-" in told
     assert batch(name) == 0
     assert files.read_metadata("all/x.png")["style_weight"] == 2
+
+
+def test_names_and_lines_as_files_have_them(tmp_path):
+    """One file by two names is one; a line ends where its format says, and not at U+2028."""
+    for other in ("./a.png", "A.PNG", "x//é.png"):
+        first = "x/e\u0301.png" if "é" in other else "a.png"
+        rows = [{"content": "c.png", "styles": "s.png", "output": name} for name in (first, other)]
+        (tmp_path / "jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+        with pytest.raises(js.InputError, match="two jobs would write it"):
+            read_jobs(tmp_path / "jobs.jsonl", js.Recipe(), "{content}.png")
+    name = "a\u2028b\x85c.png"
+    row = json.dumps({"content": name, "styles": "s.png"}, ensure_ascii=False)
+    (tmp_path / "jobs.jsonl").write_text(f"{row}\r\n{row.replace('a', 'd')}\r\n")
+    jobs = read_jobs(tmp_path / "jobs.jsonl", js.Recipe(), "./{content}.png")
+    assert [job.content for job in jobs] == [tmp_path / name, tmp_path / name.replace("a", "d")]
+    assert jobs[0].output == name
+    (tmp_path / "jobs.csv").write_bytes(b'content,styles\r\n"a\nb.png",s.png\r\n')
+    (job,) = read_jobs(tmp_path / "jobs.csv", js.Recipe(), "{content}.png")
+    assert job.content == tmp_path / "a\nb.png"
 
 
 REFUSED = {

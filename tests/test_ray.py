@@ -1,5 +1,6 @@
 """A Ray cluster paints what one process does, each job once, whatever dies."""
 
+import dataclasses
 import os
 import signal
 import socket
@@ -121,6 +122,10 @@ def test_a_guest_paints_what_it_is_sent(folder, pictures):
     record, data = guest(sent._replace(content=b"no picture"), fetch)
     assert (record.status, data) == ("failed", b"")
     assert record.reason.startswith("photo.png: ")
+    odd = r"\1\photo.png"  # no pattern
+    there = dataclasses.replace(sent.job, content=Path(odd))
+    record, _ = guest(sent._replace(job=there, content=b"no picture"), fetch)
+    assert record.reason.startswith(f"{odd}: ")
     # Photographs of one name that are their own paintings: each its own.
     itself = make_jobs([Path("photo.png")], [Path("photo.png")], recipe, "a.png", pairs=False)[0]
     for name in ("photo.png", "other.png"):

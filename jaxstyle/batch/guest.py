@@ -130,7 +130,8 @@ class Guest:
 def _as_there(reason: str, folder: Path, job: Job) -> str:
     """Returns a reason that names the files that a job came from, not their copies here."""
     for path in job.pictures:
-        reason = re.sub(rf"{re.escape(str(folder))}/\w+/{re.escape(path.name)}", str(path), reason)
+        here = rf"{re.escape(str(folder))}/\w+/{re.escape(path.name)}"
+        reason = re.sub(here, lambda _, path=path: str(path), reason)
     return reason
 
 
