@@ -28,6 +28,7 @@ from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.lists import make_jobs, read_jobs
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.steps import Record, lanes_that_pay
+from jaxstyle.cli import estimate
 from jaxstyle.cli.shard import parse_shard
 
 folder = command.folder
@@ -337,6 +338,18 @@ def test_lanes_paint_what_single_runs_do(album, pictures, monkeypatch):
         assert sums[0] == sums[1]
 
 
+def test_memory_that_fits_is_chosen_for_each_job(folder, pictures, monkeypatch):
+    """Lanes do not fit, one picture at a time fits in strips; the job is what it was."""
+    files.save_image("twin.png", 1 - pictures[0])
+    monkeypatch.setattr(estimate, "choose", lambda demand: demand.choices()[1:])
+    monkeypatch.setattr(painter, "paint_lanes", None)
+    words = ["photo.png", "twin.png", "--styles", "painting.png", "--lanes", "2"]
+    assert batch(*words) == 0
+    assert files.read_metadata("all/photo_painting.png")["memory"] == "low"
+    assert batch(*words) == 0
+    assert len(entries(folder)) == 2
+
+
 def test_more_lanes_where_pictures_are_small():
     assert lanes_that_pay((64, 64), "cpu") == 1
     counts = [lanes_that_pay((side, side), "gpu") for side in (64, 512, 1024, 4096)]
@@ -371,7 +384,7 @@ def test_what_is_kept_is_of_the_file_as_it_is_now(folder, pictures, monkeypatch)
             content=Path("photo.png"), styles=(Path(place, "p.png"),), recipe=recipe, output="a.png"
         )
         loaded = paint.load(job)
-        paint._prepare(loaded)
+        paint._prepare(loaded, recipe)
         return loaded
 
     for place, shade in (("one", 0.2), ("two", 0.4)):
@@ -548,4 +561,4 @@ def test_a_dry_run_tells_time_and_memory(album, capsys):
     told = capsys.readouterr().err
     assert "2 to paint, of which 1 cannot be" in told
     assert "at the rate of the 1 that are done" in told
-    assert re.search(r"memory: \d\.\d GB, for 1 at once of 40×33 px", told)
+    assert re.search(r"memory: \d\.\d GB, for 1 at once of 40×33 px, --memory high", told)

@@ -22,7 +22,7 @@ from jaxstyle.atomic import name_temporary, remove_abandoned
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.painter import Painter
-from jaxstyle.batch.steps import Loaded, Record, Warm, failure
+from jaxstyle.batch.steps import Guard, Loaded, Record, Warm, failure
 
 Fetch = Callable[[str], Any]
 """Returns what is behind a key: the bytes of a file, or a :class:`Warm` with arrays of NumPy's."""
@@ -53,19 +53,22 @@ class Parcel(NamedTuple):
 class Guest:
     """What a device keeps warm: a painter, in a folder of its own that goes with it."""
 
-    def __init__(self, *, sources: Mapping[str, Any], keep: bool) -> None:
+    def __init__(
+        self, *, sources: Mapping[str, Any], keep: bool, guard: Guard | None = None
+    ) -> None:
         """Makes a guest.
 
         Args:
             sources: What every picture tells of where it comes from.
             keep: Whether compiled programs are kept in this machine's cache folder.
+            guard: As for :class:`Painter`.
         """
         remove_abandoned(Path(tempfile.gettempdir()), _KIND)
         self._folder = Path(tempfile.gettempdir()) / name_temporary(_KIND)
         self._folder.mkdir(mode=0o700)
         self._pictures = OrderedDict[str, Path]()
         self._encoders = Kept[Warm](_ENCODERS)
-        self._painter = Painter(self._folder / "out", sources=sources)
+        self._painter = Painter(self._folder / "out", sources=sources, guard=guard)
         # While one job is painted another is loaded, and a third is saved.
         self._loading, self._device = threading.Lock(), threading.Lock()
         if keep:

@@ -29,7 +29,7 @@ from jaxstyle.batch.steps import (
 )
 from jaxstyle.encoder import Encoder
 from jaxstyle.encoder.base import check_layers
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.files.result import save_result
 from jaxstyle.losses.targets import StyleTargets
 from jaxstyle.recipes.paint import encoder_key, load_named, paint, prepare_styles
@@ -64,7 +64,7 @@ class Painter:
             cache: Where downloads are kept; None as for ``load_encoder``.
             sources: What every picture tells of where it comes from, beside the names of files.
             lanes: How many jobs that are alike are painted at once; as many as pays if None.
-            guard: Refuses what takes more memory than there is.
+            guard: Chooses how much memory jobs are given, or refuses them; if None they have all.
         """
         self._folder, self._cache = folder, cache
         self._sources = dict(sources or {})
@@ -133,7 +133,7 @@ class Painter:
         """Saves a picture; what has failed before is handed through."""
         if isinstance(painted, Record):
             return painted
-        loaded, result, seconds = painted
+        loaded, recipe, result, seconds = painted
         job, digest = loaded.job, loaded.digest
         if painted.stopped:
             return Record(job.output, digest, "stopped")
@@ -143,7 +143,7 @@ class Painter:
             save_result(
                 path,
                 result,
-                job.recipe,
+                recipe,
                 fingerprint=loaded.warm.fingerprint,
                 sources={**loaded.sources, **self._sources},
                 content=loaded.content,
@@ -167,10 +167,9 @@ class Painter:
             job.content_mask, job.style_masks, content=job.content, styles=job.styles
         )
 
-    def _prepare(self, loaded: Loaded) -> tuple[Encoder, list[StyleTargets] | None]:
+    def _prepare(self, loaded: Loaded, recipe: Recipe) -> tuple[Encoder, list[StyleTargets] | None]:
         """Returns the encoder as runs take it, and what the painting asks for: made once."""
-        recipe, warm = loaded.job.recipe, loaded.warm
-        objective = recipe.make_objective()
+        warm, objective = loaded.warm, recipe.make_objective()
         key = (warm.key, objective.layers, objective.memory)
         program = make_program(objective, recipe.make_solver(), recipe.variable)
         encoder = self._prepared.get(key, lambda: program.prepare(warm.encoder))
@@ -186,8 +185,10 @@ class Painter:
 
     def _paint_lanes(self, group: Sequence[Loaded], told: Told | None) -> list[Painted | Record]:
         began, first = time.monotonic(), group[0]
-        prepared = [self._prepare(loaded) for loaded in group]
-        with self._guard(first, len(group)):
+        with self._guard(first, len(group)) as recipe:
+            if _memory_of(recipe) != _memory_of(first.job.recipe):
+                raise ResourceError("so many do not fit: each by itself")
+            prepared = [self._prepare(loaded, loaded.job.recipe) for loaded in group]
             results = paint_lanes(
                 [loaded.job.recipe for loaded in group],
                 [loaded.content.image for loaded in group],
@@ -198,15 +199,18 @@ class Painter:
             )
         seconds = (time.monotonic() - began) / len(group)
         done = zip(group, results, strict=True)
-        return [self._ended(loaded, result, seconds) for loaded, result in done]
+        return [
+            self._ended(loaded, loaded.job.recipe.replace(memory=recipe.memory), result, seconds)
+            for loaded, result in done
+        ]
 
     def _paint(self, loaded: Loaded, told: Told | None) -> Painted | Record:
         began = time.monotonic()
         try:
-            encoder, targets = self._prepare(loaded)
-            with self._guard(loaded, 1):
+            with self._guard(loaded, 1) as recipe:
+                encoder, targets = self._prepare(loaded, recipe)
                 result = paint(
-                    loaded.job.recipe,
+                    recipe,
                     loaded.content.image,
                     loaded.styles,
                     encoder=encoder,
@@ -218,14 +222,19 @@ class Painter:
                 )
         except Exception as error:
             return failure(loaded.job, loaded.digest, error)
-        return self._ended(loaded, result, time.monotonic() - began)
+        return self._ended(loaded, recipe, result, time.monotonic() - began)
 
     @staticmethod
-    def _ended(loaded: Loaded, result: Result, seconds: float) -> Painted | Record:
+    def _ended(loaded: Loaded, recipe: Recipe, result: Result, seconds: float) -> Painted | Record:
         if result.status == "non-finite":
             error = InputError("the loss is not finite; try smaller weights")
             return failure(loaded.job, loaded.digest, error)
-        return Painted(loaded, result, seconds)
+        return Painted(loaded, recipe, result, seconds)
+
+
+def _memory_of(recipe: Recipe) -> tuple[str, int]:
+    """Returns what a guard may choose of a recipe, as it is painted."""
+    return recipe.make_objective().memory, recipe.history
 
 
 def warm_key(recipe: Recipe) -> tuple[object, ...]:

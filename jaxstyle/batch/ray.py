@@ -26,7 +26,7 @@ from jaxstyle.batch.painter import load_warm, warm_key
 from jaxstyle.batch.places import check_free, check_inputs_stay
 from jaxstyle.batch.ray_cluster import connected
 from jaxstyle.batch.ray_workers import Worker, Workers
-from jaxstyle.batch.steps import Record, failure
+from jaxstyle.batch.steps import Guard, Record, failure
 from jaxstyle.batch.taking import POLL, Waits
 from jaxstyle.batch.turns import Turns
 
@@ -47,6 +47,7 @@ def run_jobs(
     cache: Path | None = None,
     sources: Mapping[str, Any] | None = None,
     keep: bool = True,
+    guard: Guard | None = None,
     notice: Callable[[str], None] = lambda text: None,
     overwrite: bool = False,
 ) -> int:
@@ -73,6 +74,8 @@ def run_jobs(
         cache: Where downloads are kept; None as for ``load_encoder``.
         sources: What every picture tells of where it comes from, beside the names of files.
         keep: Whether workers keep compiled programs in their machines' cache folders.
+        guard: Chooses on the workers how much memory jobs are given, or refuses them; if None they
+            have all. A function that can be imported there.
         notice: Hears in one line of what happens to machines and workers.
         overwrite: Whether files in their places that are none of the folder's batch are replaced.
 
@@ -82,7 +85,8 @@ def run_jobs(
         ResourceError: No worker starts, wherever.
     """
     check_inputs_stay(jobs, folder)
-    with connected(address) as ray, Workers(ray, dict(sources or {}), keep, notice) as workers:
+    given = dict(sources or {})
+    with connected(address) as ray, Workers(ray, given, keep, guard, notice) as workers:
         shelf, waits = _Shelf(ray, cache), Waits(notice)
         return _Run(jobs, folder, manifest, report, ray, workers, shelf, waits, overwrite).work(
             told

@@ -114,6 +114,7 @@ class Batch:
                     self._tell,
                     show,
                     keep=self.compile_cache,
+                    guard=guard,
                     **kind,
                     **made,
                 )
