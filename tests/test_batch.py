@@ -555,6 +555,8 @@ def test_what_is_kept_does_not_grow():
 
 def test_a_dry_run_tells_time_and_memory(album, capsys):
     words = ["photos", "--styles", "painting.png"]
+    assert batch(*words, "--dry-run") == 0
+    assert "time unknown: no picture" in capsys.readouterr().err
     assert batch(*words) == 1
     capsys.readouterr()
     assert batch(*words, "--dry-run", "--style-weight", "3") == 0

@@ -25,6 +25,8 @@ from jaxstyle.cli.shard import parse_shard
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
 
+_KEPT = "pictures that are painted will be saved, those on their way are left for the next run"
+
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
@@ -53,7 +55,8 @@ class Batch:
     ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]", help_behavior_hint="")] = None
     """Paint on a Ray cluster, HOST:PORT of its head; without, on the cluster of this machine."""
     lanes: str = "auto"
-    """How many pictures of one shape are painted at once; auto: one on a CPU, more elsewhere."""
+    """How many pictures of one shape are painted at once; auto: one on a CPU, more elsewhere. Not
+    with --ray."""
     dry_run: Flag = False
     """List the jobs, and what they take, and paint nothing."""
     status: Flag = False
@@ -94,7 +97,9 @@ class Batch:
         console = report.console(quiet=self.quiet)
         todo = [job for job in jobs if not manifest.is_done(job)]
         console.print(report.plain(f"{len(todo)} of {len(jobs)} pictures to paint"))
-        with Interruption(console) as interruption, report.Bar(console) as bar:
+        if self.ray is not None and lanes is not None:
+            console.print("--lanes: not used with --ray; a worker paints one picture at a time")
+        with Interruption(console, _KEPT) as interruption, report.Bar(console) as bar:
 
             def show(fraction: float) -> bool:
                 bar.show(fraction, f"{round(fraction * len(todo))}/{len(todo)} pictures")
@@ -119,7 +124,8 @@ class Batch:
                     **made,
                 )
         if failed:
-            console.print(report.plain(f"{failed} failed; run it again once they are mended"))
+            told = f"{failed} failed; fix these inputs, then run the same command again"
+            console.print(report.plain(told))
         return interruption.exit_code or int(failed > 0)
 
     def _address(self) -> str | None:

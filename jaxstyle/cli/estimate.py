@@ -46,7 +46,7 @@ def estimate(
     shapes = [(job, found) for job in todo if (found := job.shapes(read_shape))]
     bad = len(todo) - len(shapes)
     yield f"{len(todo)} to paint" + (f", of which {bad} cannot be" if bad else "")
-    yield "time: " + _time(sum(work_of(job.recipe, found[0]) for job, found in shapes), manifest)
+    yield _time(sum(work_of(job.recipe, found[0]) for job, found in shapes), manifest)
     demands = [_fitting(demand) for demand in _demands(shapes, folder, lanes)]
     if demands:
         most = max(demands, key=lambda demand: demand.resident)
@@ -68,11 +68,11 @@ def _fitting(demand: Demand) -> Demand:
 def _time(work: float, manifest: Manifest) -> str:
     done = [entry for entry in manifest.entries.values() if entry.get("work")]
     if not done:
-        return "no picture has been painted into this folder yet to tell it by"
+        return "time unknown: no picture in this folder is finished yet"
     rate = sum(entry["work"] for entry in done) / sum(entry["seconds"] for entry in done)
     minutes = work / max(rate, 1e-9) / 60
     told = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.1f} min"
-    return f"{told}, at the rate of the {len(done)} that are done"
+    return f"time: {told}, at the rate of the {len(done)} that are done"
 
 
 def _demands(
