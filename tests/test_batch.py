@@ -113,6 +113,8 @@ def test_files_that_are_none_of_the_batchs_stay(album, capsys):
     words, path = ["photo.png", "--styles", "painting.png"], album / "all" / "photo_painting.png"
     path.parent.mkdir()
     path.write_bytes(b"a stranger's")
+    assert batch(*words, "--dry-run") == 0
+    assert "exists already" in capsys.readouterr().out
     for _ in range(2):  # Nor does it become the batch's by having failed.
         assert batch(*words) == 1
         assert "photo_painting.png: exists already" in capsys.readouterr().err

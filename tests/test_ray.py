@@ -138,7 +138,10 @@ def test_a_guest_paints_what_it_is_sent(folder, pictures):
 
 def test_without_ray(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
+    updated = []
+    monkeypatch.setattr(jax.config, "update", lambda *words: updated.append(words))
     command.check_refused(capsys, folder, batch(*WORDS, "--ray"), 'pip install "jaxstyle[ray]"')
+    assert ("jax_platforms", "cpu") in updated  # The accelerators are the workers'.
 
 
 def test_where_nothing_answers(folder, capsys):

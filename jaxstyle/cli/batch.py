@@ -14,7 +14,7 @@ from jaxstyle.batch.jobs import Job, in_order, shard_of
 from jaxstyle.batch.lists import LISTS, find_pictures, make_jobs, read_jobs
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.painter import Painter
-from jaxstyle.batch.places import check_inputs_stay, pictures_made
+from jaxstyle.batch.places import check_free, check_inputs_stay, pictures_made
 from jaxstyle.batch.steps import Record
 from jaxstyle.batch.work import run_jobs
 from jaxstyle.cli import report, run
@@ -156,13 +156,13 @@ class Batch:
     def _list(self, jobs: Sequence[Job], lanes: int | None) -> int:
         manifest = Manifest(self.output)
         todo = [job for job in jobs if not manifest.is_done(job)]
-        left = {job.output for job in todo}
+        status = {job.output: self._foresee(job, manifest) for job in todo}
         rows = [
             (
                 job.output,
                 job.content,
                 " ".join(map(str, job.styles)),
-                "to paint" if job.output in left else "done",
+                status.get(job.output, "done"),
             )
             for job in jobs
         ]
@@ -171,6 +171,14 @@ class Batch:
             for line in estimate(todo, manifest, self.cache, lanes):
                 report.console().print(report.plain(line))
         return 0
+
+    def _foresee(self, job: Job, manifest: Manifest) -> str:
+        try:
+            if not self.overwrite:
+                check_free(job, manifest)
+        except InputError:
+            return "exists already"
+        return "to paint"
 
     def _tell_status(self) -> int:
         if not self.output.is_dir():
