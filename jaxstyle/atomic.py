@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _KIND = ".jaxstyle-"
+_TIDIED: set[Path] = set()  # folders, by this process
 
 
 def make_private(folder: Path) -> bool:
@@ -74,10 +75,13 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yields a path beside the given one, for a file that takes its place if the block succeeds.
 
     If it fails, what was there before stays, and nothing is left beside it. Links are followed, and
-    a file's permissions kept. What processes that were killed have left there goes, too.
+    a file's permissions kept. What processes that were killed have left there goes, too, the first
+    time that this one writes there.
     """
     path = Path(os.path.realpath(path))
-    remove_abandoned(path.parent)
+    if path.parent not in _TIDIED:
+        _TIDIED.add(path.parent)
+        remove_abandoned(path.parent)
     # Named, not opened: tempfile's files would be nobody else's to read.
     temporary = path.with_name(f"{name_temporary(_KIND)}.tmp")
     try:

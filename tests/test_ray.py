@@ -1,5 +1,6 @@
 """A Ray cluster paints what one process does, each job once, whatever dies."""
 
+import dataclasses
 import os
 import signal
 import socket
@@ -101,8 +102,8 @@ def test_a_guest_paints_what_it_is_sent(folder, pictures):
     jobs = make_jobs([Path("photo.png")], paintings, recipe, "{style}/a.png", pairs=False)
     painter = js.batch.painter.Painter(Path("home"))
     shared = {path.name: path.read_bytes() for path in paintings}
-    shared["encoder"] = jax.tree.map(np.asarray, painter.encoder(recipe).encoder)
-    shared["encoder"] = painter.encoder(recipe)._replace(encoder=shared["encoder"])
+    warm = js.batch.painter.load_warm(recipe)
+    shared["encoder"] = warm._replace(encoder=jax.tree.map(np.asarray, warm.encoder))
     guest, fetched = Guest(sources={}, keep=False), []
 
     def fetch(key):
@@ -121,12 +122,26 @@ def test_a_guest_paints_what_it_is_sent(folder, pictures):
     record, data = guest(sent._replace(content=b"no picture"), fetch)
     assert (record.status, data) == ("failed", b"")
     assert record.reason.startswith("photo.png: ")
+    odd = r"\1\photo.png"  # no pattern
+    there = dataclasses.replace(sent.job, content=Path(odd))
+    record, _ = guest(sent._replace(job=there, content=b"no picture"), fetch)
+    assert record.reason.startswith(f"{odd}: ")
+    # Photographs of one name that are their own paintings: each its own.
+    itself = make_jobs([Path("photo.png")], [Path("photo.png")], recipe, "a.png", pairs=False)[0]
+    for name in ("photo.png", "other.png"):
+        sent = Parcel(itself, "", Path(name).read_bytes(), (name,), "encoder")
+        loaded = guest._load(sent, lambda key: Path(key).read_bytes())
+        np.testing.assert_array_equal(loaded.styles[0], loaded.content.image)
+        np.testing.assert_array_equal(loaded.styles[0], files.load_image(name))
     guest.close()
 
 
 def test_without_ray(folder, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
+    updated = []
+    monkeypatch.setattr(jax.config, "update", lambda *words: updated.append(words))
     command.check_refused(capsys, folder, batch(*WORDS, "--ray"), 'pip install "jaxstyle[ray]"')
+    assert ("jax_platforms", "cpu") in updated  # The accelerators are the workers'.
 
 
 def test_where_nothing_answers(folder, capsys):

@@ -79,6 +79,16 @@ def test_what_killed_processes_left_is_cleared(tmp_path):
     assert left == {"file", mine, another, ".jaxstyle-of-yours.tmp"}
 
 
+def test_a_folder_is_tidied_once(tmp_path, monkeypatch):
+    """A folder that gets a million pictures is not read for each of them."""
+    seen, plain = [], Path.iterdir
+    monkeypatch.setattr(Path, "iterdir", lambda path: seen.append(path) or plain(path))
+    for name in ("a", "b", "c"):
+        with replacing(tmp_path / name) as temporary:
+            temporary.write_text("new")
+    assert seen == [tmp_path]
+
+
 @pytest.mark.parametrize("platform", ["rocm", "no-such"])
 def test_devices_that_are_not_here(folder, platform):
     words = ["stylize", "photo.png", "painting.png", "-o", "out.png", *command.ENCODER]

@@ -12,6 +12,7 @@ import pytest
 import command
 import jaxstyle as js
 from jaxstyle import cli, files, pretrained
+from jaxstyle.cli.axes import split_axes
 
 folder = command.folder
 
@@ -98,6 +99,19 @@ def test_it_stops_with_what_there_is(encoder, pictures):
     assert swept.iterations.tolist()[2] == 0
 
 
+def test_solvers_remember_from_scale_to_scale(encoder, pictures):
+    """As in single runs, also of settings that come later, or behind one that overflows."""
+    weights = js.LossWeights(style=jnp.array([3.3e38, 1.0, 10.0, 100.0]))
+    options = OPTIONS | {"solver": js.adam()}
+    swept = js.sweep(*pictures, encoder, loss_weights=weights, lanes=2, **options)
+    assert swept.finite.tolist() == [False, True, True, True]
+    for i in (1, 3):
+        one = js.stylize(
+            *pictures, encoder, loss_weights=weights.replace(style=weights.style[i]), **options
+        )
+        np.testing.assert_allclose(swept.image[i], one.image, atol=1e-4)
+
+
 def test_numbers_of_settings_must_agree(encoder, pictures):
     weights = js.LossWeights(style=jnp.ones(3))
     with pytest.raises(js.InputError, match=r"loss_weights \[3\], seeds \[2\]"):
@@ -121,9 +135,11 @@ plain = lanes._advance
 lanes._advance = lambda state, *rest: used.append(len(state.image.devices())) or plain(state, *rest)
 spread = js.sweep(content, style, encoder, loss_weights=weights, lanes=4, **options)
 assert set(used) == {4}, used
-whole = js.sweep(content, style, encoder, loss_weights=weights, lanes=3, **options)
+few = js.sweep(content, style, encoder, loss_weights=weights, lanes=3, **options)
+assert set(used) == {4}, used  # of which one idles
+whole = js.sweep(content, style, encoder, loss_weights=weights, lanes=1, **options)
 assert used[-1] == 1
-print(float(jnp.abs(spread.image - whole.image).max()))
+print(float(max(jnp.abs(image - whole.image).max() for image in (spread.image, few.image))))
 """
 
 
@@ -171,6 +187,19 @@ def test_the_command_paints_a_grid(capsys):
     h, w, _ = js.load_image("one.png").shape
     assert sheet.shape[0] > 2 * h
     assert sheet.shape[1] > 2 * w
+
+
+def test_flags_and_paths_with_commas_are_no_axes(tmp_path):
+    init, clamp = tmp_path / "a,b.png", ["--clamp", "--no-normalise-gradients"]
+    init.touch()
+    words = ["a.png", *clamp, "--seed", "1,2", "--init", str(init), "--encoder=x,y"]
+    single, axes = split_axes([*words, "--stretch-style"])
+    assert [(axis.name, axis.words) for axis in axes] == [
+        ("seed", ("1", "2")),
+        ("encoder", ("x", "y")),
+    ]
+    kept = ["--init", str(init), "--encoder", "x", "--stretch-style"]
+    assert single == ["a.png", *clamp, "--seed", "1", *kept]
 
 
 @pytest.mark.parametrize(("options", "needles"), [

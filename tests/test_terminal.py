@@ -1,9 +1,11 @@
 """Text of others, names and what stands in files, is shown as text: a terminal obeys none of it."""
 
+import io
 import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 import command
 from command import QUICK, check_refused, stylize
@@ -45,6 +47,12 @@ def test_a_result_on_a_terminal(capsys, monkeypatch):
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     report.print_path(Path("a\x1b.png"))
     assert capsys.readouterr().out == "a\\x1b.png\n"
+
+
+def test_results_in_a_file_while_a_bar_is_on_the_terminal(capsys):
+    with report.Bar(Console(file=io.StringIO(), force_terminal=True)):
+        report.print_path(Path("a.png"))
+    assert capsys.readouterr().out == "a.png\n"
 
 
 def test_attributes_of_a_file(folder, capsys, encoder):

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -23,6 +24,7 @@ else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+_TOUCH, _LAPSE = 30.0, 300.0  # seconds
 _TAKEN = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 
 
@@ -31,8 +33,8 @@ def claim(folder: Path, output: str) -> Iterator[bool]:
     """Yields whether this process alone has a job.
 
     The system frees what a process that dies has locked. Where a file system has no locks, a file
-    that only one can make takes their place; it names its process, and that of a dead one of this
-    machine counts no more.
+    that only one can make takes their place; it names its process and is touched while that lives.
+    A dead process's counts no more, if it is of this machine at once, else after some minutes.
 
     Args:
         folder: Of the batch.
@@ -40,7 +42,7 @@ def claim(folder: Path, output: str) -> Iterator[bool]:
     """
     claims = folder / ".claims"
     claims.mkdir(exist_ok=True)
-    path = claims / hashlib.sha256(output.encode()).hexdigest()[:32]
+    path = claims / hashlib.sha256(os.fsencode(output)).hexdigest()[:32]
     with path.open("ab") as file:
         try:
             _lock(file)
@@ -60,16 +62,45 @@ def _made(path: Path) -> Iterator[bool]:
     own = name_temporary("")
     if not _make(path, own):
         seen = _owner(path)
-        if seen is None or not is_abandoned(seen, "") or not _remove(path, seen):
+        over = seen is not None and (is_abandoned(seen, "") or _has_lapsed(path))
+        if not over or not _remove(path, str(seen)) or not _make(path, own):
             yield False
             return
-        if not _make(path, own):
-            yield False
-            return
+    with _touching(path):
+        try:
+            yield True
+        finally:
+            if _owner(path) == own:
+                path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _touching(path: Path) -> Iterator[None]:
+    """Shows other machines that this process lives."""
+    over = threading.Event()
+
+    def touch() -> None:
+        while not over.wait(_TOUCH):
+            with contextlib.suppress(OSError):
+                os.utime(path)
+
+    threading.Thread(target=touch, daemon=True).start()
     try:
-        yield True
+        yield
     finally:
-        path.unlink(missing_ok=True)
+        over.set()
+
+
+def _has_lapsed(path: Path) -> bool:
+    """Whether nobody has touched a file for long, by the clock of where the files are."""
+    now = path.with_name(f"{name_temporary('')}.tmp")
+    try:
+        now.touch()
+        return now.stat().st_mtime - path.stat().st_mtime > _LAPSE
+    except OSError:
+        return False
+    finally:
+        now.unlink(missing_ok=True)
 
 
 def _make(path: Path, own: str) -> bool:

@@ -20,16 +20,16 @@ import jax.numpy as jnp
 from jaxstyle import pretrained
 from jaxstyle.atomic import name_temporary, remove_abandoned
 from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.painter import Painter
-from jaxstyle.batch.steps import Loaded, Record, Warm, failure
-from jaxstyle.recipes.paint import encoder_key
-from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.batch.steps import Guard, Loaded, Record, Warm, failure
 
 Fetch = Callable[[str], Any]
 """Returns what is behind a key: the bytes of a file, or a :class:`Warm` with arrays of NumPy's."""
 
 _KIND = "jaxstyle-guest-"
 _PICTURES = 16  # whose files are kept
+_ENCODERS = 4
 
 
 class Parcel(NamedTuple):
@@ -53,18 +53,22 @@ class Parcel(NamedTuple):
 class Guest:
     """What a device keeps warm: a painter, in a folder of its own that goes with it."""
 
-    def __init__(self, *, sources: Mapping[str, Any], keep: bool) -> None:
+    def __init__(
+        self, *, sources: Mapping[str, Any], keep: bool, guard: Guard | None = None
+    ) -> None:
         """Makes a guest.
 
         Args:
             sources: What every picture tells of where it comes from.
             keep: Whether compiled programs are kept in this machine's cache folder.
+            guard: As for :class:`Painter`.
         """
         remove_abandoned(Path(tempfile.gettempdir()), _KIND)
         self._folder = Path(tempfile.gettempdir()) / name_temporary(_KIND)
         self._folder.mkdir(mode=0o700)
         self._pictures = OrderedDict[str, Path]()
-        self._painter = _Painter(self._folder / "out", sources=sources)
+        self._encoders = Kept[Warm](_ENCODERS)
+        self._painter = Painter(self._folder / "out", sources=sources, guard=guard)
         # While one job is painted another is loaded, and a third is saved.
         self._loading, self._device = threading.Lock(), threading.Lock()
         if keep:
@@ -97,12 +101,12 @@ class Guest:
         job = parcel.job
         content = self._folder / "in" / job.content.name
         try:
-            if (key := encoder_key(job.recipe)) not in self._painter.warm:
-                self._painter.warm[key] = _on_device(fetch(parcel.encoder))
+            encoder = parcel.encoder
+            warm = self._encoders.get(encoder, lambda: _on_device(fetch(encoder)))
             pairs = zip(job.pictures[1:], parcel.others, strict=True)
             here = {path: self._kept(path.name, key, fetch) for path, key in pairs}
             _write(content, parcel.content)
-            return self._painter.load(job.moved({**here, job.content: content}))
+            return self._painter.load(job.moved(content, here), warm)
         except Exception as error:
             return failure(job, parcel.digest, error)
         finally:
@@ -126,21 +130,11 @@ class Guest:
         return record._replace(digest=parcel.digest), data
 
 
-class _Painter(Painter):
-    """A painter whose encoders are brought to it."""
-
-    def __init__(self, folder: Path, *, sources: Mapping[str, Any]) -> None:
-        super().__init__(folder, sources=sources)
-        self.warm: dict[tuple[Any, ...], Warm] = {}
-
-    def encoder(self, recipe: Recipe) -> Warm:
-        return self.warm[encoder_key(recipe)]
-
-
 def _as_there(reason: str, folder: Path, job: Job) -> str:
     """Returns a reason that names the files that a job came from, not their copies here."""
     for path in job.pictures:
-        reason = re.sub(rf"{re.escape(str(folder))}/\w+/{re.escape(path.name)}", str(path), reason)
+        here = rf"{re.escape(str(folder))}/\w+/{re.escape(path.name)}"
+        reason = re.sub(here, lambda _, path=path: str(path), reason)
     return reason
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -43,18 +44,20 @@ class Job:
         init = () if self.recipe.init in get_args(Init) else (Path(self.recipe.init),)
         return (self.content, *self.styles, *masks, *init)
 
-    def moved(self, places: Mapping[Path, Path]) -> "Job":
+    def moved(self, content: Path, places: Mapping[Path, Path]) -> "Job":
         """Returns the same job, its pictures where they are on another machine.
 
         Args:
-            places: For each of :attr:`pictures`, where it is there.
+            content: Where the photograph is there.
+            places: For each of the other :attr:`pictures`, where it is; one may be the photograph,
+                too.
         """
         recipe = self.recipe
         if recipe.init not in get_args(Init):
             recipe = recipe.replace(init=str(places[Path(recipe.init)]))
         return dataclasses.replace(
             self,
-            content=places[self.content],
+            content=content,
             styles=tuple(places[path] for path in self.styles),
             content_mask=self.content_mask and places[self.content_mask],
             style_masks=tuple(places[path] for path in self.style_masks),
@@ -112,12 +115,21 @@ def read_shape(path: Path) -> tuple[int, int]:
 
 
 def stamp(path: Path) -> list[object]:
-    """Returns what tells whether a file has become another."""
+    """Returns what tells whether a file has become another, wherever its folder is mounted."""
+    return [path.name, *_state(path)]
+
+
+def identity(path: Path) -> tuple[object, ...]:
+    """Returns what tells a file, as it is now, from all others of this machine."""
+    return (os.path.realpath(path), *_state(path))
+
+
+def _state(path: Path) -> tuple[int, ...]:
     try:
         found = path.stat()
-    except OSError:
-        return [path.name]
-    return [path.name, found.st_size, found.st_mtime_ns]
+    except (OSError, ValueError):
+        return ()
+    return found.st_size, found.st_mtime_ns
 
 
 def in_order(jobs: Iterable[Job]) -> list[Job]:

@@ -3,11 +3,14 @@
 import csv
 import dataclasses
 import glob
+import io
 import itertools
 import json
+import os
 import tomllib
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path, PurePath
 from typing import Any
 
 from jaxstyle import files
@@ -20,24 +23,33 @@ LISTS = (".csv", ".toml", ".jsonl")
 _FILES = ("content", "styles", "content_mask", "style_masks")
 
 
-def find_pictures(paths: Iterable[Path]) -> list[Path]:
+def find_pictures(paths: Iterable[Path], made: Collection[Path] = ()) -> list[Path]:
     """Returns the pictures that files, folders and patterns name, without repeats.
+
+    Args:
+        paths: The files, folders and patterns.
+        made: Real paths of pictures that a batch has made; it leaves them out of folders and
+            patterns.
 
     Raises:
         InputError: There is none behind a name.
     """
     found: dict[Path, None] = {}
     for path in paths:
-        if path.is_dir():
-            inside = [p for p in sorted(path.iterdir()) if files.has_picture_suffix(p)]
-        elif path.exists() or not glob.has_magic(str(path)):
-            inside = [path]
-        else:
-            inside = [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
+        if path.is_file() or not (path.is_dir() or glob.has_magic(str(path))):
+            found[path] = None
+            continue
+        inside = [p for p in _inside(path) if not made or Path(os.path.realpath(p)) not in made]
         if not inside:
             raise InputError(f"{path}: no picture there")
         found |= dict.fromkeys(inside)
     return list(found)
+
+
+def _inside(path: Path) -> list[Path]:
+    if path.is_dir():
+        return [p for p in sorted(path.iterdir()) if files.has_picture_suffix(p)]
+    return [Path(name) for name in sorted(glob.glob(str(path), recursive=True))]
 
 
 def make_jobs(
@@ -93,13 +105,15 @@ def read_jobs(path: Path, recipe: Recipe, name: str) -> list[Job]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = path.read_bytes().decode("utf-8-sig")
         if path.suffix.lower() == ".csv":
-            rows = [_cells(row) for row in csv.DictReader(text.splitlines())]
+            # Its own line ends, of which quoted cells may have some.
+            table = csv.DictReader(io.StringIO(text, newline=""))
+            rows = [_cells(row) for row in table]
         elif path.suffix.lower() == ".toml":
             rows = tomllib.loads(text).get("jobs")
         else:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except (ValueError, csv.Error, RecursionError) as error:
@@ -166,13 +180,15 @@ def _job(
         raise InputError(f"{output}: no picture's name; end it with {', '.join(files.SUFFIXES)}")
     if Path(output).is_absolute() or ".." in Path(output).parts:
         raise InputError(f"{output}: leads out of the batch's folder; give a name below it")
+    output = PurePath(output).as_posix()  # without what paths may have and names do not
     return Job(content=content, styles=styles, recipe=recipe, output=output)
 
 
 def _check_names(jobs: Iterable[Job]) -> None:
     seen: set[str] = set()
     for job in jobs:
-        key = job.output.casefold()  # as some file systems see it
+        # As some file systems see it.
+        key = unicodedata.normalize("NFC", job.output).casefold()
         if key in seen:
             raise InputError(f"{job.output}: two jobs would write it; tell them apart by --name")
         seen.add(key)

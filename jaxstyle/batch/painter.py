@@ -7,14 +7,14 @@ manifests. Its steps, loading, painting and saving, may run beside each other.
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
 import jax
 
 from jaxstyle import files, pretrained
-from jaxstyle.batch.jobs import Job, stamp, work_of
+from jaxstyle.arrays import Image
+from jaxstyle.batch.jobs import Job, identity, work_of
 from jaxstyle.batch.kept import Kept
 from jaxstyle.batch.steps import (
     Guard,
@@ -29,7 +29,7 @@ from jaxstyle.batch.steps import (
 )
 from jaxstyle.encoder import Encoder
 from jaxstyle.encoder.base import check_layers
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.files.result import save_result
 from jaxstyle.losses.targets import StyleTargets
 from jaxstyle.recipes.paint import encoder_key, load_named, paint, prepare_styles
@@ -64,12 +64,12 @@ class Painter:
             cache: Where downloads are kept; None as for ``load_encoder``.
             sources: What every picture tells of where it comes from, beside the names of files.
             lanes: How many jobs that are alike are painted at once; as many as pays if None.
-            guard: Refuses what takes more memory than there is.
+            guard: Chooses how much memory jobs are given, or refuses them; if None they have all.
         """
         self._folder, self._cache = folder, cache
         self._sources = dict(sources or {})
         self._lanes, self._guard = lanes, guard or unguarded
-        self._paintings = lru_cache(maxsize=_PAINTINGS)(files.load_image)
+        self._paintings = Kept[Image](_PAINTINGS)
         self._encoders = Kept[Warm](_ENCODERS)
         self._prepared = Kept[Encoder](_PREPARED)
         self._style_targets = Kept[list[StyleTargets] | None](_STYLE_TARGETS)
@@ -91,17 +91,27 @@ class Painter:
             return 1
         return self._lanes or lanes_that_pay(loaded.shape, jax.default_backend())
 
-    def load(self, job: Job) -> Loaded | Record:
-        """Loads what a job is painted from."""
-        digest = job.digest  # Before any file is read: what changes later is painted again.
+    def load(self, job: Job, warm: Warm | None = None) -> Loaded | Record:
+        """Loads what a job is painted from.
+
+        Args:
+            job: Which.
+            warm: The encoder; what the recipe names if None.
+        """
+        # Before any file is read: what changes later is painted again.
+        digest, stamps = job.digest, {path: identity(path) for path in job.pictures}
         try:
-            warm = self.encoder(job.recipe)
+            warm = self._encoder(job.recipe) if warm is None else warm
             check_layers(warm.encoder, job.recipe.make_objective().layers)
-            styles = [self._paintings(path) for path in job.styles]
+            styles = [
+                self._paintings.get(stamps[path], lambda path=path: files.load_image(path))
+                for path in job.styles
+            ]
             content, init = files.load_picture(job.content), None
             if job.recipe.init not in get_args(Init):
                 init = files.load_image(job.recipe.init)
-            loaded = Loaded(job, digest, job.sources, content, styles, warm, self._masks(job), init)
+            masks, sources = self._masks(job), job.sources
+            loaded = Loaded(job, digest, stamps, sources, content, styles, warm, masks, init)
             _ = loaded.style_shapes  # Refuses sizes that are none.
             return loaded
         except Exception as error:
@@ -123,7 +133,7 @@ class Painter:
         """Saves a picture; what has failed before is handed through."""
         if isinstance(painted, Record):
             return painted
-        loaded, result, seconds = painted
+        loaded, recipe, result, seconds = painted
         job, digest = loaded.job, loaded.digest
         if painted.stopped:
             return Record(job.output, digest, "stopped")
@@ -133,11 +143,11 @@ class Painter:
             save_result(
                 path,
                 result,
-                job.recipe,
+                recipe,
                 fingerprint=loaded.warm.fingerprint,
                 sources={**loaded.sources, **self._sources},
                 content=loaded.content,
-                overwrite=True,  # The manifest says that it is another picture.
+                overwrite=True,  # Who hands out jobs has seen to it that the place is theirs.
             )
         except Exception as error:
             return failure(job, digest, error)
@@ -145,9 +155,9 @@ class Painter:
         work = work_of(job.recipe, loaded.shape)
         return Record(job.output, digest, "done", round(seconds, 3), round(work, 6), terms)
 
-    def encoder(self, recipe: Recipe) -> Warm:
+    def _encoder(self, recipe: Recipe) -> Warm:
         """Returns the encoder that a recipe names, loaded once."""
-        return self._encoders.get(encoder_key(recipe), lambda: load_warm(recipe, self._cache))
+        return self._encoders.get(warm_key(recipe), lambda: load_warm(recipe, self._cache))
 
     @staticmethod
     def _masks(job: Job) -> files.Masks | None:
@@ -157,17 +167,16 @@ class Painter:
             job.content_mask, job.style_masks, content=job.content, styles=job.styles
         )
 
-    def _prepare(self, loaded: Loaded) -> tuple[Encoder, list[StyleTargets] | None]:
+    def _prepare(self, loaded: Loaded, recipe: Recipe) -> tuple[Encoder, list[StyleTargets] | None]:
         """Returns the encoder as runs take it, and what the painting asks for: made once."""
-        recipe, warm = loaded.job.recipe, loaded.warm
-        objective = recipe.make_objective()
+        warm, objective = loaded.warm, recipe.make_objective()
         key = (warm.key, objective.layers, objective.memory)
         program = make_program(objective, recipe.make_solver(), recipe.variable)
         encoder = self._prepared.get(key, lambda: program.prepare(warm.encoder))
-        stamps = [stamp(path) for path in (*loaded.job.styles, *loaded.job.style_masks)]
+        stamps = [loaded.stamps[path] for path in (*loaded.job.styles, *loaded.job.style_masks)]
         masks = None if loaded.masks is None else loaded.masks.styles
         # Regions go by the photograph's mask.
-        guide = loaded.job.content_mask and stamp(loaded.job.content_mask)
+        guide = loaded.job.content_mask and loaded.stamps[loaded.job.content_mask]
         targets = self._style_targets.get(
             repr((key, program_of(recipe), loaded.shape, stamps, guide)),
             lambda: prepare_styles(recipe, loaded.styles, loaded.shape, encoder, style_masks=masks),
@@ -176,8 +185,10 @@ class Painter:
 
     def _paint_lanes(self, group: Sequence[Loaded], told: Told | None) -> list[Painted | Record]:
         began, first = time.monotonic(), group[0]
-        prepared = [self._prepare(loaded) for loaded in group]
-        with self._guard(first, len(group)):
+        with self._guard(first, len(group)) as recipe:
+            if _memory_of(recipe) != _memory_of(first.job.recipe):
+                raise ResourceError("so many do not fit: each by itself")
+            prepared = [self._prepare(loaded, loaded.job.recipe) for loaded in group]
             results = paint_lanes(
                 [loaded.job.recipe for loaded in group],
                 [loaded.content.image for loaded in group],
@@ -188,15 +199,18 @@ class Painter:
             )
         seconds = (time.monotonic() - began) / len(group)
         done = zip(group, results, strict=True)
-        return [self._ended(loaded, result, seconds) for loaded, result in done]
+        return [
+            self._ended(loaded, loaded.job.recipe.replace(memory=recipe.memory), result, seconds)
+            for loaded, result in done
+        ]
 
     def _paint(self, loaded: Loaded, told: Told | None) -> Painted | Record:
         began = time.monotonic()
         try:
-            encoder, targets = self._prepare(loaded)
-            with self._guard(loaded, 1):
+            with self._guard(loaded, 1) as recipe:
+                encoder, targets = self._prepare(loaded, recipe)
                 result = paint(
-                    loaded.job.recipe,
+                    recipe,
                     loaded.content.image,
                     loaded.styles,
                     encoder=encoder,
@@ -208,17 +222,28 @@ class Painter:
                 )
         except Exception as error:
             return failure(loaded.job, loaded.digest, error)
-        return self._ended(loaded, result, time.monotonic() - began)
+        return self._ended(loaded, recipe, result, time.monotonic() - began)
 
     @staticmethod
-    def _ended(loaded: Loaded, result: Result, seconds: float) -> Painted | Record:
+    def _ended(loaded: Loaded, recipe: Recipe, result: Result, seconds: float) -> Painted | Record:
         if result.status == "non-finite":
             error = InputError("the loss is not finite; try smaller weights")
             return failure(loaded.job, loaded.digest, error)
-        return Painted(loaded, result, seconds)
+        return Painted(loaded, recipe, result, seconds)
+
+
+def _memory_of(recipe: Recipe) -> tuple[str, int]:
+    """Returns what a guard may choose of a recipe, as it is painted."""
+    return recipe.make_objective().memory, recipe.history
+
+
+def warm_key(recipe: Recipe) -> tuple[object, ...]:
+    """Returns what tells the encoder that a recipe names, as it is now, from others."""
+    return (*encoder_key(recipe), *identity(Path(recipe.encoder)))
 
 
 def load_warm(recipe: Recipe, cache: Path | None = None) -> Warm:
     """Loads the encoder that a recipe names."""
+    key = warm_key(recipe)  # before the file is read
     encoder = load_named(recipe, cache)
-    return Warm(encoder, pretrained.fingerprint(encoder), encoder_key(recipe))
+    return Warm(encoder, pretrained.fingerprint(encoder), key)

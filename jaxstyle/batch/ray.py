@@ -6,6 +6,7 @@ once. Paintings and encoders lie in Ray's object store, once a machine.
 """
 
 import hashlib
+import os
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -19,14 +20,15 @@ import numpy as np
 from jaxstyle.atomic import replacing
 from jaxstyle.batch.claims import claim
 from jaxstyle.batch.guest import Parcel
-from jaxstyle.batch.jobs import Job
+from jaxstyle.batch.jobs import Job, identity
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.painter import load_warm
+from jaxstyle.batch.painter import load_warm, warm_key
+from jaxstyle.batch.places import check_free, check_inputs_stay
 from jaxstyle.batch.ray_cluster import connected
 from jaxstyle.batch.ray_workers import Worker, Workers
-from jaxstyle.batch.steps import Record, failure
+from jaxstyle.batch.steps import Guard, Record, failure
+from jaxstyle.batch.taking import POLL, Waits
 from jaxstyle.batch.turns import Turns
-from jaxstyle.recipes.paint import encoder_key
 
 __all__ = ["connected", "run_jobs"]
 
@@ -45,9 +47,17 @@ def run_jobs(
     cache: Path | None = None,
     sources: Mapping[str, Any] | None = None,
     keep: bool = True,
+    guard: Guard | None = None,
     notice: Callable[[str], None] = lambda text: None,
+    overwrite: bool = False,
 ) -> int:
     """Paints jobs on a Ray cluster, and returns how many failed.
+
+    What other processes have it waits for: if they die, it is done here.
+
+    This process computes nothing, but reads parameters as JAX's arrays: where it shares a machine
+    with workers, ``jax.config.update("jax_platforms", "cpu")``, before anything else of JAX's,
+    leaves them the accelerators.
 
     A job whose worker dies, with its machine or without, is given out again, and has failed after
     three deaths. Machines that join while it runs get workers, too.
@@ -64,14 +74,23 @@ def run_jobs(
         cache: Where downloads are kept; None as for ``load_encoder``.
         sources: What every picture tells of where it comes from, beside the names of files.
         keep: Whether workers keep compiled programs in their machines' cache folders.
+        guard: Chooses on the workers how much memory jobs are given, or refuses them; if None they
+            have all. A function that can be imported there.
         notice: Hears in one line of what happens to machines and workers.
+        overwrite: Whether files in their places that are none of the folder's batch are replaced.
 
     Raises:
-        InputError: Ray is not installed, or nothing answers at the address.
+        InputError: Ray is not installed, nothing answers at the address, or a job would be painted
+            over a picture that one is painted from.
         ResourceError: No worker starts, wherever.
     """
-    with connected(address) as ray, Workers(ray, dict(sources or {}), keep, notice) as workers:
-        return _Run(jobs, folder, manifest, report, ray, workers, cache).work(told)
+    check_inputs_stay(jobs, folder)
+    given = dict(sources or {})
+    with connected(address) as ray, Workers(ray, given, keep, guard, notice) as workers:
+        shelf, waits = _Shelf(ray, cache), Waits(notice)
+        return _Run(jobs, folder, manifest, report, ray, workers, shelf, waits, overwrite).work(
+            told
+        )
 
 
 class _Task(NamedTuple):
@@ -94,28 +113,45 @@ class _Run:
         report: Callable[[Record], None],
         ray: Any,
         workers: Workers,
-        cache: Path | None,
+        shelf: "_Shelf",
+        waits: Waits,
+        overwrite: bool,
     ) -> None:
+        self._shelf, self._waits, self._overwrite = shelf, waits, overwrite
+        self._held: list[Job] = []
         self._turns, self._count = Turns(jobs), len(jobs)
         self._folder, self._manifest, self._report = folder, manifest, report
         self._ray, self._workers = ray, workers
-        self._shelf = _Shelf(ray, cache)
         self._tasks: dict[Any, _Task] = {}
         self._settled = self._failed = 0
 
     def work(self, told: Callable[[float], bool | None]) -> int:
         try:
-            while self._turns or self._tasks:
+            while self._turns or self._tasks or self._held:
                 self._workers.renew()
                 for worker in self._workers.free():
                     self._give(worker)
                 self._await()
-                if told(self._settled / max(self._count, 1)):
+                stop = told(self._settled / max(self._count, 1))
+                if self._wait_for_others(stop) if self._only_waits else stop:
                     break
         finally:
             for task in self._tasks.values():
                 task.claim.close()
         return self._failed
+
+    @property
+    def _only_waits(self) -> bool:
+        return bool(self._held) and not (self._turns or self._tasks)
+
+    def _wait_for_others(self, wish: bool | None) -> bool:
+        """Lets what other processes have be tried once more, and returns whether to stop."""
+        stop = self._waits.stop(len(self._held), wish)
+        if not stop:
+            time.sleep(POLL)
+            self._turns.add(self._held)
+            self._held = []
+        return stop
 
     def _await(self) -> None:
         if not self._tasks:
@@ -135,13 +171,17 @@ class _Run:
         if job is None:
             return
         with ExitStack() as stack:
-            mine = stack.enter_context(claim(self._folder, job.output))
-            self._manifest.refresh()
-            if not mine or self._manifest.is_done(job):
-                self._settled += 1
-                return
-            digest = job.digest  # Before any file is read: what changes later is painted again.
+            digest = ""
             try:
+                if not stack.enter_context(claim(self._folder, job.output)):
+                    self._held.append(job)
+                    return
+                if self._manifest.settles(job):
+                    self._settled += 1
+                    return
+                if not self._overwrite:
+                    check_free(job, self._manifest)
+                digest = job.digest  # Before any file is read: what changes is painted again.
                 parcel, shared = self._shelf.parcel(job, digest)
             except Exception as error:
                 self._end(failure(job, digest, error))
@@ -196,7 +236,7 @@ class _Shelf:
 
     def parcel(self, job: Job, digest: str) -> tuple[Parcel, dict[str, Any]]:
         """Returns a job to be sent, and references to what it shares with others."""
-        encoder = self._put(repr(encoder_key(job.recipe)), lambda: self._encoder(job))
+        encoder = self._put(repr(warm_key(job.recipe)), lambda: self._encoder(job))
         others = tuple(self._put(_key(path), path.read_bytes) for path in job.pictures[1:])
         shared = {key: self._refs[key] for key in (encoder, *others)}
         while len(self._refs) > max(_SHARED, len(shared)):
@@ -215,12 +255,12 @@ class _Shelf:
 
 
 def _key(path: Path) -> str:
-    found = path.stat()
-    name = f"{path.resolve()} {found.st_size} {found.st_mtime_ns}"
-    return hashlib.sha256(name.encode()).hexdigest()[:32]
+    return hashlib.sha256(repr(identity(path)).encode()).hexdigest()[:32]
 
 
 def _write(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        temporary.write_bytes(data)
+    with replacing(path) as temporary, temporary.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # before the manifest says that it is there

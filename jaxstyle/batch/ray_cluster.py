@@ -68,6 +68,10 @@ def _join(ray: Any, address: str) -> None:
         ray.init(address=address, **options)
     except ConnectionError as error:
         raise _no_answer(address, str(error)) from None
+    except UnicodeEncodeError:  # It copies the command line.
+        raise InputError(
+            "--ray: Ray takes no command line that is not UTF-8; name the photographs' folder"
+        ) from None
     except RuntimeError as error:  # Versions that do not go together.
         raise InputError(f"--ray {address}: {' '.join(str(error).split())}") from None
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from jaxstyle.batch.guest import Guest, Parcel
 from jaxstyle.batch.ray_cluster import library
-from jaxstyle.batch.steps import Record
+from jaxstyle.batch.steps import Guard, Record
 from jaxstyle.errors import ResourceError
 from jaxstyle.version import __version__
 
@@ -39,8 +39,8 @@ class Seat(NamedTuple):
 class Hand:
     """The actor: what Ray runs beside a device."""
 
-    def __init__(self, sources: Mapping[str, Any], keep: bool) -> None:
-        self._guest = Guest(sources=sources, keep=keep)
+    def __init__(self, sources: Mapping[str, Any], keep: bool, guard: Guard | None) -> None:
+        self._guest = Guest(sources=sources, keep=keep, guard=guard)
 
     def version(self) -> str:
         """Returns which jaxstyle this is."""
@@ -85,10 +85,15 @@ class Workers:
     """All workers; as a context, they end with it."""
 
     def __init__(
-        self, ray: Any, sources: dict[str, Any], keep: bool, notice: Callable[[str], None]
+        self,
+        ray: Any,
+        sources: dict[str, Any],
+        keep: bool,
+        guard: Guard | None,
+        notice: Callable[[str], None],
     ) -> None:
         self._ray, self._notice = ray, notice
-        self._arguments = (sources, keep)
+        self._arguments = (sources, keep, guard)
         self._workers: dict[Seat, Worker] = {}
         self._failures: Counter[Seat] = Counter()
         self._reason = ""

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jaxstyle import files
@@ -10,14 +11,15 @@ from jaxstyle.arrays import Image
 from jaxstyle.batch.jobs import Job
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.ops import resize
+from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import fits_lanes, program_of
 from jaxstyle.run.progress import Result
 
 Told = Callable[[float], bool | None]
 """Hears which part of what is being painted is done, in [0, 1]; returns True to stop."""
 
-Guard = Callable[["Loaded", int], AbstractContextManager[object]]
-"""Refuses so many jobs like one at once, if there is no memory for them."""
+Guard = Callable[["Loaded", int], AbstractContextManager[Recipe]]
+"""Yields how so many jobs like one are painted at once in the memory that there is, or refuses."""
 
 _MOST_LANES, _LANES_PIXELS = 8, 2**20
 
@@ -64,6 +66,7 @@ class Loaded(NamedTuple):
     Attributes:
         job: Which.
         digest: Of what was loaded.
+        stamps: For each of the job's pictures, what tells it from others, as it was loaded.
         sources: What the picture is to tell of where it comes from.
         content: The photograph.
         styles: The paintings.
@@ -74,6 +77,7 @@ class Loaded(NamedTuple):
 
     job: Job
     digest: str
+    stamps: Mapping[Path, tuple[object, ...]]
     sources: Mapping[str, Any]
     content: files.Picture
     styles: list[Image]
@@ -107,11 +111,13 @@ class Painted(NamedTuple):
 
     Attributes:
         loaded: What it was painted from.
+        recipe: How it was painted: the job's, with the memory that it was given.
         result: What it has become.
         seconds: That it took.
     """
 
     loaded: Loaded
+    recipe: Recipe
     result: Result
     seconds: float
 
@@ -127,9 +133,9 @@ def failure(job: Job, digest: str, error: Exception) -> Record:
     return Record(job.output, digest, "failed", reason=reason)
 
 
-def unguarded(loaded: "Loaded", lanes: int) -> AbstractContextManager[object]:
-    """Refuses nothing."""
-    return contextlib.nullcontext()
+def unguarded(loaded: "Loaded", lanes: int) -> AbstractContextManager[Recipe]:
+    """Yields the job's own recipe, whatever memory there is."""
+    return contextlib.nullcontext(loaded.job.recipe)
 
 
 def lanes_that_pay(shape: tuple[int, int], platform: str) -> int:

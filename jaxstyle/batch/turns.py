@@ -27,6 +27,10 @@ class Turns:
         """Whether any job waits."""
         return bool(self._suspects) or any(self._groups)
 
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Takes more jobs, in order, that are to wait for their turns."""
+        self._groups += [deque(group) for _, group in groupby(jobs, shared_by)]
+
     def take(self, worker: Hashable, busy: int) -> Job | None:
         """Returns the next job of a worker, or None.
 

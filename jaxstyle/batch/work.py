@@ -1,16 +1,17 @@
 """Jobs in turn: loaded by one thread, painted by another, saved by a third."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import NamedTuple
+from contextvars import copy_context
 
-from jaxstyle.batch.claims import claim
 from jaxstyle.batch.jobs import Job
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.painter import Painter
+from jaxstyle.batch.places import check_inputs_stay
 from jaxstyle.batch.steps import Loaded, Painted, Record, Told
+from jaxstyle.batch.taking import Held, Taken, Waits, grouped, take
 from jaxstyle.configuration import of_this_thread
 from jaxstyle.run.ahead import ahead
 
@@ -20,24 +21,19 @@ Report = Callable[[Record], None]
 _UNSAVED = 2  # Groups that wait for the disk, at most; so memory stays what it is.
 
 
-class _Taken(NamedTuple):
-    """A job that this process alone has.
-
-    Attributes:
-        place: Which of all jobs.
-        loaded: What it is painted from.
-        claim: What keeps the others off.
-    """
-
-    place: int
-    loaded: Loaded | Record
-    claim: ExitStack
-
-
 def run_jobs(
-    jobs: Sequence[Job], painter: Painter, manifest: Manifest, report: Report, told: Told
+    jobs: Sequence[Job],
+    painter: Painter,
+    manifest: Manifest,
+    report: Report,
+    told: Told,
+    *,
+    overwrite: bool = False,
+    notice: Callable[[str], None] = lambda text: None,
 ) -> int:
-    """Paints jobs but those that another process has or has done, and returns how many failed.
+    """Paints jobs but those that another process does, and returns how many failed.
+
+    What others have it waits for: if they die, it is done here.
 
     Args:
         jobs: In the order in which they are painted.
@@ -45,55 +41,42 @@ def run_jobs(
         manifest: The record of the folder.
         report: Hears of each job's end, in a thread of its own.
         told: Hears which part of all jobs is done, and may stop it.
+        overwrite: Whether files in their places that are none of the folder's batch are replaced.
+        notice: Hears in one line of what is waited for.
+
+    Raises:
+        InputError: A job would be painted over a picture that one is painted from.
     """
+    check_inputs_stay(jobs, manifest.folder)
     saving = _Saving(painter, manifest, report)
     with saving:
         # The next pictures are decoded while these are painted.
-        for group in ahead(_grouped(_take(jobs, painter, manifest), painter)):
-            place, loaded = group[0].place, [taken.loaded for taken in group]
-
-            def show(fraction: float, place: int = place, count: int = len(group)) -> bool | None:
-                return told((place + count * fraction) / len(jobs))
-
-            steps = [step for step in loaded if isinstance(step, Loaded)]
-            ended = [step for step in loaded if isinstance(step, Record)]
-            painted = [*ended, *painter.paint(steps, show)]
-            saving.put(painted, [taken.claim for taken in group])
-            if any(isinstance(step, Painted) and step.stopped for step in painted):
-                break
-            if told((group[-1].place + 1) / len(jobs)):
+        taken, waits = take(jobs, painter, manifest, overwrite=overwrite), Waits(notice)
+        for group in ahead(grouped(taken, painter)):
+            if isinstance(group, Held):
+                stop = waits.stop(group.others, told(group.place / len(jobs)))
+            else:
+                stop = _paint(group, len(jobs), painter, saving, told)
+            if stop:
                 break
     return saving.failed
 
 
-def _take(jobs: Sequence[Job], painter: Painter, manifest: Manifest) -> Iterator[_Taken]:
-    """Yields the jobs that nobody else has or has done, with what they are painted from."""
-    for place, job in enumerate(jobs):
-        with ExitStack() as stack:
-            mine = stack.enter_context(claim(manifest.folder, job.output))
-            manifest.refresh()
-            if mine and not manifest.is_done(job):
-                yield _Taken(place, painter.load(job), stack.pop_all())
+def _paint(
+    group: Sequence[Taken], count: int, painter: Painter, saving: "_Saving", told: Told
+) -> bool:
+    """Paints jobs at once, hands them on to be saved, and tells whether to stop."""
+    place, loaded = group[0].place, [taken.loaded for taken in group]
 
+    def show(fraction: float) -> bool | None:
+        return told((place + len(group) * fraction) / count)
 
-def _grouped(taken: Iterator[_Taken], painter: Painter) -> Iterator[list[_Taken]]:
-    """Yields jobs that follow each other and are painted at once."""
-    group: list[_Taken] = []
-    for one in taken:
-        if group and _alike(group[0]) != _alike(one):
-            yield group
-            group = []
-        group.append(one)
-        room = painter.room(one.loaded) if isinstance(one.loaded, Loaded) else 1
-        if len(group) >= room:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-def _alike(taken: _Taken) -> object:
-    return taken.loaded.alike if isinstance(taken.loaded, Loaded) else None
+    steps = [step for step in loaded if isinstance(step, Loaded)]
+    ended = [step for step in loaded if isinstance(step, Record)]
+    painted = [*ended, *painter.paint(steps, show)]
+    saving.put(painted, [taken.claim for taken in group])
+    stopped = any(isinstance(step, Painted) and step.stopped for step in painted)
+    return stopped or bool(told((group[-1].place + 1) / count))
 
 
 class _Saving:
@@ -120,7 +103,9 @@ class _Saving:
 
     def put(self, painted: Sequence[Painted | Record], claims: Sequence[ExitStack]) -> None:
         """Takes over jobs and their claims; waits if the disk is far behind."""
-        self._pending.append(self._pool.submit(self._save, painted, claims))
+        # Whoever hears of the ends knows by the context what is asked for.
+        save = copy_context().run
+        self._pending.append(self._pool.submit(save, self._save, painted, claims))
         while len(self._pending) > _UNSAVED:
             self._pending.popleft().result()
 

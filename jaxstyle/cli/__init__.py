@@ -25,6 +25,7 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
 import jaxstyle as js
 from jaxstyle import interrupts
 from jaxstyle.cli import processes, report
+from jaxstyle.cli.axes import Axis, split_axes
 from jaxstyle.cli.batch import Batch
 from jaxstyle.cli.completion import Completion
 from jaxstyle.cli.doctor import Doctor
@@ -36,7 +37,7 @@ from jaxstyle.cli.rerun import Rerun, first_picture
 from jaxstyle.cli.resume import Resume
 from jaxstyle.cli.settings import base
 from jaxstyle.cli.stylize import Stylize
-from jaxstyle.cli.sweep import Axis, Sweep, split_axes
+from jaxstyle.cli.sweep import Sweep
 from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.watch import fill_watch
 from jaxstyle.cli.web import Web

@@ -1,12 +1,12 @@
 """``jaxstyle batch``: folders and lists of jobs, painted into one folder that survives anything."""
 
 import dataclasses
-import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
+import jax
 from tyro.conf import Positional, arg
 
 from jaxstyle.batch import ray
@@ -14,14 +14,18 @@ from jaxstyle.batch.jobs import Job, in_order, shard_of
 from jaxstyle.batch.lists import LISTS, find_pictures, make_jobs, read_jobs
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.painter import Painter
+from jaxstyle.batch.places import check_free, check_inputs_stay, pictures_made
 from jaxstyle.batch.steps import Record
 from jaxstyle.batch.work import run_jobs
 from jaxstyle.cli import report, run
 from jaxstyle.cli.estimate import estimate, guard
 from jaxstyle.cli.interruption import Interruption
 from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, Json, PresetName, Quiet
+from jaxstyle.cli.shard import parse_shard
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
+
+_KEPT = "pictures that are painted will be saved, those on their way are left for the next run"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,15 +50,19 @@ class Batch:
     name: str = "{content}_{style}.png"
     """Pattern of the pictures' names, which may have settings in it, as in {style_weight}."""
     shard: str | None = None
-    """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes numbers this process."""
+    """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes numbers this process;
+    auto/N: of N, whatever part of them is running."""
     ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]", help_behavior_hint="")] = None
     """Paint on a Ray cluster, HOST:PORT of its head; without, on the cluster of this machine."""
     lanes: str = "auto"
-    """How many pictures of one shape are painted at once; auto: one on a CPU, more elsewhere."""
+    """How many pictures of one shape are painted at once; auto: one on a CPU, more elsewhere. Not
+    with --ray."""
     dry_run: Flag = False
     """List the jobs, and what they take, and paint nothing."""
     status: Flag = False
     """Tell what has become of the folder's jobs, and paint nothing."""
+    overwrite: Flag = False
+    """Also replace files that this batch has not painted; never a picture that it paints from."""
     preset: PresetName = "default"
     config: Config = None
     cache: Cache = None
@@ -69,12 +77,15 @@ class Batch:
             return self._tell_status()
         lanes = _parse_lanes(self.lanes)
         jobs, name = in_order(self._jobs()), "manifest.jsonl"
+        check_inputs_stay(jobs, self.output)
         if self.shard is not None:
-            index, count = _parse_shard(self.shard)
+            index, count = parse_shard(self.shard)
             jobs, name = shard_of(jobs, index, count), f"manifest-{index}-of-{count}.jsonl"
         if self.dry_run:
             return self._list(jobs, lanes)
         if self.ray is not None:
+            # Reading parameters would start the accelerator, which is a worker's.
+            jax.config.update("jax_platforms", "cpu")
             with ray.connected(self._address()):
                 return self._work(jobs, name, lanes)
         run.begin(self.cache, keep=self.compile_cache)
@@ -86,16 +97,20 @@ class Batch:
         console = report.console(quiet=self.quiet)
         todo = [job for job in jobs if not manifest.is_done(job)]
         console.print(report.plain(f"{len(todo)} of {len(jobs)} pictures to paint"))
-        with Interruption(console) as interruption, report.Bar(console) as bar:
+        if self.ray is not None and lanes is not None:
+            console.print("--lanes: not used with --ray; a worker paints one picture at a time")
+        with Interruption(console, _KEPT) as interruption, report.Bar(console) as bar:
 
             def show(fraction: float) -> bool:
                 bar.show(fraction, f"{round(fraction * len(todo))}/{len(todo)} pictures")
                 return interruption.number is not None
 
-            kind = {"cache": self.cache, "sources": {"preset": self.preset}}
+            kind: dict[str, Any] = {"overwrite": self.overwrite}
+            kind["notice"] = lambda text: console.print(report.plain(text))
+            made = {"cache": self.cache, "sources": {"preset": self.preset}}
             if self.ray is None:
-                painter = Painter(self.output, lanes=lanes, guard=guard, **kind)
-                failed = run_jobs(todo, painter, manifest, self._tell, show)
+                painter = Painter(self.output, lanes=lanes, guard=guard, **made)
+                failed = run_jobs(todo, painter, manifest, self._tell, show, **kind)
             else:
                 failed = ray.run_jobs(
                     todo,
@@ -104,11 +119,13 @@ class Batch:
                     self._tell,
                     show,
                     keep=self.compile_cache,
-                    notice=lambda text: console.print(report.plain(text)),
+                    guard=guard,
                     **kind,
+                    **made,
                 )
         if failed:
-            console.print(report.plain(f"{failed} failed; run it again once they are mended"))
+            told = f"{failed} failed; fix these inputs, then run the same command again"
+            console.print(report.plain(told))
         return interruption.exit_code or int(failed > 0)
 
     def _address(self) -> str | None:
@@ -129,7 +146,8 @@ class Batch:
         if not lists:
             if not self.styles:
                 raise InputError("no paintings: name them after --styles")
-            contents, styles = find_pictures(self.inputs), find_pictures(self.styles)
+            made = pictures_made(self.output)
+            contents, styles = find_pictures(self.inputs, made), find_pictures(self.styles, made)
             return make_jobs(contents, styles, self.recipe, self.name, pairs=self.pairs)
         if len(self.inputs) > 1 or self.styles or self.pairs:
             raise InputError(f"{lists[0]}: a list has all jobs; name nothing else beside it")
@@ -138,13 +156,13 @@ class Batch:
     def _list(self, jobs: Sequence[Job], lanes: int | None) -> int:
         manifest = Manifest(self.output)
         todo = [job for job in jobs if not manifest.is_done(job)]
-        left = {job.output for job in todo}
+        status = {job.output: self._foresee(job, manifest) for job in todo}
         rows = [
             (
                 job.output,
                 job.content,
                 " ".join(map(str, job.styles)),
-                "to paint" if job.output in left else "done",
+                status.get(job.output, "done"),
             )
             for job in jobs
         ]
@@ -153,6 +171,14 @@ class Batch:
             for line in estimate(todo, manifest, self.cache, lanes):
                 report.console().print(report.plain(line))
         return 0
+
+    def _foresee(self, job: Job, manifest: Manifest) -> str:
+        try:
+            if not self.overwrite:
+                check_free(job, manifest)
+        except InputError:
+            return "exists already"
+        return "to paint"
 
     def _tell_status(self) -> int:
         if not self.output.is_dir():
@@ -176,33 +202,3 @@ def _parse_lanes(text: str) -> int | None:
     if not re.fullmatch(r"[1-9]\d{0,3}", text):
         raise InputError(f"--lanes {text}: no number; give auto, or 1 and more")
     return int(text)
-
-
-def _parse_shard(text: str) -> tuple[int, int]:
-    """Returns which share this is, from 0, and how many there are.
-
-    Raises:
-        InputError: It is no share, or the environment numbers none.
-    """
-    seen = text
-    if text == "auto":
-        seen = _shard_of_environment(os.environ)
-        if seen is None:
-            raise InputError(
-                "--shard auto: neither SLURM_ARRAY_TASK_ID with SLURM_ARRAY_TASK_COUNT nor "
-                "JOB_COMPLETION_INDEX with JOB_COMPLETIONS is set; give I/N"
-            )
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", seen)
-    if match is None or not int(match[1]) < int(match[2]):
-        raise InputError(f"--shard {seen}: no share; give I/N with I from 0 to N - 1")
-    return int(match[1]), int(match[2])
-
-
-def _shard_of_environment(environment: "os._Environ[str]") -> str | None:
-    if {"SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"} <= environment.keys():
-        first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0"))
-        index = int(environment["SLURM_ARRAY_TASK_ID"]) - first
-        return f"{index}/{environment['SLURM_ARRAY_TASK_COUNT']}"
-    if {"JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"} <= environment.keys():
-        return f"{environment['JOB_COMPLETION_INDEX']}/{environment['JOB_COMPLETIONS']}"
-    return None

@@ -1,7 +1,7 @@
 """What a batch takes: its time, by jobs that are done, and its memory."""
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 import jax
@@ -9,19 +9,27 @@ import jax
 from jaxstyle.batch.jobs import Job, read_shape, work_of
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.steps import Loaded, lanes_that_pay
-from jaxstyle.cli.fitting import watching
+from jaxstyle.cli.fitting import choose, watching
 from jaxstyle.cli.memory import Demand, demand_of
 from jaxstyle.encoder import VGGEncoder
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.recipes.paint import encoder_key, load_named
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import fits_lanes, program_of
 
 
-def guard(loaded: Loaded, lanes: int) -> AbstractContextManager[None]:
-    """Refuses so many jobs like one at once if there is no memory for them."""
+@contextlib.contextmanager
+def guard(loaded: Loaded, lanes: int) -> Iterator[Recipe]:
+    """Yields the fastest way to paint so many jobs like one at once in the memory that there is.
+
+    Raises:
+        ResourceError: There is none.
+    """
     encoder, recipe = loaded.warm.encoder, loaded.job.recipe
-    return watching(demand_of(encoder, recipe, loaded.shape, loaded.style_shapes, lanes=lanes))
+    demand = demand_of(encoder, recipe, loaded.shape, loaded.style_shapes, lanes=lanes)
+    chosen = choose(demand)[0]
+    with watching(chosen):
+        yield chosen.recipe
 
 
 def estimate(
@@ -38,23 +46,33 @@ def estimate(
     shapes = [(job, found) for job in todo if (found := job.shapes(read_shape))]
     bad = len(todo) - len(shapes)
     yield f"{len(todo)} to paint" + (f", of which {bad} cannot be" if bad else "")
-    yield "time: " + _time(sum(work_of(job.recipe, found[0]) for job, found in shapes), manifest)
-    demands = list(_demands(shapes, folder, lanes))
+    yield _time(sum(work_of(job.recipe, found[0]) for job, found in shapes), manifest)
+    demands = [_fitting(demand) for demand in _demands(shapes, folder, lanes)]
     if demands:
         most = max(demands, key=lambda demand: demand.resident)
         height, width = most.shape
         at_once = f"{most.lanes} at once of {width}×{height} px"
+        at_once += f", --memory {most.settled.recipe.memory}"
         yield f"memory: {most.resident / 1e9:.1f} GB, for {at_once}"
+
+
+def _fitting(demand: Demand) -> Demand:
+    """Returns how jobs are painted, as it fits; of what does not fit, what it would take."""
+    with contextlib.suppress(ResourceError):
+        chosen = choose(demand)[0]
+        if demand.lanes == 1 or chosen.recipe == demand.settled.recipe:
+            return chosen
+    return demand if demand.lanes == 1 else _fitting(demand._replace(lanes=1))
 
 
 def _time(work: float, manifest: Manifest) -> str:
     done = [entry for entry in manifest.entries.values() if entry.get("work")]
     if not done:
-        return "no picture has been painted into this folder yet to tell it by"
+        return "time unknown: no picture in this folder is finished yet"
     rate = sum(entry["work"] for entry in done) / sum(entry["seconds"] for entry in done)
     minutes = work / max(rate, 1e-9) / 60
     told = f"{minutes / 60:.1f} h" if minutes >= 90 else f"{minutes:.1f} min"
-    return f"{told}, at the rate of the {len(done)} that are done"
+    return f"time: {told}, at the rate of the {len(done)} that are done"
 
 
 def _demands(

@@ -24,9 +24,15 @@ class Interruption:
         number: Of the first signal that came; None before.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, kept: str = "what there is will be saved") -> None:
+        """Makes one.
+
+        Args:
+            console: For the line that says that it stops.
+            kept: What a stop keeps, in that line.
+        """
         self.number: int | None = None
-        self._console = console
+        self._console, self._kept = console, kept
         self._previous: dict[int, Any] = {}
         self._terminals = [fd for fd in (1, 2) if os.isatty(fd)]
 
@@ -59,7 +65,7 @@ class Interruption:
         self.number = number
         self._leave_closed_terminals()
         again = " (Ctrl-C again to give up)" if number == signal.SIGINT else ""
-        self._console.print(f"stopping: what there is will be saved{again}")
+        self._console.print(f"stopping: {self._kept}{again}")
 
     def _leave_closed_terminals(self) -> None:
         """Writes to nowhere instead: what is printed to a closed terminal raises an error."""

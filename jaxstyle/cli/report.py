@@ -119,6 +119,8 @@ class Bar:
             console=console,
             transient=True,
             disable=console.quiet,
+            # On a terminal results are printed above the bar; a file gets them as they are.
+            redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
         )
         self._task = self._bar.add_task("compiling", total=1.0)
 

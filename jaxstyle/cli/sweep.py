@@ -14,6 +14,7 @@ import jaxstyle as js
 from jaxstyle import files, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.cli import report, run
+from jaxstyle.cli.axes import Axis
 from jaxstyle.cli.contact_sheet import make_sheet
 from jaxstyle.cli.fitting import watching
 from jaxstyle.cli.interruption import Interruption
@@ -38,57 +39,6 @@ from jaxstyle.recipes.paint import encoder_key, load_named
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import NUMBERS
 from jaxstyle.recipes.words import parse_setting
-
-_LAYERS = ("content_layers", "style_layers")
-_MOST = 2
-
-
-class Axis(NamedTuple):
-    """An option in several values.
-
-    Attributes:
-        name: Field of the recipe.
-        words: What was typed for each value.
-    """
-
-    name: str
-    words: tuple[str, ...]
-
-    @property
-    def option(self) -> str:
-        """As it is typed."""
-        return f"--{self.name.replace('_', '-')}"
-
-
-def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
-    """Returns the arguments with one value for each option, and the options that have several.
-
-    Values are parted by commas; layers, which have commas in them, by semicolons.
-
-    Raises:
-        InputError: More than two options have several values.
-    """
-    fields = {f"--{f.name.replace('_', '-')}": f.name for f in dataclasses.fields(Recipe)}
-    single, axes, words = [], [], iter(arguments)
-    for word in words:
-        option, equals, value = word.partition("=")
-        name = fields.get(option)
-        if name is None:
-            single.append(word)
-            continue
-        value = value if equals else next(words, None)
-        parts = [] if value is None else value.split(";" if name in _LAYERS else ",")
-        if len(parts) > 1:
-            axis = Axis(name, tuple(part.strip() for part in parts if part.strip()))
-            if not axis.words:
-                raise InputError(f"{option} {value}: no values; give several, as in 1,3,10")
-            axes.append(axis)
-            value = axis.words[0]
-        single += [option] if value is None else [option, value]
-    if len(axes) > _MOST:
-        names = ", ".join(axis.option for axis in axes)
-        raise InputError(f"{names}: too many options in several values; vary one or two")
-    return single, tuple(axes)
 
 
 class _Picture(NamedTuple):

@@ -1,5 +1,6 @@
 """Lanes of one compiled program, each with a picture on its way, filled anew as they are done."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -18,9 +19,13 @@ _CHUNK = 10
 
 
 @jit(static_argnames=("program",))
-def _start(images: Array, encoder: Encoder, program: Program) -> tuple[SolverState, Average]:
-    decay = jnp.float32(0.0)
-    return jax.vmap(lambda image: begin(image, None, decay, encoder, program))(images)
+def _start(
+    images: Array, carried: Any, encoder: Encoder, program: Program
+) -> tuple[SolverState, Average]:
+    def lane(image: Array, carried: Any) -> tuple[SolverState, Average]:
+        return begin(image, carried, jnp.float32(0.0), encoder, program)
+
+    return jax.vmap(lane)(images, carried)
 
 
 @jit(static_argnames=("program",), donate_argnames=("state", "average"))
@@ -29,6 +34,7 @@ def _enter(
     average: Average,
     fresh: Array,
     images: Array,
+    carried: Any,
     encoder: Encoder,
     program: Program,
 ) -> tuple[SolverState, Average]:
@@ -37,7 +43,7 @@ def _enter(
     def choose(new: Array, old: Array) -> Array:
         return jnp.where(fresh.reshape(-1, *(1,) * (new.ndim - 1)), new, old)
 
-    return jax.tree.map(choose, _start(images, encoder, program), (state, average))
+    return jax.tree.map(choose, _start(images, carried, encoder, program), (state, average))
 
 
 @jit(static_argnames=("program",), donate_argnames=("state", "average"))
@@ -61,6 +67,7 @@ class Done(NamedTuple):
         step: Solver iterations done.
         evaluations: Evaluations of loss and gradient.
         finite: Whether loss and gradient stayed finite.
+        carried: What the solver remembers at the next scale.
     """
 
     image: Array
@@ -68,22 +75,37 @@ class Done(NamedTuple):
     step: int
     evaluations: int
     finite: bool
+    carried: Any
 
 
 class Lanes:
     """The lanes of one scale, as the host sees them: who is in which, and how far."""
 
-    def __init__(self, lanes: int, data: Data, program: Program, iterations: int) -> None:
+    def __init__(
+        self,
+        lanes: int,
+        data: Data,
+        program: Program,
+        iterations: int,
+        *,
+        carried: Any = None,
+        following: tuple[int, int] | None = None,
+    ) -> None:
         """Makes lanes that nobody is in.
 
         Args:
-            lanes: How many.
+            lanes: How many; if they are more than one, and devices too, some more may be there and
+                idle, so that each device has as many.
             data: What the losses are computed from; targets and loss weights with an axis in front,
                 of the settings or of length 1.
             program: What is compiled.
             iterations: Of each setting.
+            carried: What the solver remembers of the scale before, with an axis of settings.
+            following: Height and width of the next scale; None if this is the last.
         """
-        self._data = data
+        devices = jax.device_count() if lanes > 1 else 1
+        lanes = -(-lanes // devices) * devices
+        self._data, self._carried, self._following = data, carried, following
         self._program, self._iterations = program, iterations
         self._setting = np.full(lanes, -1)
         self._done = np.zeros(lanes, np.int32)
@@ -115,13 +137,15 @@ class Lanes:
         data = self._data
         targets, weights = _take(data.targets, seats), _take(data.loss_weights, seats)
         self._seated = data._replace(targets=_spread(targets), loss_weights=_spread(weights))
-        chosen = _spread(images[seats])
+        chosen, carried = _spread((images[seats], _take(self._carried, seats)))
         if self._state is None:
-            self._state = _start(chosen, data.encoder, self._program)
+            self._state = _start(chosen, carried, data.encoder, self._program)
         else:
             state, average = self._state
             fresh = _spread(jnp.asarray(fresh))
-            self._state = _enter(state, average, fresh, chosen, data.encoder, self._program)
+            self._state = _enter(
+                state, average, fresh, chosen, carried, data.encoder, self._program
+            )
 
     def advance(self) -> list[tuple[int, Done]]:
         """Runs some iterations, and returns the settings that are done, which leave their lanes."""
@@ -137,12 +161,19 @@ class Lanes:
         moved = step > 0
         self._terms[moved] = terms[np.flatnonzero(moved), step[moved] - 1]
         over = (self._setting >= 0) & ((self._done >= self._iterations) | ~finite | stuck)
-        lanes = map(int, np.flatnonzero(over))
-        done = [(int(self._setting[lane]), self._at(lane)) for lane in lanes]
+        lanes = [int(lane) for lane in np.flatnonzero(over)]
+        carried = self._carry(chunk.state) if lanes else None
+        done = [(int(self._setting[lane]), self._at(lane, carried)) for lane in lanes]
         self._setting[over] = -1
         return done
 
-    def _at(self, lane: int) -> Done:
+    def _carry(self, state: SolverState) -> Any:
+        """Returns what the solver remembers of every lane at the next scale."""
+        if self._following is None:
+            return None
+        return jax.vmap(partial(self._program.solver.carry, shape=self._following))(state)
+
+    def _at(self, lane: int, carried: Any) -> Done:
         chunk = self._chunk
         assert chunk is not None
         return Done(
@@ -151,6 +182,7 @@ class Lanes:
             int(self._done[lane]),
             int(chunk.state.evaluations[lane]),
             bool(chunk.state.finite[lane]),
+            jax.tree.map(lambda x: x[lane], carried),
         )
 
     def unfinished(self) -> dict[int, Array]:
@@ -166,10 +198,10 @@ def _take(tree: Any, seats: np.ndarray) -> Any:
 
 
 def _spread(tree: Any) -> Any:
-    """Puts lanes on all devices, if they can be shared out evenly."""
+    """Puts lanes on all devices, as many on each."""
     devices = jax.devices()
     lanes = jax.tree.leaves(tree)[0].shape[0]
-    if len(devices) < 2 or lanes % len(devices):
+    if len(devices) < 2 or lanes == 1:
         return tree
     mesh = jax.sharding.Mesh(np.array(devices), ("lanes",))
     sharding = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("lanes"))

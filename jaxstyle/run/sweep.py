@@ -1,6 +1,6 @@
 """Many settings at once, coarse to fine, in one compiled program a scale."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -87,7 +87,7 @@ def sweep(
 
     A turn of the program is one evaluation of every lane. Where a lane is done, the next setting
     takes its place, so that ``lanes`` bounds the memory and nothing is compiled twice. On several
-    devices the lanes are spread over them.
+    devices the lanes are spread over them, as many on each, of which some may idle.
 
     Args:
         content: ``f32[h, w, 3]``, or one for each setting, ``f32[n, h, w, 3]``.
@@ -139,16 +139,19 @@ def sweep(
     terms = np.zeros((count, len(LossTerms._fields)), np.float32)
     totals, steps, stopped = np.zeros((2, count), np.int32), 0, False
     finite = np.ones(count, bool)
-    for scale, made in zip(scales, style_targets or [None] * len(scales), strict=True):
+    carried, after = None, [*scales, None][1:]
+    known = style_targets or [None] * len(scales)
+    for scale, following, made in zip(scales, after, known, strict=True):
         targets = targets_at(sources, scale, encoder, program.objective, shape, made)
         data = Data(targets, weights, encoder, extra)
-        run = Lanes(lanes, data, program, scale.iterations)
+        shape_after = following and following.shape
+        run = Lanes(lanes, data, program, scale.iterations, carried=carried, following=shape_after)
         images = jax.vmap(partial(resize.resize, shape=scale.shape))(images)
-        waiting, painted = list(np.flatnonzero(finite)), {}
+        waiting, painted, kept = list(np.flatnonzero(finite)), {}, {}
         while (waiting or run.busy) and not stopped:
             run.fill(waiting, images)
             for setting, chunk in run.advance():
-                painted[setting] = chunk.image
+                painted[setting], kept[setting] = chunk.image, chunk.carried
                 terms[setting] = chunk.terms
                 totals[:, setting] += int(chunk.step), int(chunk.evaluations)
                 finite[setting] = bool(chunk.finite)
@@ -159,6 +162,7 @@ def sweep(
         for setting, image in (painted | (run.unfinished() if stopped else {})).items():
             images = images.at[setting].set(image)
         steps += scale.iterations
+        carried = _rows(kept, count)
         if stopped:
             break
     images = jax.vmap(partial(resize.resize, shape=shape))(images)
@@ -170,3 +174,10 @@ def sweep(
         finite=finite,
         stopped=stopped,
     )
+
+
+def _rows(kept: Mapping[int, Any], count: int) -> Any:
+    """Returns what there is of some settings as one tree with a row for each of all."""
+    some = next(iter(kept.values()), None)  # for those whose row nobody reads
+    rows = [kept.get(setting, some) for setting in range(count)]
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)

@@ -15,6 +15,9 @@ from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.painter import Painter
 from jaxstyle.batch.steps import Record
 from jaxstyle.batch.work import run_jobs
+from jaxstyle.ops import resize
+from jaxstyle.recipes.paint import encoder_of, prepare_styles
+from jaxstyle.run.loop import make_program
 
 from .options import Measurement, Numbers
 from .outcome import Row
@@ -87,11 +90,15 @@ class Batch(Measurement):
 
     def _loop(self, recipe: js.Recipe) -> float:
         """Returns the seconds of a job whose pictures, targets and programs are all there."""
-        pictures = [js.load_image(_EXAMPLES / f"{name}.jpg") for name in ("harbour", "painting")]
-        encoder = js.load_encoder(recipe.encoder, padding=recipe.padding)
+        content, style = (js.load_image(_EXAMPLES / f"{n}.jpg") for n in ("harbour", "painting"))
+        program = make_program(recipe.make_objective(), recipe.make_solver(), recipe.variable)
+        encoder = program.prepare(encoder_of(recipe))
+        shape = recipe.shape_of(resize.shape_of(content))
+        targets = prepare_styles(recipe, [style], shape, encoder)
 
         def run() -> None:
-            js.paint(recipe, pictures[0], pictures[1], encoder=encoder).image.block_until_ready()
+            painted = js.paint(recipe, content, style, encoder=encoder, style_targets=targets)
+            painted.image.block_until_ready()
 
         run()
         return median(seconds(run) for _ in range(self.rounds))

@@ -1,0 +1,69 @@
+"""Options in several values, as they are typed."""
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from jaxstyle.errors import InputError
+from jaxstyle.recipes.recipe import Recipe
+
+_LAYERS = ("content_layers", "style_layers")
+_FILES = ("init", "encoder")
+_MOST = 2
+
+
+class Axis(NamedTuple):
+    """An option in several values.
+
+    Attributes:
+        name: Field of the recipe.
+        words: What was typed for each value.
+    """
+
+    name: str
+    words: tuple[str, ...]
+
+    @property
+    def option(self) -> str:
+        """As it is typed."""
+        return f"--{self.name.replace('_', '-')}"
+
+
+def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
+    """Returns the arguments with one value for each option, and the options that have several.
+
+    Values are parted by commas; layers, which have commas in them, by semicolons. The path of a
+    file that exists is one value, whatever is in it, and flags have none.
+
+    Raises:
+        InputError: More than two options have several values.
+    """
+    valued = (f.name for f in dataclasses.fields(Recipe) if not isinstance(f.default, bool))
+    fields = {f"--{name.replace('_', '-')}": name for name in valued}
+    single, axes, words = [], [], iter(arguments)
+    for word in words:
+        option, equals, value = word.partition("=")
+        name = fields.get(option)
+        if name is None:
+            single.append(word)
+            continue
+        value = value if equals else next(words, None)
+        parts = [] if value is None else _values(name, value)
+        if len(parts) > 1:
+            axis = Axis(name, tuple(part.strip() for part in parts if part.strip()))
+            if not axis.words:
+                raise InputError(f"{option} {value}: no values; give several, as in 1,3,10")
+            axes.append(axis)
+            value = axis.words[0]
+        single += [option] if value is None else [option, value]
+    if len(axes) > _MOST:
+        names = ", ".join(axis.option for axis in axes)
+        raise InputError(f"{names}: too many options in several values; vary one or two")
+    return single, tuple(axes)
+
+
+def _values(name: str, text: str) -> list[str]:
+    if name in _FILES and os.path.exists(text):
+        return [text]
+    return text.split(";" if name in _LAYERS else ",")
