@@ -1,8 +1,11 @@
 """Runs that do not fit into the memory are refused before they start, with options that do fit."""
 
+import itertools
+import json
 import re
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +17,8 @@ from PIL import ImageCms
 import command
 import jaxstyle as js
 from command import stylize
-from jaxstyle import pretrained
-from jaxstyle.cli import fitting, free, memory
+from jaxstyle import files, pretrained
+from jaxstyle.cli import checkpoints, fitting, free, memory
 from jaxstyle.errors import ResourceError
 from jaxstyle.recipes.recipe import Recipe
 
@@ -116,6 +119,67 @@ def test_what_runs_out_goes_on_the_next_smaller_way(vgg16, monkeypatch):
     assert all("once more with --memory" in line for line in told[1:])
     with pytest.raises(ResourceError, match="did not fit"):
         fitting.within_memory(demand._with(memory="low"), run, told.append)
+
+
+def test_what_has_failed_is_let_go_before_the_next_attempt(vgg16, monkeypatch):
+    set_room(monkeypatch, 100e9)
+    held = []
+
+    def run(recipe):
+        assert [array() for array in held] == [None] * len(held)
+        array = np.zeros(9)
+        held.append(weakref.ref(array))
+        try:
+            raise RuntimeError("RESOURCE_EXHAUSTED")
+        except RuntimeError as error:
+            raise MemoryError from error
+
+    with pytest.raises(ResourceError, match="did not fit"):
+        fitting.within_memory(demand_of(vgg16, memory="auto"), run, str)
+    assert len(held) == 3
+
+
+def fail_first(monkeypatch, after):
+    """Lets memory run out in the first attempt, when a callback has heard so many times."""
+    paint, tried = js.paint, []
+
+    def failing(recipe, *arguments, callback, **options):
+        tried.append(recipe)
+        first, heard = len(tried) == 1, itertools.count(1)
+
+        def hear(progress):
+            stop = callback(progress)
+            if first and next(heard) == after:
+                raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes")
+            return stop
+
+        return paint(recipe, *arguments, callback=hear, **options)
+
+    monkeypatch.setattr(js, "paint", failing)
+    return tried
+
+
+def test_who_watches_sees_the_attempt_that_fits_only(folder, monkeypatch):
+    """Its checkpoints go, too: those that the first attempt has left would win by their numbers."""
+    monkeypatch.setattr(checkpoints, "_SHARE", float("inf"))
+    saved, kept = [], files.save_checkpoint
+
+    def save(folder, checkpoint):
+        kept(folder, checkpoint)
+        saved.append(sorted(path.name for path in Path(folder).glob("*.npz")))
+
+    monkeypatch.setattr(files, "save_checkpoint", save)
+    tried = fail_first(monkeypatch, after=3)
+    watched = ["--trace", "run.jsonl", "--timelapse", "film.webp", "--checkpoint", "kept"]
+    assert stylize(*watched, "--checkpoint-every", "0", "--iterations", "8") == 0
+    assert [recipe.memory for recipe in tried] == ["high", "low"]
+    rows = [json.loads(line) for line in Path("run.jsonl").read_text().splitlines()]
+    assert [row["iteration"] for row in rows] == list(range(1, 9))
+    with PillowImage.open("film.webp") as film:
+        assert film.n_frames == 8
+    assert not list(Path().glob(".jaxstyle*"))
+    assert [len(names) for names in saved] == [1, 2, 2, 1, *[2] * 7]
+    assert not Path("kept").exists()
 
 
 @pytest.mark.parametrize("error", [

@@ -108,7 +108,7 @@ def _parse(arguments: Sequence[str]) -> _Command:
     axes: tuple[Axis, ...] = ()
     if list(arguments[:1]) == ["sweep"]:
         arguments, axes = split_axes(arguments)
-    if {*arguments[:1]} & {"stylize", "texture"}:
+    if {*arguments[:1]} & {"stylize", "texture", "resume", "rerun"}:
         arguments = fill_watch(arguments)
     commands = _commands(arguments, axes)
     box = io.StringIO()

@@ -7,7 +7,7 @@ what every run takes, and bytes per pixel that grow with the features that the n
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 import jaxstyle as js
@@ -71,6 +71,7 @@ class Demand(NamedTuple):
         parameters: Bytes of the network's parameters, as far as they are used.
         devices: How many with a memory of their own share the picture.
         lanes: How many pictures at once.
+        pinned: Whether the run has begun before, so that it stays as it is.
     """
 
     recipe: Recipe
@@ -80,6 +81,7 @@ class Demand(NamedTuple):
     parameters: int
     devices: int = 1
     lanes: int = 1
+    pinned: bool = False
 
     @property
     def settled(self) -> "Demand":
@@ -140,11 +142,17 @@ class Demand(NamedTuple):
             demand = demand._with(history=demand.recipe.history - 1)
         return demand
 
+    def pinned_to(self, settings: Mapping[str, Any]) -> "Demand":
+        """Returns this with settings of the recipe that stay as they are."""
+        return self._replace(recipe=self.recipe.updated(settings), pinned=True)
+
     def _with(self, **changes: Any) -> "Demand":
         return self._replace(recipe=self.recipe.replace(**changes))
 
     def advice(self, lines: Lines, room: float) -> str:
         """Returns which options make a run that fits."""
+        if self.pinned:
+            return "free some, for a run goes on as it began; or begin anew in another folder"
         memory, memories = self.recipe.memory, self.memories
         for smaller in memories[memories.index(memory) + 1 :]:
             taken = self.bytes_of(lines, smaller)

@@ -24,6 +24,7 @@ from jaxstyle.cli.options import (
 from jaxstyle.cli.run import init_file
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.texture import Texture
+from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import digests, portable, surroundings
 from jaxstyle.recipes.paint import encoder_of
@@ -69,6 +70,7 @@ class Rerun:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    watching: Watching = UNWATCHED
     json: Json = False
     quiet: Quiet = False
     debug: Debug = False
@@ -94,7 +96,7 @@ class Rerun:
     def _command(self, told: Mapping[str, Any]) -> Stylize | Texture:
         output = self.output or self.picture.with_stem(f"{self.picture.stem}-rerun")
         names = ("preset", "checkpoint", "checkpoint_every", "cache", "compile_cache")
-        names += ("overwrite", "quiet", "debug")
+        names += ("overwrite", "watching", "quiet", "debug")
         shared = {name: getattr(self, name) for name in names}
         shared |= {"output": output, "recipe": self._located(self.recipe)}
         styles = self.styles or self._find_all(told, "styles", "--styles")

@@ -7,7 +7,12 @@ and with the settings that made them, and ``metadata`` reads these back; ``check
 where a run stands, and ``scratch`` holds what does not have to be in memory.
 """
 
-from jaxstyle.files.checkpoints import load_checkpoint, remove_checkpoints, save_checkpoint
+from jaxstyle.files.checkpoints import (
+    has_checkpoints,
+    load_checkpoint,
+    remove_checkpoints,
+    save_checkpoint,
+)
 from jaxstyle.files.masks import Masks, load_masks
 from jaxstyle.files.metadata import Metadata, load_metadata, read_metadata, read_provenance
 from jaxstyle.files.output import SUFFIXES, check_output, save_image
@@ -24,6 +29,7 @@ __all__ = [
     "Metadata",
     "Picture",
     "check_output",
+    "has_checkpoints",
     "has_picture_suffix",
     "load_checkpoint",
     "load_image",

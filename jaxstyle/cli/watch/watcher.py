@@ -94,6 +94,7 @@ class Watchers:
         self._last: js.Progress | None = None
 
     def __enter__(self) -> "Watchers":
+        self._last = None  # A run that the memory did not suffice for begins anew.
         for watcher in self._waiting:
             if self._spared(watcher.__enter__):
                 self._open.append(watcher)
@@ -102,6 +103,7 @@ class Watchers:
     def __exit__(self, *raised: object) -> None:
         for watcher in self._open:
             self._spared(lambda watcher=watcher: watcher.__exit__(*raised))
+        self._open = []
 
     def see(self, progress: js.Progress) -> None:
         """Tells all of them where the run is."""
