@@ -8,6 +8,7 @@ import sys
 import weakref
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import tifffile
@@ -17,8 +18,8 @@ from PIL import ImageCms
 import command
 import jaxstyle as js
 from command import stylize
-from jaxstyle import files, pretrained
-from jaxstyle.cli import checkpoints, fitting, free, memory
+from jaxstyle import cli, files, pretrained
+from jaxstyle.cli import checkpoints, fitting, free, memory, run
 from jaxstyle.errors import ResourceError
 from jaxstyle.recipes.recipe import Recipe
 
@@ -137,6 +138,67 @@ def test_what_has_failed_is_let_go_before_the_next_attempt(vgg16, monkeypatch):
     with pytest.raises(ResourceError, match="did not fit"):
         fitting.within_memory(demand_of(vgg16, memory="auto"), run, str)
     assert len(held) == 3
+
+
+@pytest.fixture
+def demanded(monkeypatch):
+    """Demands of commands, which paint nothing."""
+    demands = []
+    monkeypatch.setattr(run, "finish", lambda *arguments, **_: demands.append(arguments[3]) or 0)
+    return demands
+
+
+def test_a_textures_painting_counts_as_it_is_seen(folder, demanded):
+    """However large it is in its file."""
+    PillowImage.new("RGB", (100, 200)).save("large.png")
+    words = ["texture", "-o", "out.png", *command.ENCODER, "--style-layers", "conv1_1"]
+    for name, size in (("painting.png", "32x16"), ("large.png", "32x16")):
+        assert cli.main([*words, name, "--size", size]) == 0
+    assert demanded[0].pixels < 1
+    assert demanded[1].pixels == 32 * 16 / 2 / (32 * 16)
+
+
+def test_tiles_that_cannot_be_cut_are_not_cheap(vgg16, monkeypatch):
+    """Joined borders want whole strides, or the only window is the whole image."""
+    joined = pretrained.load_encoder("vgg16", padding="circular")
+    seamless = {"padding": "circular", "scales": 1, "memory": "tiles"}
+    cut, whole = (demand_of(joined, size=(n, n), **seamless) for n in (3008, 3000))
+    plain = demand_of(vgg16, size=(3000, 3000), memory="tiles")
+    high = demand_of(vgg16, size=(3000, 3000), memory="high")
+    assert cut.resident == pytest.approx(plain.resident, rel=0.01)
+    assert whole.resident > 0.8 * high.resident > 2 * cut.resident
+    # A coarser size may be the one that cannot be cut.
+    scaled = {"scales": 2, "scale_factor": 1.2, "coarsest": 64}
+    assert demand_of(joined, size=(3008, 3008), **seamless | scaled).resident > 2 * cut.resident
+    set_room(monkeypatch, 3e9)
+    with pytest.raises(ResourceError, match="--memory low and --size"):
+        fitting.choose(whole)
+    with pytest.raises(ResourceError, match="--memory low"):
+        fitting.choose(whole._with(memory="auto"))
+
+
+def test_masks_take_memory(folder, demanded):
+    columns = np.repeat(np.linspace(0, 255, 4).astype(np.uint8), 11)
+    guide = np.broadcast_to(columns[None, :, None], (36, 44, 3))
+    PillowImage.fromarray(guide).save("guide.png")
+    masks = ["--content-mask", "guide.png", "--style-mask", "guide.png"]
+    assert stylize() == stylize(*masks, styles=("photo.png",)) == 0
+    plain, masked = demanded
+    assert masked.regions == 4
+    more = masked.resident - plain.resident
+    assert more - (masked.pixels > 1) >= 4 * 4 * 33 * 40
+
+
+def test_devices_that_share_a_picture_are_not_advised_tiles(folder, demanded, monkeypatch, capsys):
+    devices = tuple(jax.devices()[:1])
+    for count, told in ((1, 0), (2, 1)):
+        monkeypatch.setattr(js, "mesh", lambda _, count=count: js.Mesh(devices * count))
+        assert stylize("--devices", "all", "--memory", "tiles") == 0
+        assert capsys.readouterr().err.count("strips, not tiles") == told
+    alone, shared = demanded
+    assert (alone.recipe.memory, shared.recipe.memory) == ("tiles", "low")
+    assert ("tiles" in alone.memories, "tiles" in shared.memories) == (True, False)
+    assert "tiles" not in shared.advice(memory.RESIDENT, 1.0)
 
 
 def fail_first(monkeypatch, after):

@@ -17,6 +17,7 @@ import pytest
 import jaxstyle as js
 from command import LAYERS, folder  # noqa: F401
 from jaxstyle import cli, files
+from jaxstyle.cli import processes
 
 SHARING = Path(__file__).with_name("sharing.py")
 LINE = r"jaxstyle: a process that shares the picture has ended, .*\n"
@@ -106,6 +107,7 @@ def test_options_that_are_missing_are_told(folder, capsys):  # noqa: F811
     for options, told in (
         (["--devices", "none"], "--devices none: "),
         (["--process-id", "1"], "--coordinator: goes with --process-id"),
+        (["--coordinator", "x:1", "--process-id", "0", "--num-processes", "2"], "--coordinator: "),
         (["--devices", "1000"], "--devices 1000: JAX has "),
         (["--devices", "1", "--coordinator", "x:1", "--checkpoint", "kept"], "--checkpoint: not"),
         (["--devices", "1", "--coordinator", "x:1", "--json"], "--json: not"),
@@ -114,8 +116,10 @@ def test_options_that_are_missing_are_told(folder, capsys):  # noqa: F811
         assert capsys.readouterr().err.startswith(f"jaxstyle: {told}")
 
 
-def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, capsys):  # noqa: F811
+def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, monkeypatch):  # noqa: F811
     """The run is stopped on the way and gone on with by ``resume``, to the picture of one."""
+    # By itself one device is as none.
+    monkeypatch.setattr(processes, "mesh_of", lambda command: command.devices and js.mesh(1))
     small = [*LAYERS, "--encoder", "narrow.h5", "--size", "40", "--iterations", "9"]
     pictures = ["stylize", "photo.png", "painting.png", *small]
     shared = ["--devices", "1", "--memory", "auto", "--checkpoint", "kept", "--save-every", "4"]

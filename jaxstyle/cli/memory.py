@@ -12,7 +12,10 @@ from typing import Any, NamedTuple, get_args
 
 import jaxstyle as js
 from jaxstyle.encoder import IMAGE
+from jaxstyle.encoder.base import wraps
+from jaxstyle.encoder.receptive import joint_field
 from jaxstyle.encoder.vgg import block_of
+from jaxstyle.large.grid import grid_of
 from jaxstyle.losses.objective import Memory
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
@@ -21,6 +24,7 @@ MEMORIES: tuple[str, ...] = get_args(Memory)
 GIGABYTE = 1e9
 _IMAGE = 12  # Bytes of a pixel, float32.
 _REMEMBERED = 1.35  # Images for each that L-BFGS remembers.
+_MASK = 5 * 4  # Bytes of a region's pixel: as read, as resized, and at the sizes of the layers.
 
 
 class _Line(NamedTuple):
@@ -71,6 +75,9 @@ class Demand(NamedTuple):
         parameters: Bytes of the network's parameters, as far as they are used.
         devices: How many with a memory of their own share the picture.
         lanes: How many pictures at once.
+        shared: Whether devices share the picture, with a memory of their own or not.
+        regions: How many regions masks tell apart; 0 without.
+        window: Pixels of the largest tile; those of the whole where it cannot be cut.
         pinned: Whether the run has begun before, so that it stays as it is.
     """
 
@@ -81,6 +88,9 @@ class Demand(NamedTuple):
     parameters: int
     devices: int = 1
     lanes: int = 1
+    shared: bool = False
+    regions: int = 0
+    window: int = _WINDOW
     pinned: bool = False
 
     @property
@@ -105,8 +115,10 @@ class Demand(NamedTuple):
         remembered = 2 * recipe.history if recipe.solver == "lbfgs" else 0
         images = line.images + _REMEMBERED * remembered
         pixels = scale**2 * math.prod(self.shape)
-        seen = min(max(1.0, self.pixels) * pixels, line.window) * line.features * self.features
-        pictures = self.lanes * (seen + pixels * images * _IMAGE) / self.devices
+        seen = min(max(1.0, self.pixels) * pixels, max(line.window, self.window))
+        a_pixel = images * _IMAGE + self.regions * _MASK
+        lane = seen * line.features * self.features + pixels * a_pixel
+        pictures = self.lanes * lane / self.devices
         return line.fixed + line.parameters * self.parameters + pictures
 
     def largest(self, lines: Lines, memory: str, room: float) -> tuple[int, int] | None:
@@ -122,7 +134,8 @@ class Demand(NamedTuple):
     @property
     def memories(self) -> tuple[str, ...]:
         """The ways to compute this, from the fastest to the smallest."""
-        tiled = self.devices == 1 and self.recipe.make_objective().adds_up
+        cut = not self.shared and self.window <= _WINDOW
+        tiled = cut and self.recipe.make_objective().adds_up
         return MEMORIES if tiled else MEMORIES[:2]
 
     def choices(self) -> list["Demand"]:
@@ -154,7 +167,8 @@ class Demand(NamedTuple):
         if self.pinned:
             return "free some, for a run goes on as it began; or begin anew in another folder"
         memory, memories = self.recipe.memory, self.memories
-        for smaller in memories[memories.index(memory) + 1 :]:
+        following = memories.index(memory) + 1 if memory in memories else 0
+        for smaller in memories[following:]:
             taken = self.bytes_of(lines, smaller)
             if taken <= room:
                 fits = self.largest(lines, memory, room)
@@ -182,6 +196,8 @@ def demand_of(
     *,
     devices: int = 1,
     lanes: int = 1,
+    shared: bool = False,
+    regions: int = 0,
 ) -> Demand:
     """Returns what a run will take.
 
@@ -192,6 +208,8 @@ def demand_of(
         styles: Heights and widths of the paintings, as they are seen.
         devices: How many with a memory of their own share the picture.
         lanes: How many pictures at once.
+        shared: Whether devices share the picture, with a memory of their own or not.
+        regions: How many regions masks tell apart; 0 without.
     """
     layers = tuple(name for name in recipe.make_objective().layers if name != IMAGE)
     params = encoder.truncate(layers).params
@@ -202,4 +220,17 @@ def demand_of(
     # There is no way back through a painting, so that half of it is kept at most.
     pixels = max(math.prod(style) for style in styles) / 2 / math.prod(shape)
     parameters = sum(array.nbytes for layer in params.values() for array in layer.values())
-    return Demand(recipe, shape, pixels, features, parameters, devices, lanes)
+    window = _window_of(encoder, recipe, shape)
+    sharing = devices, lanes, shared
+    return Demand(recipe, shape, pixels, features, parameters, *sharing, regions, window)
+
+
+def _window_of(encoder: js.VGGEncoder, recipe: Recipe, shape: tuple[int, int]) -> int:
+    """Returns the pixels of the largest tile: joined borders may leave one, the whole image."""
+    if not wraps(encoder):
+        return _WINDOW
+    objective = recipe.make_objective()
+    field = joint_field(encoder, objective.layers)
+    sizes = [scale.shape for scale in recipe.make_schedule().scales_of(shape)]
+    grids = [grid_of(size, field, objective.tile, wrap=True) for size in sizes]
+    return max([_WINDOW, *(math.prod(grid.window) for grid in grids)])

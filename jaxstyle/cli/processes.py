@@ -142,6 +142,10 @@ def join(command: Any) -> None:
             "--coordinator: goes with --process-id and --num-processes, and with --devices; "
             "give them all"
         )
+    elif command.devices is None:
+        raise InputError(
+            "--coordinator: add --devices all; without it every process paints the whole picture"
+        )
     elif not 0 <= command.process_id < command.num_processes:
         raise InputError(
             f"--process-id {command.process_id}: give 0 to {command.num_processes - 1}"
@@ -160,9 +164,10 @@ def join(command: Any) -> None:
 
 
 def mesh_of(command: Any) -> js.Mesh | None:
-    """Returns the devices that share the picture; None for JAX's first."""
+    """Returns the devices that share the picture; None for JAX's first, or where there is one."""
     devices = parse_devices(command.devices)
-    return None if devices is None else js.mesh(devices)
+    mesh = None if devices is None else js.mesh(devices)
+    return None if mesh is None or len(mesh) == 1 else mesh
 
 
 def memories_of(mesh: js.Mesh | None) -> int:

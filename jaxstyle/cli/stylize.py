@@ -93,6 +93,8 @@ class Stylize:
         masks = run.load_masks(self.content_mask, self.style_mask, self.content, self.styles)
         init = run.load_init(self.recipe)
         console = report.console(quiet=self.quiet or not writes)
+        if self.recipe.memory == "tiles" != recipe.memory:
+            console.print("memory low: devices that share a picture take strips, not tiles")
         watchers, every = self.watching.make(
             self.output,
             recipe,
@@ -135,7 +137,15 @@ class Stylize:
                 overwrite=overwrite and path == self.output,
             )
 
-        demand = demand_of(encoder, recipe, shape, seen, devices=processes.memories_of(mesh))
+        demand = demand_of(
+            encoder,
+            recipe,
+            shape,
+            seen,
+            devices=processes.memories_of(mesh),
+            shared=mesh is not None,
+            regions=len(masks.content) if masks else 0,
+        )
         return run.finish(
             paint, save, self.output, demand, console, watchers, keeper, writes=writes
         )

@@ -26,7 +26,7 @@ from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import digests, save_result
 from jaxstyle.ops import resize
-from jaxstyle.recipes.paint import texture_shape
+from jaxstyle.recipes.paint import texture_shape, texture_side
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.progress import Callback
 
@@ -102,7 +102,9 @@ class Texture:
                 overwrite=overwrite and path == self.output,
             )
 
-        demand = demand_of(encoder, recipe, shape, [resize.shape_of(s) for s in styles])
+        side = texture_side(recipe)
+        seen = [side.style_shape_of(resize.shape_of(style), shape) for style in styles]
+        demand = demand_of(encoder, recipe, shape, seen)
         return run.finish(paint, save, self.output, demand, console, watchers, keeper)
 
     def _sources(self, recipe: Recipe) -> dict[str, object]:
