@@ -141,6 +141,35 @@ def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, monkeyp
     assert np.abs(one - many).max() <= 1.01 / 255
 
 
+@pytest.mark.parametrize(("number", "told"), [
+    (signal.SIGKILL, "this process was ended by signal 9 (out of memory?); "),
+    (signal.SIGSEGV, "this process was ended by signal 11; "),
+    (signal.SIGABRT, "a process that shares the picture has ended, "),
+], ids=str)  # fmt: skip
+def test_how_a_worker_was_ended_is_told(tmp_path, monkeypatch, capsys, number, told):
+    (tmp_path / "python").write_text(f"#!/bin/sh\nulimit -c 0; kill -{number.value} $$\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert processes.watch(["stylize"]) == 1
+    assert capsys.readouterr().err.startswith(f"jaxstyle: {told}")
+
+
+@pytest.mark.parametrize(("said", "told"), [
+    ("UNAVAILABLE: Task 1 is gone\nmore", "ended, or this one failed by itself (UNAVAILABLE: Task"),
+    ("RESOURCE_EXHAUSTED: Out of memory", "out of memory: "),
+])  # fmt: skip
+def test_what_a_worker_failed_of_is_told(monkeypatch, capsys, said, told):
+    def fail(_):
+        raise jax.errors.JaxRuntimeError(said)
+
+    monkeypatch.setenv("JAXSTYLE_WATCHED", "1,2")
+    monkeypatch.setattr(cli.Stylize, "run", fail)
+    assert cli._run(["stylize", "photo.png", "painting.png", "-o", "out.png"]) == 1
+    err = capsys.readouterr().err
+    assert told in err
+    assert err.count("\n") == 1
+
+
 def start(number, port, *options):
     """Starts one of two processes that share a picture."""
     where = ["--coordinator", f"127.0.0.1:{port}", "--process-id", str(number)]

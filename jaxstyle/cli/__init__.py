@@ -227,13 +227,13 @@ def _run(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError) and error.filename and error.strerror:
             report.print_error(f"{error.filename}: {error.strerror}")
             return 2
-        if processes.lost(error):
-            return processes.LOST
         told = str(error).strip().partition("\n")[0]
         if isinstance(error, ResourceError):
             report.print_error(error)
         elif is_exhausted(error):  # Before the run, by files that are large.
             report.print_error("out of memory: free some, or choose smaller files")
+        elif processes.is_lost(error):
+            processes.tell_lost(error)
         else:
             report.print_error(f"{type(error).__name__}: {told} (--debug shows where)")
         return 1
