@@ -17,7 +17,7 @@ import pytest
 import jaxstyle as js
 from command import LAYERS, folder  # noqa: F401
 from jaxstyle import cli, files
-from jaxstyle.cli import processes
+from jaxstyle.cli import processes, rerun
 
 SHARING = Path(__file__).with_name("sharing.py")
 LINE = r"jaxstyle: a process that shares the picture has ended, .*\n"
@@ -137,8 +137,16 @@ def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, monkeyp
     assert json.loads(Path("kept/run.json").read_text())["options"]["devices"] == "1"
     assert cli.main(["resume", "kept"]) == 0
     assert (folder / "many-4.png").exists() or (folder / "many-04.png").exists()
+    assert files.load_metadata("many.png").provenance["devices"] == 1
     one, many = (np.asarray(files.load_image(name)) for name in ("one.png", "many.png"))
     assert np.abs(one - many).max() <= 1.01 / 255
+
+
+def test_a_picture_is_painted_again_by_as_many_devices(monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [None] * 3)
+    counts = {2: "2", 3: "3", 4: None, 1: None, "all": None}
+    assert {n: rerun._devices_here({"devices": n}) for n in counts} == counts
+    assert rerun._devices_here({}) is None
 
 
 @pytest.mark.parametrize(("number", "told"), [

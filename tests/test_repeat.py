@@ -57,6 +57,7 @@ def test_rerun_says_what_has_changed_around_it(folder, capsys):
     stylize()
     settings, told = files.load_metadata("out.png")
     told |= {"jax": "0.0.1", "version": "0.0.0", "device": "abacus", "encoder_sha256": "0" * 64}
+    told |= {"devices": 1000}
     files.save_image(
         "out.png",
         js.load_image("out.png"),
@@ -66,7 +67,14 @@ def test_rerun_says_what_has_changed_around_it(folder, capsys):
     )
     assert rerun("out.png") == 0
     said = capsys.readouterr().err
-    for words in ("was 0.0.1", "was 0.0.0", "was abacus", "was 000000000000", "stopped early"):
+    for words in (
+        "devices 1, was 1000",
+        "was 0.0.1",
+        "was 0.0.0",
+        "was abacus",
+        "was 000000000000",
+        "stopped early",
+    ):
         assert words in said
     assert files.load_metadata("out-rerun.png").settings == settings
 
@@ -75,7 +83,8 @@ def test_rerun_of_a_texture_and_of_a_masked_picture(folder, capsys):
     words = ["-o", "tile.png", *ENCODER, "--style-layers", "conv1_1", "--scales", "1"]
     words += ["--iterations", "2"]
     assert cli.main(["texture", "painting.png", "--size", "32x16", "--seamless", *words]) == 0
-    assert rerun("tile.png") == 0
+    assert rerun("tile.png", "--devices", "all") == 2
+    assert rerun("tile.png", "--watch") == 0
     assert Path("tile.png").read_bytes() == Path("tile-rerun.png").read_bytes()
     half = np.zeros((36, 44, 3), np.float32)
     half[:, 22:] = 1

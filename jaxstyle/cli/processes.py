@@ -40,7 +40,7 @@ def parse_devices(text: str | None) -> int | Literal["all"] | None:
 
 def are_several(command: Any, environment: Mapping[str, str] = os.environ) -> bool:
     """Returns whether a command is to be one of several processes that share a picture."""
-    if getattr(command, "devices", None) is None:
+    if getattr(command, "devices", None) is None or not hasattr(command, "coordinator"):
         return False
     if command.coordinator is not None:
         return True

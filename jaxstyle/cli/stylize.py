@@ -132,7 +132,7 @@ class Stylize:
                 result,
                 recipe,
                 fingerprint=fingerprint,
-                sources=sources,
+                sources=sources if mesh is None else {**sources, "devices": len(mesh)},
                 content=content,
                 overwrite=overwrite and path == self.output,
             )
