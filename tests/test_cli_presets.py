@@ -162,6 +162,11 @@ def test_file_that_cannot_be_read(folder, capsys):
     check_refused(capsys, folder, stylize("--config"), "--config")
 
 
+def test_a_preset_beside_a_picture_is_refused(folder, capsys):
+    """The picture has every setting, so that the preset's name alone would go along."""
+    check_refused(capsys, folder, stylize("--preset=draft", "--config", "a.png"), "draft", "a.png")
+
+
 def test_unknown_preset(folder, capsys):
     check_refused(capsys, folder, stylize("--preset", "gaty"), "gaty", *PRESETS)
     check_refused(capsys, folder, stylize("--preset"), "--preset")

@@ -209,6 +209,8 @@ def ended():
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        for stream in (process.stdout, process.stderr):
+            stream.close()
 
 
 def test_two_processes_paint_the_picture_of_one(folder, ended):  # noqa: F811
