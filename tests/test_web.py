@@ -108,8 +108,9 @@ def test_a_picture_is_that_of_the_library(serve, tmp_path):
         answer = download(client, run, suffix)
         assert f"photo-painted{suffix}" in answer.headers["content-disposition"]
         (tmp_path / f"out{suffix}").write_bytes(answer.content)
-        assert js.Recipe().updated(files.read_metadata(tmp_path / f"out{suffix}")) == recipe
-        assert files.read_provenance(tmp_path / f"out{suffix}")["styles"] == ["painting.png"]
+        settings, provenance = files.load_metadata(tmp_path / f"out{suffix}")
+        assert js.Recipe().updated(settings) == recipe
+        assert provenance["styles"] == ["painting.png"]
     carried = client.post("/api/settings?name=out.png", content=download(client, run).content)
     assert carried.json()["settings"] == recipe.to_table()
     assert carried.json()["sources"]["content"] == "photo.png"

@@ -14,7 +14,7 @@ from jaxstyle.files.checkpoints import (
     save_checkpoint,
 )
 from jaxstyle.files.masks import Masks, load_masks
-from jaxstyle.files.metadata import Metadata, load_metadata, read_metadata, read_provenance
+from jaxstyle.files.metadata import Metadata, load_metadata, read_metadata
 from jaxstyle.files.output import SUFFIXES, check_output, save_image
 from jaxstyle.files.picture import Picture, has_picture_suffix, load_image, load_picture, read_shape
 from jaxstyle.files.regions import MAX_REGIONS
@@ -37,7 +37,6 @@ __all__ = [
     "load_metadata",
     "load_picture",
     "read_metadata",
-    "read_provenance",
     "read_shape",
     "remove_checkpoints",
     "save_checkpoint",

@@ -46,7 +46,7 @@ def take_in(session: Session, name: str, content: bytes, limits: Limits) -> Uplo
         with DECODING:
             check_pixels(path, limits)
             picture = files.load_picture(path)
-            settings, sources = files.read_metadata(path), files.read_provenance(path)
+            settings, sources = files.read_metadata(path)
     except InputError as error:
         path.unlink()
         raise InputError(str(error).replace(str(path), name)) from None
