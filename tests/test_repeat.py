@@ -12,8 +12,9 @@ import pytest
 
 import command
 import jaxstyle as js
-from command import ENCODER, QUICK, check_refused, stylize
+from command import ENCODER, QUICK, check_refused, killed_process, stylize
 from jaxstyle import cli, files
+from jaxstyle.atomic import name_temporary
 from jaxstyle.cli import fitting, memory
 
 folder = command.folder
@@ -280,6 +281,10 @@ def test_a_run_that_never_began_keeps_nobody_out(folder, monkeypatch, capsys):
     assert stylize(*words, "high") == 1
     assert not Path("kept").exists()
     set_room(monkeypatch, 1e6)
+    # A process was killed while it wrote which run it is.
+    name = name_temporary(".jaxstyle-").replace(f"-{os.getpid()}-", f"-{killed_process()}-")
+    Path("kept").mkdir()
+    Path("kept", f"{name}.tmp").write_text("{")
     with monkeypatch.context() as patch:
         patch.setattr(js, "paint", lambda *_, **__: files.load_image("no-such.png"))
         assert stylize(*words, "high") == 2

@@ -19,7 +19,7 @@ from tyro.conf import arg
 
 import jaxstyle as js
 from jaxstyle import files
-from jaxstyle.atomic import replacing
+from jaxstyle.atomic import remove_abandoned, replacing
 from jaxstyle.cli import report
 from jaxstyle.cli.memory import Demand
 from jaxstyle.errors import InputError
@@ -186,7 +186,8 @@ def check_folder(folder: Path | None, every: float) -> dict[str, Any] | None:
         return None
     if not folder.is_dir():
         raise InputError(f"{folder}: is no folder; name one for this run's checkpoints")
-    # What is left of a process that was killed while it copied is ours.
+    # What is left of a process that was killed while it wrote or copied is ours.
+    remove_abandoned(folder)
     others = [path.name for path in folder.iterdir() if path.name != _INPUTS]
     begun = (folder / _RUN).exists()
     if others and not begun:
