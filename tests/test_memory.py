@@ -185,8 +185,14 @@ def test_masks_take_memory(folder, demanded):
     assert stylize() == stylize(*masks, styles=("photo.png",)) == 0
     plain, masked = demanded
     assert masked.regions == 4
-    more = masked.resident - plain.resident
-    assert more - (masked.pixels > 1) >= 4 * 4 * 33 * 40
+
+    def more(way):
+        line = memory.RESIDENT
+        return masked.bytes_of(line, way) - plain.bytes_of(line, way)
+
+    # The masks at least; and the features of each region where all activations are kept.
+    assert more("low") > 4 * 4 * 33 * 40
+    assert more("high") > 2 * more("low")
 
 
 def test_devices_that_share_a_picture_are_not_advised_tiles(folder, demanded, monkeypatch, capsys):
