@@ -194,7 +194,7 @@ def test_lists(folder, name, capsys):
     assert "x.png" in told
     assert "photo-painting+photo-" in told
     assert batch(name) == 0
-    assert files.read_metadata("all/x.png")["style_weight"] == 2
+    assert files.load_metadata("all/x.png").settings["style_weight"] == 2
 
 
 def test_names_and_lines_as_files_have_them(tmp_path):
@@ -335,7 +335,8 @@ def test_lanes_paint_what_single_runs_do(album, pictures, monkeypatch):
         one, lane = files.load_image(f"one/{name}"), files.load_image(f"all/{name}")
         np.testing.assert_allclose(one, lane, atol=2.01 / 255)
         sums = [
-            files.read_provenance(f"{where}/{name}")["encoder_sha256"] for where in ("one", "all")
+            files.load_metadata(f"{where}/{name}").provenance["encoder_sha256"]
+            for where in ("one", "all")
         ]
         assert sums[0] == sums[1]
 
@@ -347,7 +348,7 @@ def test_memory_that_fits_is_chosen_for_each_job(folder, pictures, monkeypatch):
     monkeypatch.setattr(painter, "paint_lanes", None)
     words = ["photo.png", "twin.png", "--styles", "painting.png", "--lanes", "2"]
     assert batch(*words) == 0
-    assert files.read_metadata("all/photo_painting.png")["memory"] == "low"
+    assert files.load_metadata("all/photo_painting.png").settings["memory"] == "low"
     assert batch(*words) == 0
     assert len(entries(folder)) == 2
 
@@ -424,7 +425,7 @@ def test_masks_and_starts_of_a_list_lie_beside_it(folder, pictures):
     words += ["--content-mask", "there/c_mask.png", "--style-mask", "there/s_mask.png"]
     assert cli.main([*words, "--init", "there/c.png"]) == 0
     np.testing.assert_array_equal(files.load_image("one.png"), files.load_image("all/x.png"))
-    assert files.read_provenance("all/x.png")["style_masks"] == ["s_mask.png"]
+    assert files.load_metadata("all/x.png").provenance["style_masks"] == ["s_mask.png"]
     files.save_image("there/c_mask.png", 1 - half["c"], overwrite=True)
     assert batch("there/jobs.csv") == 0
     assert len(entries(folder)) == 2

@@ -128,7 +128,7 @@ def test_from_pictures_to_a_file(open_page, photo, tmp_path):
     painted = tmp_path / loading.value.suggested_filename
     loading.value.save_as(painted)
     assert painted.name == "photo-painted.png"
-    settings = files.read_metadata(painted)
+    settings = files.load_metadata(painted).settings
     assert (settings["iterations"], settings["size"]) == (8, 256)
     assert settings["style_layers"] == {"conv1_1": 1.0, "conv2_1": 0.5}
 

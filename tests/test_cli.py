@@ -73,7 +73,7 @@ def test_no_compile_cache_keeps_none(folder):
 
 def test_settings_are_in_the_file(folder, encoder):
     stylize("--style-weight", "77", "--seed", "5")
-    settings, provenance = files.read_metadata("out.png"), files.read_provenance("out.png")
+    settings, provenance = files.load_metadata("out.png")
     recipe = js.Recipe().updated(settings)
     assert (recipe.style_weight, recipe.seed, recipe.encoder) == (77.0, 5, "narrow.h5")
     assert recipe.to_table() == settings

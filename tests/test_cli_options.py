@@ -95,9 +95,9 @@ def test_every_option_changes_the_picture(folder, name):
     else:
         assert plain.shape == changed.shape
         assert not np.array_equal(plain, changed)
-    before, after = (files.read_metadata(name) for name in ("plain.png", "out.png"))
+    before, after = (files.load_metadata(name).settings for name in ("plain.png", "out.png"))
     assert before.get(name) != after[name]
-    assert files.read_provenance("out.png")["status"] == "finished"
+    assert files.load_metadata("out.png").provenance["status"] == "finished"
 
 
 @pytest.mark.parametrize("init", ["matched", "style", "noise", "grey"])
@@ -152,7 +152,7 @@ def test_blend_of_one_share_is_that_style_alone(folder):
     np.testing.assert_array_equal(picture("half.png"), picture("even.png"))
     for end in ("first.png", "last.png"):
         assert not np.array_equal(picture("half.png"), picture(end))
-    provenance = files.read_provenance("two.png")
+    provenance = files.load_metadata("two.png").provenance
     assert provenance["blend"] == "0,2"
     assert provenance["styles"] == ["painting.png", "second.png"]
 
@@ -198,7 +198,7 @@ def test_masks_guide_regions(folder):
     assert stylize(*MASKS, "--init", "grey", out="swapped.png", quick=QUICK) == 0
     left, right = (half.mean() for half in np.split(picture("swapped.png"), 2, axis=1))
     assert right > left + 0.1
-    provenance = files.read_provenance("out.png")
+    provenance = files.load_metadata("out.png").provenance
     assert (provenance["content_mask"], provenance["style_masks"]) == ("guide.png", ["mask.png"])
 
 
@@ -229,7 +229,7 @@ def test_one_mask_for_each_of_several_styles(folder, capsys):
     save_mask("red.png", (32, 40), "red")
     pair = [*MASKS[:3], "red.png", "--style-mask", "mask.png"]
     assert stylize(*pair, styles=BOTH, quick=QUICK) == 0
-    assert files.read_provenance("out.png")["style_masks"] == ["red.png", "mask.png"]
+    assert files.load_metadata("out.png").provenance["style_masks"] == ["red.png", "mask.png"]
     (folder / "out.png").unlink()
     capsys.readouterr()
     check_refused(capsys, folder, stylize(*MASKS, styles=BOTH, quick=QUICK), "mask")

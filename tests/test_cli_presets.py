@@ -27,7 +27,7 @@ def stylize(*options, out="out.png", small=SMALL):
 
 
 def settings(name="out.png"):
-    return files.read_metadata(name)
+    return files.load_metadata(name).settings
 
 
 def write(text, name="mine.toml"):
@@ -65,7 +65,7 @@ def test_what_show_prints_paints_what_the_preset_paints(folder, capsys, name):
     assert stylize("--preset", name) == 0
     assert stylize("--config", "mine.toml", out="again.png") == 0
     assert settings() == settings("again.png")
-    assert files.read_provenance("out.png")["preset"] == name
+    assert files.load_metadata("out.png").provenance["preset"] == name
     np.testing.assert_array_equal(js.load_image("out.png"), js.load_image("again.png"))
 
 
@@ -87,7 +87,7 @@ def test_options_count_before_the_file_and_the_file_before_the_preset(folder):
     write('preset = "gatys"\nstyle_weight = 7\ntv_weight = 8\n')
     assert stylize("--config", "mine.toml", "--tv-weight", "9") == 0
     told = settings()
-    assert files.read_provenance("out.png")["preset"] == "gatys"
+    assert files.load_metadata("out.png").provenance["preset"] == "gatys"
     assert told["padding"] == preset("gatys").padding != Recipe().padding
     assert int(told["history"]) == preset("gatys").history
     assert float(told["style_weight"]) == 7
@@ -160,6 +160,11 @@ def test_file_that_cannot_be_read(folder, capsys):
     write("frobnicate = 1", "size.toml")
     check_refused(capsys, folder, stylize("--config", "size.toml"), "jaxstyle: size.toml: frob")
     check_refused(capsys, folder, stylize("--config"), "--config")
+
+
+def test_a_preset_beside_a_picture_is_refused(folder, capsys):
+    """The picture has every setting, so that the preset's name alone would go along."""
+    check_refused(capsys, folder, stylize("--preset=draft", "--config", "a.png"), "draft", "a.png")
 
 
 def test_unknown_preset(folder, capsys):

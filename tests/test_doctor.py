@@ -1,6 +1,7 @@
 """What the command tells of its surroundings, to people, to shells and to programs."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -65,6 +66,21 @@ def test_doctor_advises_where_a_gpu_is_left_out(
     told = capsys.readouterr().err
     assert "NVIDIA GPU: is present" in told
     assert advice in told
+
+
+def test_doctor_tells_the_rest_where_there_is_no_device(folder):
+    words = [sys.executable, "-m", "jaxstyle", "doctor", "--json"]
+    environment = os.environ | {"JAX_PLATFORMS": "no-such"}
+    told = subprocess.run(words, env=environment, capture_output=True, text=True)
+    assert told.returncode == 1
+    found = json.loads(told.stdout)
+    rows = {row["what"]: row["is"] for row in found["rows"]}
+    assert rows["JAX_PLATFORMS"] == "no-such"
+    assert {"extra web", "extra plot", "extra video", "extra ray", "free memory"} <= rows.keys()
+    assert "self-test" not in rows
+    assert len(found["errors"]) == told.stderr.count("\n") == 1
+    assert "JAX_PLATFORMS=no-such: names no device" in told.stderr
+    assert "unset it" in told.stderr
 
 
 def test_programs_are_answered(folder, capsys):

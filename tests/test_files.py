@@ -922,7 +922,7 @@ def test_descriptions_by_others_are_not_metadata(tmp_path, description):
     exif = PillowImage.Exif()
     exif[ExifTags.Base.ImageDescription] = description
     save_pillow(tmp_path / "a.jpg", np.zeros((16, 16, 3), np.uint8), exif=exif)
-    assert read_metadata(tmp_path / "a.jpg") == {}
+    assert read_metadata(tmp_path / "a.jpg") == ({}, {})
     with pytest.raises(InputError, match=r"a\.jpg: has no settings of ours; name a picture"):
         load_metadata(tmp_path / "a.jpg")
 

@@ -35,7 +35,7 @@ def test_a_signal_saves_what_there_is(folder, monkeypatch, name, code):
     before = signal.getsignal(number)
     interrupt(monkeypatch, lambda: signal.raise_signal(number))
     assert stylize("--iterations", "1000") == code
-    settings = files.read_provenance("out.png")
+    settings = files.load_metadata("out.png").provenance
     assert settings["status"] == "stopped"
     assert int(settings["evaluations"]) < 100
     assert signal.getsignal(number) is before
@@ -51,7 +51,7 @@ def test_other_signals_may_come_in_a_row(folder, monkeypatch):
     several = [signal.SIGTERM, signal.SIGHUP, signal.SIGTERM]
     interrupt(monkeypatch, lambda: [signal.raise_signal(number) for number in several])
     assert stylize("--iterations", "1000") == 143
-    assert files.read_provenance("out.png")["status"] == "stopped"
+    assert files.load_metadata("out.png").provenance["status"] == "stopped"
 
 
 def test_nohup_counts(folder, monkeypatch):
@@ -81,7 +81,7 @@ def test_a_terminal_that_closes(folder):
         os.read(ours, 1000)
         os.close(ours)
         assert run.wait(60) == 129
-    assert files.read_provenance("out.png")["status"] == "stopped"
+    assert files.load_metadata("out.png").provenance["status"] == "stopped"
 
 
 @pytest.mark.parametrize("code", ["import jaxstyle.__main__", "from jaxstyle.cli import main"])

@@ -18,6 +18,7 @@ import pytest
 import jaxstyle as js
 from command import LAYERS, folder  # noqa: F401
 from jaxstyle import cli, files
+from jaxstyle.cli import processes, rerun
 
 SHARING = Path(__file__).with_name("sharing.py")
 LINE = r"jaxstyle: a process that shares the picture has ended, .*\n"
@@ -129,6 +130,7 @@ def test_options_that_are_missing_are_told(folder, capsys):  # noqa: F811
     for options, told in (
         (["--devices", "none"], "--devices none: "),
         (["--process-id", "1"], "--coordinator: goes with --process-id"),
+        (["--coordinator", "x:1", "--process-id", "0", "--num-processes", "2"], "--coordinator: "),
         (["--devices", "1000"], "--devices 1000: JAX has "),
         (["--devices", "1", "--coordinator", "x:1", "--checkpoint", "kept"], "--checkpoint: not"),
         (["--devices", "1", "--coordinator", "x:1", "--json"], "--json: not"),
@@ -137,8 +139,10 @@ def test_options_that_are_missing_are_told(folder, capsys):  # noqa: F811
         assert capsys.readouterr().err.startswith(f"jaxstyle: {told}")
 
 
-def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, capsys):  # noqa: F811
+def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, monkeypatch):  # noqa: F811
     """The run is stopped on the way and gone on with by ``resume``, to the picture of one."""
+    # By itself one device is as none.
+    monkeypatch.setattr(processes, "mesh_of", lambda command: command.devices and js.mesh(1))
     small = [*LAYERS, "--encoder", "narrow.h5", "--size", "40", "--iterations", "9"]
     pictures = ["stylize", "photo.png", "painting.png", *small]
     shared = ["--devices", "1", "--memory", "auto", "--checkpoint", "kept", "--save-every", "4"]
@@ -156,8 +160,45 @@ def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, capsys)
     assert json.loads(Path("kept/run.json").read_text())["options"]["devices"] == "1"
     assert cli.main(["resume", "kept"]) == 0
     assert (folder / "many-4.png").exists() or (folder / "many-04.png").exists()
+    assert files.load_metadata("many.png").provenance["devices"] == 1
     one, many = (np.asarray(files.load_image(name)) for name in ("one.png", "many.png"))
     assert np.abs(one - many).max() <= 1.01 / 255
+
+
+def test_a_picture_is_painted_again_by_as_many_devices(monkeypatch):
+    monkeypatch.setattr(jax, "devices", lambda: [None] * 3)
+    counts = {2: "2", 3: "3", 4: None, 1: None, "all": None}
+    assert {n: rerun._devices_here({"devices": n}) for n in counts} == counts
+    assert rerun._devices_here({}) is None
+
+
+@pytest.mark.parametrize(("number", "told"), [
+    (signal.SIGKILL, "this process was ended by signal 9 (out of memory?); "),
+    (signal.SIGSEGV, "this process was ended by signal 11; "),
+    (signal.SIGABRT, "a process that shares the picture has ended, "),
+], ids=str)  # fmt: skip
+def test_how_a_worker_was_ended_is_told(tmp_path, monkeypatch, capsys, number, told):
+    (tmp_path / "python").write_text(f"#!/bin/sh\nulimit -c 0; kill -{number.value} $$\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert processes.watch(["stylize"]) == 1
+    assert capsys.readouterr().err.startswith(f"jaxstyle: {told}")
+
+
+@pytest.mark.parametrize(("said", "told"), [
+    ("UNAVAILABLE: Task 1 is gone\nmore", "ended, or this one failed by itself (UNAVAILABLE: Task"),
+    ("RESOURCE_EXHAUSTED: Out of memory", "out of memory: "),
+])  # fmt: skip
+def test_what_a_worker_failed_of_is_told(monkeypatch, capsys, said, told):
+    def fail(_):
+        raise jax.errors.JaxRuntimeError(said)
+
+    monkeypatch.setenv("JAXSTYLE_WATCHED", "1,2")
+    monkeypatch.setattr(cli.Stylize, "run", fail)
+    assert cli._run(["stylize", "photo.png", "painting.png", "-o", "out.png"]) == 1
+    err = capsys.readouterr().err
+    assert told in err
+    assert err.count("\n") == 1
 
 
 def start(number, port, *options):

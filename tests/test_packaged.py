@@ -97,9 +97,9 @@ def test_the_command_takes_it_unless_told_otherwise(folder, capsys):
     words = ["stylize", "photo.png", "painting.png", "-o", "out.png", "--size", "24", *layers]
     assert cli.main([*words, "--scales", "1", "--iterations", "0"]) == 0
     assert "encoder vgg16\n" in capsys.readouterr().err
-    assert files.read_metadata("out.png")["encoder"] == "vgg16"
+    assert files.load_metadata("out.png").settings["encoder"] == "vgg16"
     assert (
-        files.read_provenance("out.png")["encoder_sha256"]
+        files.load_metadata("out.png").provenance["encoder_sha256"]
         == pretrained.read_attributes(FILE)["fingerprint"]
     )
 

@@ -242,6 +242,8 @@ def test_a_cluster_that_falls_apart(folder, pictures, cluster, capsys):
         if record.status == "done":
             one, other = (files.load_image(Path(w) / record.output) for w in ("one", "ray"))
             np.testing.assert_array_equal(one, other)
-            metadata = [files.read_provenance(Path(w) / record.output) for w in ("one", "ray")]
+            metadata = [
+                files.load_metadata(Path(w) / record.output).provenance for w in ("one", "ray")
+            ]
             assert metadata[0] == metadata[1]
     assert not workers()

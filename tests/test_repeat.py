@@ -12,8 +12,10 @@ import pytest
 
 import command
 import jaxstyle as js
-from command import ENCODER, QUICK, check_refused, stylize
+from command import ENCODER, QUICK, check_refused, killed_process, stylize
 from jaxstyle import cli, files
+from jaxstyle.atomic import name_temporary
+from jaxstyle.cli import fitting, memory
 
 folder = command.folder
 
@@ -56,6 +58,7 @@ def test_rerun_says_what_has_changed_around_it(folder, capsys):
     stylize()
     settings, told = files.load_metadata("out.png")
     told |= {"jax": "0.0.1", "version": "0.0.0", "device": "abacus", "encoder_sha256": "0" * 64}
+    told |= {"devices": 1000}
     files.save_image(
         "out.png",
         js.load_image("out.png"),
@@ -65,7 +68,14 @@ def test_rerun_says_what_has_changed_around_it(folder, capsys):
     )
     assert rerun("out.png") == 0
     said = capsys.readouterr().err
-    for words in ("was 0.0.1", "was 0.0.0", "was abacus", "was 000000000000", "stopped early"):
+    for words in (
+        "devices 1, was 1000",
+        "was 0.0.1",
+        "was 0.0.0",
+        "was abacus",
+        "was 000000000000",
+        "stopped early",
+    ):
         assert words in said
     assert "continued from a preview" in said
     assert "without masks" in said
@@ -76,7 +86,8 @@ def test_rerun_of_a_texture_and_of_a_masked_picture(folder, capsys):
     words = ["-o", "tile.png", *ENCODER, "--style-layers", "conv1_1", "--scales", "1"]
     words += ["--iterations", "2"]
     assert cli.main(["texture", "painting.png", "--size", "32x16", "--seamless", *words]) == 0
-    assert rerun("tile.png") == 0
+    assert rerun("tile.png", "--devices", "all") == 2
+    assert rerun("tile.png", "--watch") == 0
     assert Path("tile.png").read_bytes() == Path("tile-rerun.png").read_bytes()
     half = np.zeros((36, 44, 3), np.float32)
     half[:, 22:] = 1
@@ -219,6 +230,93 @@ def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
         path.with_name("checkpoint-000000999.npz").write_bytes(path.read_bytes()[:500])
     assert cli.main(["resume", "kept", "--no-compile-cache"]) == 0
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
+
+
+def set_room(monkeypatch, pictures):
+    """Leaves room for so many pictures, and for features in none but the low way."""
+    lines = {name: memory._Line(0, 0, name == "high", 3) for name in memory.MEMORIES}
+    rooms = [(lines, 12.0 * 40 * 33 * pictures, "more")]
+    monkeypatch.setattr(fitting, "_rooms", lambda: iter(rooms))
+
+
+def give_up(monkeypatch, *words):
+    """Runs a command that is given up when it has saved a checkpoint."""
+    save = files.save_checkpoint
+
+    def and_give_up(*arguments):
+        save(*arguments)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "save_checkpoint", and_give_up)
+        assert cli.main([*words, "--checkpoint", "kept", "--checkpoint-every", "0"]) == 130
+
+
+@pytest.mark.parametrize("again", ["resume", "stylize"])
+def test_a_run_goes_on_as_it_began_whatever_is_free(folder, monkeypatch, capsys, again):
+    """With fewer pairs than were asked for; with less memory it waits for more."""
+    line = ["stylize", "photo.png", "painting.png", "-o", "out.png", *ENCODER, *QUICK]
+    line += ["--iterations", "6", "--save-every", "3", "--history", "40", "--statistic", "sliced"]
+    set_room(monkeypatch, 3 + 1.35 * 2 * 16.5)
+    give_up(monkeypatch, *line)
+    chosen = json.loads(Path("kept/run.json").read_text())["chosen"]
+    assert chosen["memory"] == "low"
+    assert chosen["history"] == 16
+    capsys.readouterr()
+    words = [*line, "--checkpoint", "kept"] if again == "stylize" else ["resume", "kept"]
+    set_room(monkeypatch, 20)
+    assert cli.main(words) == 1
+    assert "--memory low would take" in (told := capsys.readouterr().err)
+    assert "free some" in told
+    assert told.count("jaxstyle: ") == 1
+    set_room(monkeypatch, 1e6)
+    assert cli.main(words) == 0
+    settings = files.load_metadata("out.png").settings
+    assert {name: settings[name] for name in chosen} == chosen
+    assert "memory high" not in capsys.readouterr().err
+
+
+def test_a_run_that_never_began_keeps_nobody_out(folder, monkeypatch, capsys):
+    """Refused for its memory, or while it was painted: its advice can be followed."""
+    words = ["--checkpoint", "kept", "--memory"]
+    set_room(monkeypatch, 2)
+    assert stylize(*words, "high") == 1
+    assert not Path("kept").exists()
+    set_room(monkeypatch, 1e6)
+    # A process was killed while it wrote which run it is.
+    name = name_temporary(".jaxstyle-").replace(f"-{os.getpid()}-", f"-{killed_process()}-")
+    Path("kept").mkdir()
+    Path("kept", f"{name}.tmp").write_text("{")
+    with monkeypatch.context() as patch:
+        patch.setattr(js, "paint", lambda *_, **__: files.load_image("no-such.png"))
+        assert stylize(*words, "high") == 2
+    assert json.loads(Path("kept/run.json").read_text())["recipe"]["memory"] == "high"
+    before = Path("kept/inputs/content/photo.png").read_bytes()
+    # What reads the copies that are there must not replace them.
+    assert cli.main(["stylize", "kept/inputs/content/photo.png", "painting.png", "-o", "out.png",
+                     *ENCODER, *QUICK, *words, "low"]) == 2  # fmt: skip
+    assert Path("kept/inputs/content/photo.png").read_bytes() == before
+    assert stylize(*words, "low") == 0
+
+
+def test_what_is_nobodys_but_the_runs_may_be_replaced(folder, monkeypatch, capsys):
+    line = ["stylize", "photo.png", "painting.png", "-o", "out.png", *ENCODER, *QUICK]
+    watched = ["--trace", "out.jsonl", "--preview", "now.png", "--save-every", "1"]
+    give_up(monkeypatch, *line, *watched, "--iterations", "6", "--overwrite")
+    photo = Path("photo.png").read_bytes()
+    Path("other.jsonl").write_text("mine")
+    capsys.readouterr()
+    for name, option in {
+        "photo.png": "--preview",
+        "painting.png": "-o",
+        "other.jsonl": "--trace",
+    }.items():
+        assert cli.main(["resume", "kept", option, name]) == 2
+        assert f"{name}: exists already" in capsys.readouterr().err
+    assert Path("photo.png").read_bytes() == photo
+    assert cli.main(["resume", "kept", "--watch", "--trace", "other.jsonl", "--overwrite"]) == 0
+    assert "no terminal" in capsys.readouterr().err
+    assert len(list(folder.glob("out-?.png"))) == 6
 
 
 @pytest.mark.parametrize(("prepare", "needle"), [

@@ -170,8 +170,8 @@ def test_the_command_paints_a_grid(capsys):
     pictures = sorted(path for path in os.listdir("all") if path not in ("sheet.png", "table.csv"))
     assert len(pictures) == 4
     for name in pictures:
-        recipe = js.Recipe().updated(files.read_metadata(f"all/{name}"))
-        told = files.read_provenance(f"all/{name}")
+        recipe = js.Recipe().updated(files.load_metadata(f"all/{name}").settings)
+        told = files.load_metadata(f"all/{name}").provenance
         narrow = js.load_encoder("narrow.h5")
         assert told["encoder_sha256"] == pretrained.fingerprint(narrow)
         assert told["evaluations"] > 0

@@ -143,7 +143,7 @@ def test_command_writes_a_texture(folder, capsys):
     assert told.out == "out.png\n"
     assert "48×32" in told.err
     assert js.load_image("out.png").shape == (32, 48, 3)
-    settings, provenance = files.read_metadata("out.png"), files.read_provenance("out.png")
+    settings, provenance = files.load_metadata("out.png")
     recipe = js.Recipe().updated(settings)
     assert (recipe.content_layers, recipe.size, recipe.init) == ({}, (48, 32), "noise")
     assert (recipe.padding, recipe.encoder) == ("replicate", "narrow.h5")
@@ -175,7 +175,7 @@ def test_seamless(folder):
     tile, open_ = (seam(js.load_image(name)) for name in ("tile.png", "open.png"))
     assert tile < 1.3
     assert open_ > 1.5 * tile
-    assert files.read_metadata("tile.png")["padding"] == "circular"
+    assert files.load_metadata("tile.png").settings["padding"] == "circular"
 
 
 def test_one_number_is_a_square(folder):
@@ -206,7 +206,7 @@ def test_recipes_that_start_from_the_content_start_from_noise(folder):
 
 def test_several_paintings(folder):
     assert texture("--iterations", "1", styles=("painting.png", "photo.png")) == 0
-    assert files.read_provenance("out.png")["styles"] == ["painting.png", "photo.png"]
+    assert files.load_metadata("out.png").provenance["styles"] == ["painting.png", "photo.png"]
 
 
 @pytest.mark.parametrize(("options", "needles"), [

@@ -336,7 +336,7 @@ def test_ctrl_c_leaves_whole_files(folder, monkeypatch):
     monkeypatch.setattr(report.RunBar, "update", interrupted)
     watched = ["--preview", "now.png", "--trace", "run.jsonl", "--timelapse", "film.webp"]
     assert stylize(*watched, "--save-every", "6", "--iterations", "1000") == 130
-    assert files.read_provenance("out.png")["status"] == "stopped"
+    assert files.load_metadata("out.png").provenance["status"] == "stopped"
     final = pixels_of("out.png")
     assert np.array_equal(pixels_of("now.png"), final)
     assert len(trace_of(Path("run.jsonl"))[0]) == 6

@@ -115,8 +115,8 @@ def test_a_picture_is_that_of_the_library(serve, tmp_path, capsys):
         answer = download(client, run, suffix)
         assert f"photo-painted{suffix}" in answer.headers["content-disposition"]
         (tmp_path / f"out{suffix}").write_bytes(answer.content)
-        assert js.Recipe().updated(files.read_metadata(tmp_path / f"out{suffix}")) == recipe
-        told = files.read_provenance(tmp_path / f"out{suffix}")
+        settings, told = files.load_metadata(tmp_path / f"out{suffix}")
+        assert js.Recipe().updated(settings) == recipe
         assert told["styles"] == ["painting.png"]
         pictures = {"content": tmp_path / "photo.png", "styles": [tmp_path / "painting.png"]}
         assert told["sha256"] == digests(**pictures)
@@ -230,7 +230,7 @@ def test_masks_guide(serve, tmp_path):
         np.asarray(Image.open(io.BytesIO(plain))).tolist()
     )
     (tmp_path / "guided.png").write_bytes(guided)
-    assert files.read_provenance(tmp_path / "guided.png")["masks"] is True
+    assert files.load_metadata(tmp_path / "guided.png").provenance["masks"] is True
     failed = paint(client, asked | {"masks": {"content": mask(10), "styles": [mask(0)]}})
     assert failed["state"] == "failed"
     assert "region" in failed["message"]

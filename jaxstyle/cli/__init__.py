@@ -109,7 +109,7 @@ def _parse(arguments: Sequence[str]) -> _Command:
     axes: tuple[Axis, ...] = ()
     if list(arguments[:1]) == ["sweep"]:
         arguments, axes = split_axes(arguments)
-    if {*arguments[:1]} & {"stylize", "texture"}:
+    if {*arguments[:1]} & {"stylize", "texture", "resume", "rerun"}:
         arguments = fill_watch(arguments)
     commands = _commands(arguments, axes)
     box = io.StringIO()
@@ -228,13 +228,13 @@ def _run(arguments: Sequence[str]) -> int:
         if isinstance(error, OSError) and error.filename and error.strerror:
             report.print_error(f"{error.filename}: {error.strerror}")
             return 2
-        if processes.lost(error):
-            return processes.LOST
         told = str(error).strip().partition("\n")[0]
         if isinstance(error, ResourceError):
             report.print_error(error)
         elif is_exhausted(error):  # Before the run, by files that are large.
             report.print_error("out of memory: free some, or choose smaller files")
+        elif processes.is_lost(error):
+            processes.tell_lost(error)
         else:
             report.print_error(f"{type(error).__name__}: {told} (--debug shows where)")
         return 1

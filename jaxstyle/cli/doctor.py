@@ -21,10 +21,19 @@ import jaxstyle as js
 from jaxstyle import pretrained
 from jaxstyle.cli import free, report, run
 from jaxstyle.cli.options import Cache, Debug, Flag, Json
+from jaxstyle.errors import InputError
 from jaxstyle.files.result import surroundings
 
 _PACKAGES = ("jax", "jaxlib", "flax", "jaxopt", "optax", "numpy", "pillow")
-_EXTRAS = {"heif": "pillow-heif", "formats": "imagecodecs", "onnx": "onnx"}
+_EXTRAS = {
+    "heif": "pillow-heif",
+    "formats": "imagecodecs",
+    "onnx": "onnx",
+    "plot": "matplotlib",
+    "ray": "ray",
+    "video": "av",
+    "web": "starlette",
+}
 _ROUGHLY = 0.05  # of a derivative in float32, by differences
 # Where the systems show an accelerator, and the JAX that can use it.
 _ACCELERATORS = {
@@ -50,16 +59,15 @@ class Doctor:
         programs = pretrained.programs_folder(self.cache)
         if self.clear:
             shutil.rmtree(programs, ignore_errors=True)
-        wrong = list(_missing_devices())
-        run.begin(self.cache, keep=True)
-        rows = [*_versions(), *_machine(), *_caches(cache, programs), *_encoders(self.cache)]
-        began = time.monotonic()
-        with report.console().status("a small painting"):
-            troubles = list(_self_test())
-        took = f"{time.monotonic() - began:.1f} s"
-        rows.append(("self-test", "; ".join(troubles) or f"paints, and derivatives hold; {took}"))
+        wrong = list(_unusable())
+        usable = not wrong
+        rows = [*_versions(), *_machine(usable), *_caches(cache, programs)]
+        rows += _encoders(self.cache)
+        if usable:
+            wrong += _missing_devices()
+            run.keep_programs(self.cache)
+            rows += _tested(wrong)
         report.print_table(rows, ("what", "is"))
-        wrong += [f"self-test: {trouble}" for trouble in troubles]
         for line in wrong:
             report.print_error(line)
         return int(bool(wrong))
@@ -77,10 +85,20 @@ def _versions() -> Iterator[tuple[str, str]]:
             yield f"extra {extra}", f'not here: pip install "jaxstyle[{extra}]"'
 
 
-def _machine() -> Iterator[tuple[str, str]]:
+def _tested(wrong: list[str]) -> Iterator[tuple[str, str]]:
+    """Yields how a small painting went, and adds to what is wrong."""
+    began = time.monotonic()
+    with report.console().status("a small painting"):
+        troubles = list(_self_test())
+    took = f"{time.monotonic() - began:.1f} s"
+    yield "self-test", "; ".join(troubles) or f"paints, and derivatives hold; {took}"
+    wrong += [f"self-test: {trouble}" for trouble in troubles]
+
+
+def _machine(usable: bool) -> Iterator[tuple[str, str]]:
     yield "system", platform.platform()
     yield "processors", str(os.cpu_count())
-    for device in jax.devices():
+    for device in jax.devices() if usable else []:
         stats = (device.platform != "cpu" and device.memory_stats()) or {}
         limit = stats.get("bytes_limit")
         yield (
@@ -110,6 +128,14 @@ def _encoders(cache: Path | None) -> Iterator[tuple[str, str]]:
     for encoder in pretrained.available(cache):
         get = f"not here: jaxstyle weights download {encoder.name}"
         yield f"encoder {encoder.name}", "here" if encoder.here else get
+
+
+def _unusable() -> Iterator[str]:
+    """Yields why JAX has no device at all; nothing if it has."""
+    try:
+        run.check_devices()
+    except (InputError, RuntimeError, AssertionError) as error:
+        yield str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _missing_devices() -> Iterator[str]:

@@ -1,6 +1,7 @@
 """Runs that fit into the memory: chosen before they start, and smaller if that proves too much."""
 
 import contextlib
+import gc
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
@@ -63,6 +64,9 @@ def within_memory(
     """
     last, cause = demand, None
     for choice in _told(demand, told):
+        if cause is not None:
+            cause = None  # What the failed attempt has in memory hangs on its traceback.
+            gc.collect()
         try:
             return choice.recipe, run(choice.recipe)
         except Exception as error:

@@ -21,8 +21,6 @@ from jaxstyle.errors import InputError
 _WATCHED = "JAXSTYLE_WATCHED"
 # What launchers tell of the number of processes; the rest JAX finds out by itself.
 _LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-LOST = 70
-"""The exit code of a process whose others are gone; the one that watches it tells."""
 _MISSED = 20
 _FORWARDED = ("SIGTERM", "SIGHUP")
 
@@ -42,7 +40,7 @@ def parse_devices(text: str | None) -> int | Literal["all"] | None:
 
 def are_several(command: Any, environment: Mapping[str, str] = os.environ) -> bool:
     """Returns whether a command is to be one of several processes that share a picture."""
-    if getattr(command, "devices", None) is None:
+    if getattr(command, "devices", None) is None or not hasattr(command, "coordinator"):
         return False
     if command.coordinator is not None:
         return True
@@ -93,13 +91,18 @@ def watch(arguments: Sequence[str]) -> int:
             signal.signal(number, handler)
     for descriptor in streams:
         os.close(descriptor)
-    if code >= 0 and code != LOST:
+    if code >= 0:
         return code
-    report.print_error(
-        "a process that shares the picture has ended, and this one with it; nothing is saved here, "
-        "and what went wrong the other one says"
-    )
+    report.print_error(f"{_ended_by(-code)}; nothing is saved here")
     return 1
+
+
+def _ended_by(number: int) -> str:
+    """Returns what a signal that has ended a worker means."""
+    if number == signal.SIGABRT:  # JAX aborts those whose others are gone.
+        return "a process that shares the picture has ended, and what went wrong it says itself"
+    likely = " (out of memory?)" if number == signal.SIGKILL else ""
+    return f"this process was ended by signal {number}{likely}"
 
 
 def begin_watched() -> None:
@@ -118,13 +121,22 @@ def end_watched(code: int) -> None:
     """
     sys.stdout.flush()
     sys.stderr.flush()
-    if jax.distributed.is_initialized() and code in (1, 2, LOST):
+    if jax.distributed.is_initialized() and code in (1, 2):
         os._exit(code)
 
 
-def lost(error: BaseException) -> bool:
+def is_lost(error: BaseException) -> bool:
     """Returns whether an error may be due to another process's end."""
     return is_watched() and isinstance(error, jax.errors.JaxRuntimeError)
+
+
+def tell_lost(error: BaseException) -> None:
+    """Prints the line of an error that may be due to another process's end."""
+    said = str(error).strip().partition("\n")[0]
+    report.print_error(
+        f"a process that shares the picture has ended, or this one failed by itself ({said}); "
+        "nothing is saved here"
+    )
 
 
 def join(command: Any) -> None:
@@ -141,6 +153,10 @@ def join(command: Any) -> None:
         raise InputError(
             "--coordinator: goes with --process-id and --num-processes, and with --devices; "
             "give them all"
+        )
+    elif command.devices is None:
+        raise InputError(
+            "--coordinator: add --devices all; without it every process paints the whole picture"
         )
     elif not 0 <= command.process_id < command.num_processes:
         raise InputError(
@@ -160,9 +176,10 @@ def join(command: Any) -> None:
 
 
 def mesh_of(command: Any) -> js.Mesh | None:
-    """Returns the devices that share the picture; None for JAX's first."""
+    """Returns the devices that share the picture; None for JAX's first, or where there is one."""
     devices = parse_devices(command.devices)
-    return None if devices is None else js.mesh(devices)
+    mesh = None if devices is None else js.mesh(devices)
+    return None if mesh is None or len(mesh) == 1 else mesh
 
 
 def memories_of(mesh: js.Mesh | None) -> int:

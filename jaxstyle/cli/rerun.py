@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import jax
 from tyro.conf import Positional, Suppress, arg
 
 import jaxstyle as js
 from jaxstyle import files, pretrained
-from jaxstyle.cli import checkpoints, report
+from jaxstyle.cli import checkpoints, processes, report
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
@@ -21,9 +22,10 @@ from jaxstyle.cli.options import (
     PresetName,
     Quiet,
 )
-from jaxstyle.cli.run import init_file
+from jaxstyle.cli.run import check_devices, init_file
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.texture import Texture
+from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import digests, portable, surroundings
 from jaxstyle.recipes.paint import encoder_of
@@ -61,6 +63,8 @@ class Rerun:
     """The same for the painting's."""
     blend: str | None = None
     """How much each of several paintings counts, if otherwise than it was."""
+    devices: Annotated[str | None, arg(metavar="N|all", help_behavior_hint="")] = None
+    """How many devices share the picture's rows; as many as there were, if they are here."""
     source: Suppress[Path | None] = None
     preset: PresetName = "default"
     config: Config = None
@@ -69,6 +73,7 @@ class Rerun:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    watching: Watching = UNWATCHED
     json: Json = False
     quiet: Quiet = False
     debug: Debug = False
@@ -77,6 +82,7 @@ class Rerun:
         """Runs the command and returns its exit code."""
         if self.picture != self.source:
             raise InputError(f"{self.picture}: name the picture first, and options after it")
+        check_devices()
         found = files.load_metadata(self.picture)
         if "varied" in found.provenance and "status" not in found.provenance:
             raise InputError(f"{self.picture}: is a sheet; paint it again with jaxstyle sweep")
@@ -94,11 +100,13 @@ class Rerun:
     def _command(self, told: Mapping[str, Any]) -> Stylize | Texture:
         output = self.output or self.picture.with_stem(f"{self.picture.stem}-rerun")
         names = ("preset", "checkpoint", "checkpoint_every", "cache", "compile_cache")
-        names += ("overwrite", "quiet", "debug")
+        names += ("overwrite", "watching", "quiet", "debug")
         shared = {name: getattr(self, name) for name in names}
         shared |= {"output": output, "recipe": self._located(self.recipe)}
         styles = self.styles or self._find_all(told, "styles", "--styles")
         if "content" not in told and self.content is None:
+            if self.devices is not None:
+                raise InputError("--devices: a texture is of one device; leave it out")
             return Texture(styles=styles, **shared)
         masked = "content_mask" in told or self.content_mask is not None
         masks = (self.style_mask or self._find_all(told, "style_masks", "--style-mask")) * masked
@@ -110,6 +118,7 @@ class Rerun:
             else None,
             style_mask=masks,
             blend=self.blend or told.get("blend"),
+            devices=self.devices or _devices_here(told),
             **shared,
         )
 
@@ -155,6 +164,7 @@ class Rerun:
             encoder_of(command.recipe, self.cache)
         )
         before["encoder's fingerprint"] = told.get("encoder_sha256")
+        now["devices"], before["devices"] = _devices_of(command), told.get("devices", 1)
         for name, value in before.items():
             if value != now[name]:
                 yield f"{name} {_short(now[name])}, was {_short(value or 'not recorded')}"
@@ -183,6 +193,18 @@ class Rerun:
             yield "painted without masks, was with the page's, which it does not keep"
         if told.get("status") == "stopped":
             yield "painted to its end, was stopped early"
+
+
+def _devices_here(told: Mapping[str, Any]) -> str | None:
+    """Returns how many devices shared a picture, if there are as many here; None for one."""
+    count = told.get("devices")
+    return str(count) if isinstance(count, int) and 1 < count <= len(jax.devices()) else None
+
+
+def _devices_of(command: Stylize | Texture) -> int:
+    """Returns how many devices share the picture that a command paints."""
+    mesh = processes.mesh_of(command) if isinstance(command, Stylize) else None
+    return 1 if mesh is None else len(mesh)
 
 
 def _short(value: Any) -> str:

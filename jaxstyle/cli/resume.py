@@ -46,10 +46,8 @@ class Resume:
         here = {name: self._here(paths) for name, paths in found["files"].items()}
         own = {name: str(here.pop(name)) for name in ("init", "encoder") if name in here}
         options = found["options"] | here
-        # What this very run has left there, stopped or not, it may replace.
-        options["overwrite"] = (
-            self.overwrite or bool(options.get("overwrite")) or _is_picture_of(output, run)
-        )
+        # Its own output, as it was told, or what this very run has left there, stopped or not.
+        told = bool(options.pop("overwrite", False)) and output == Path(found["output"])
         try:
             watching = self.watching.over(options.pop("watching", {}))
             command = _COMMANDS[run["command"]](
@@ -60,6 +58,8 @@ class Resume:
                 checkpoint_every=self.checkpoint_every,
                 cache=self.cache,
                 compile_cache=self.compile_cache,
+                overwrite=self.overwrite,
+                replaces=told or _is_picture_of(output, run),
                 watching=watching,
                 quiet=self.quiet,
                 debug=self.debug,

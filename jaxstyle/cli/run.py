@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -14,6 +13,7 @@ import jaxstyle as js
 from jaxstyle import files, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.cli import report
+from jaxstyle.cli.checkpoints import Keeper
 from jaxstyle.cli.fitting import within_memory
 from jaxstyle.cli.interruption import Interruption
 from jaxstyle.cli.memory import Demand
@@ -23,6 +23,7 @@ from jaxstyle.errors import InputError, unknown
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.progress import Callback
 from jaxstyle.run.start import Init
 
 # What to try where a term is not finite.
@@ -112,24 +113,26 @@ def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGG
 
 
 def finish(
-    run: Callable[[Recipe, Callable[[js.Progress], bool]], js.Result],
+    run: Callable[[Recipe, js.Checkpoint | None, Callback], js.Result],
     save: Callable[[Path, Recipe, js.Result], Path],
     output: Path,
     demand: Demand,
     console: Console,
     watchers: Watchers,
+    keeper: Keeper,
     *,
     writes: bool = True,
 ) -> int:
     """Paints, saves, prints where the picture is, and returns the exit code.
 
     Args:
-        run: Paints by a recipe; hears of the progress by a callback.
+        run: Paints by a recipe, from a checkpoint or anew; tells the progress to a callback.
         save: Writes the result to a path, with the recipe that it was painted by.
         output: Where it should go.
         demand: How much memory that takes.
         console: For everything else that is told.
         watchers: Who else hears of the progress.
+        keeper: Of the run's checkpoints.
         writes: Whether this process is the one to save the picture.
 
     Raises:
@@ -139,9 +142,14 @@ def finish(
         began = time.monotonic()
 
         def paint(recipe: Recipe) -> js.Result:
-            return _paint(partial(run, recipe), demand.shape, console, interruption, watchers)
+            resume = keeper.begin(recipe)
 
-        recipe, result = within_memory(demand, paint, console.print)
+            def kept(callback: Callback) -> js.Result:
+                return run(recipe, resume, keeper.heard_by(callback))
+
+            return _paint(kept, demand.shape, console, interruption, watchers)
+
+        recipe, result = within_memory(keeper.pin(demand), paint, console.print)
         if not writes:
             return interruption.exit_code
         report.answer(**_facts(result, time.monotonic() - began))
@@ -150,7 +158,7 @@ def finish(
     # The photograph as it was is not what was asked for either.
     unpainted = result.status == "non-finite" and not len(result.terms.style)
     in_order = in_place and not unpainted and not watchers.failed
-    return interruption.exit_code if in_order else 1
+    return keeper.ended(interruption.exit_code if in_order else 1)
 
 
 def keep(save: Callable[[Path], Path], output: Path) -> tuple[Path, bool]:
@@ -166,7 +174,7 @@ def keep(save: Callable[[Path], Path], output: Path) -> tuple[Path, bool]:
 
 
 def _paint(
-    run: Callable[[Callable[[js.Progress], bool]], js.Result],
+    run: Callable[[Callback], js.Result],
     shape: tuple[int, int],
     console: Console,
     interruption: Interruption,

@@ -36,8 +36,15 @@ def base(
         arguments: Of the command line.
         otherwise: The preset if none is named.
         picture: One of ours that is painted again; None if none is.
+
+    Raises:
+        InputError: A preset and a picture are named, or one of them is none.
     """
     name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
+    if name is not None and _is_picture(config):
+        raise InputError(
+            f"--preset {name} --config {config}: a picture has every setting; leave one of them out"
+        )
     if config is not None:
         table = _read_settings(Path(config))
     if picture is not None and config is None and name is None:
@@ -45,7 +52,7 @@ def base(
     # An option counts before the file.
     in_file = str(table.pop(_FILE_SETTING, otherwise))
     try:
-        # A picture has every setting, whatever the preset of that name says by now.
+        # A picture has all of them, whatever the preset of that name says by now.
         start = Recipe() if _is_picture(config) else preset(name or in_file)
         return name or in_file, start.updated(table)
     except InputError as error:

@@ -1,12 +1,11 @@
 """``jaxstyle stylize``: from a photograph and paintings to a picture."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import jax
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, Suppress, arg
 
 import jaxstyle as js
 from jaxstyle import files, pretrained
@@ -30,6 +29,7 @@ from jaxstyle.files.result import digests, opacity_of, save_result
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import shared
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.progress import Callback
 
 _PICTURES = ("content", "styles", "content_mask", "style_mask")
 
@@ -68,6 +68,7 @@ class Stylize:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    replaces: Suppress[bool] = False
     watching: Watching = UNWATCHED
     json: Json = False
     quiet: Quiet = False
@@ -77,14 +78,15 @@ class Stylize:
         """Runs the command and returns its exit code."""
         blend = self._blend()
         processes.join(self)
-        files.check_output(self.output, overwrite=self.overwrite)
+        overwrite = self.overwrite or self.replaces
+        files.check_output(self.output, overwrite=overwrite)
         begun = check_folder(self.checkpoint, self.checkpoint_every)
         run.begin(self.cache, keep=self.compile_cache)
         mesh, writes = processes.mesh_of(self), jax.process_index() == 0
         recipe = self.recipe if mesh is None else shared(self.recipe)
         content = files.load_picture(self.content)
         shape = self.recipe.shape_of(resize.shape_of(content.image))
-        files.check_output(self.output, overwrite=self.overwrite, shape=shape)
+        files.check_output(self.output, overwrite=overwrite, shape=shape)
         styles = [files.load_image(path) for path in self.styles]
         # Refused before there is an encoder to wait for.
         seen = [self.recipe.style_shape_of(resize.shape_of(style), shape) for style in styles]
@@ -97,7 +99,7 @@ class Stylize:
             shape,
             console,
             overwrite=self.overwrite,
-            goes_on=begun,
+            begun=begun,
             writes=writes,
             alpha=lambda image: opacity_of(content, image),
         )
@@ -105,7 +107,7 @@ class Stylize:
         fingerprint, sources = pretrained.fingerprint(encoder), self._sources()
         keeper = Keeper(self.checkpoint, self.checkpoint_every, self._run(sources, fingerprint))
 
-        def paint(recipe: Recipe, callback: Callable[[js.Progress], bool]) -> js.Result:
+        def paint(recipe: Recipe, resume: js.Checkpoint | None, callback: Callback) -> js.Result:
             return js.paint(
                 recipe,
                 content.image,
@@ -115,9 +117,9 @@ class Stylize:
                 blend=blend,
                 content_masks=masks and masks.content,
                 style_masks=masks and masks.styles,
-                callback=keeper.heard_by(callback),
+                callback=callback,
                 callback_every=every,
-                resume=keeper.resume,
+                resume=resume,
                 scratch=files.scratch,
                 mesh=mesh,
             )
@@ -128,14 +130,23 @@ class Stylize:
                 result,
                 recipe,
                 fingerprint=fingerprint,
-                sources=sources,
+                sources=sources if mesh is None else {**sources, "devices": len(mesh)},
                 content=content,
-                overwrite=self.overwrite and path == self.output,
+                overwrite=overwrite and path == self.output,
             )
 
-        demand = demand_of(encoder, recipe, shape, seen, devices=processes.memories_of(mesh))
-        painted = run.finish(paint, save, self.output, demand, console, watchers, writes=writes)
-        return keeper.ended(painted)
+        demand = demand_of(
+            encoder,
+            recipe,
+            shape,
+            seen,
+            devices=processes.memories_of(mesh),
+            shared=mesh is not None,
+            regions=len(masks.content) if masks else 0,
+        )
+        return run.finish(
+            paint, save, self.output, demand, console, watchers, keeper, writes=writes
+        )
 
     def _run(self, sources: dict[str, object], fingerprint: str) -> Run:
         pictures = {name: getattr(self, name) for name in _PICTURES}

@@ -1,11 +1,10 @@
 """``jaxstyle texture``: a texture from paintings alone."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, Suppress, arg
 
 import jaxstyle as js
 from jaxstyle import files, pretrained
@@ -27,8 +26,9 @@ from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import digests, save_result
 from jaxstyle.ops import resize
-from jaxstyle.recipes.paint import texture_shape
+from jaxstyle.recipes.paint import texture_shape, texture_side
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.progress import Callback
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +51,7 @@ class Texture:
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
+    replaces: Suppress[bool] = False
     watching: Watching = UNWATCHED
     json: Json = False
     quiet: Quiet = False
@@ -60,17 +61,18 @@ class Texture:
         """Runs the command and returns its exit code."""
         if not self.styles:
             raise InputError("no painting: name one")
-        files.check_output(self.output, overwrite=self.overwrite)
+        overwrite = self.overwrite or self.replaces
+        files.check_output(self.output, overwrite=overwrite)
         begun = check_folder(self.checkpoint, self.checkpoint_every)
         run.begin(self.cache, keep=self.compile_cache)
         recipe = self._recipe()
         shape = texture_shape(recipe)
-        files.check_output(self.output, overwrite=self.overwrite, shape=shape)
+        files.check_output(self.output, overwrite=overwrite, shape=shape)
         styles = [files.load_image(path) for path in self.styles]
         init = run.load_init(recipe)
         console = report.console(quiet=self.quiet)
         watchers, every = self.watching.make(
-            self.output, recipe, shape, console, overwrite=self.overwrite, goes_on=begun
+            self.output, recipe, shape, console, overwrite=self.overwrite, begun=begun
         )
         encoder = run.load_encoder(recipe, self.cache, console)
         fingerprint, sources = pretrained.fingerprint(encoder), self._sources(recipe)
@@ -78,16 +80,16 @@ class Texture:
         facts = sources, fingerprint, {"styles": self.styles}, options, self.output
         keeper = Keeper(self.checkpoint, self.checkpoint_every, Run("texture", recipe, *facts))
 
-        def paint(recipe: Recipe, callback: Callable[[js.Progress], bool]) -> js.Result:
+        def paint(recipe: Recipe, resume: js.Checkpoint | None, callback: Callback) -> js.Result:
             return js.paint(
                 recipe,
                 None,
                 styles,
                 encoder=encoder,
                 init=init,
-                callback=keeper.heard_by(callback),
+                callback=callback,
                 callback_every=every,
-                resume=keeper.resume,
+                resume=resume,
             )
 
         def save(path: Path, recipe: Recipe, result: js.Result) -> Path:
@@ -97,11 +99,13 @@ class Texture:
                 recipe,
                 fingerprint=fingerprint,
                 sources=sources,
-                overwrite=self.overwrite and path == self.output,
+                overwrite=overwrite and path == self.output,
             )
 
-        demand = demand_of(encoder, recipe, shape, [resize.shape_of(s) for s in styles])
-        return keeper.ended(run.finish(paint, save, self.output, demand, console, watchers))
+        side = texture_side(recipe)
+        seen = [side.style_shape_of(resize.shape_of(style), shape) for style in styles]
+        demand = demand_of(encoder, recipe, shape, seen)
+        return run.finish(paint, save, self.output, demand, console, watchers, keeper)
 
     def _sources(self, recipe: Recipe) -> dict[str, object]:
         return {

@@ -7,9 +7,14 @@ and with the settings that made them, and ``metadata`` reads these back; ``check
 where a run stands, and ``scratch`` holds what does not have to be in memory.
 """
 
-from jaxstyle.files.checkpoints import load_checkpoint, remove_checkpoints, save_checkpoint
+from jaxstyle.files.checkpoints import (
+    has_checkpoints,
+    load_checkpoint,
+    remove_checkpoints,
+    save_checkpoint,
+)
 from jaxstyle.files.masks import Masks, load_masks
-from jaxstyle.files.metadata import Metadata, load_metadata, read_metadata, read_provenance
+from jaxstyle.files.metadata import Metadata, load_metadata, read_metadata
 from jaxstyle.files.output import SUFFIXES, check_output, save_image
 from jaxstyle.files.picture import Picture, has_picture_suffix, load_image, load_picture, read_shape
 from jaxstyle.files.regions import MAX_REGIONS
@@ -24,6 +29,7 @@ __all__ = [
     "Metadata",
     "Picture",
     "check_output",
+    "has_checkpoints",
     "has_picture_suffix",
     "load_checkpoint",
     "load_image",
@@ -31,7 +37,6 @@ __all__ = [
     "load_metadata",
     "load_picture",
     "read_metadata",
-    "read_provenance",
     "read_shape",
     "remove_checkpoints",
     "save_checkpoint",

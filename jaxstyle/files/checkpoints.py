@@ -76,6 +76,11 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint | None:
     return None
 
 
+def has_checkpoints(folder: str | os.PathLike[str]) -> bool:
+    """Returns whether a folder has any checkpoint, whole or damaged."""
+    return bool(_newest_first(Path(folder)))
+
+
 def remove_checkpoints(folder: str | os.PathLike[str]) -> None:
     """Removes all checkpoints of a folder, and what killed processes have begun to write there."""
     remove_abandoned(Path(folder))

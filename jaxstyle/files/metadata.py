@@ -62,20 +62,17 @@ def load_metadata(path: str | os.PathLike[str]) -> Metadata:
         ...     js.Recipe().updated(load_metadata(path).settings).seed
         7
     """
-    found = _read(path)
+    found = read_metadata(path)
     if not found.settings:
         raise InputError(f"{path}: has no settings of ours; name a picture as jaxstyle saved it")
     return found
 
 
-def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads back the metadata that :func:`save_image` recorded: of a picture of ours its recipe.
+def read_metadata(path: str | os.PathLike[str]) -> Metadata:
+    """Is :func:`load_metadata` for pictures of anybody: both are empty if it is none of ours.
 
     Args:
         path: An image file.
-
-    Returns:
-        The metadata, for ``Recipe().updated``; empty if the file has none, or none of ours.
 
     Raises:
         InputError: The file cannot be read, as in :func:`jaxstyle.files.load_picture`.
@@ -84,17 +81,8 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
         >>> import jax.numpy as jnp, jaxstyle as js, tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     read_metadata(js.save_image(f"{folder}/a.tif", jnp.ones((16, 16, 3))))
-        {}
+        Metadata(settings={}, provenance={})
     """
-    return _read(path).settings
-
-
-def read_provenance(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Reads back the provenance that :func:`save_image` recorded; as :func:`read_metadata`."""
-    return _read(path).provenance
-
-
-def _read(path: str | os.PathLike[str]) -> Metadata:
     with reading(Path(path)) as file, PillowImage.open(file, formats=FORMATS) as image:
         text = image.info.get(TEXT_CHUNK)
         if text is None:

@@ -125,9 +125,8 @@ def paint(
         raise InputError("mesh: a texture is of one device; leave it out")
     if content is None:
         shape = texture_shape(recipe)
-        # The painting keeps its own proportions: its strokes are what counts.
-        side = recipe.replace(size=max(shape), side="longer")
-        return texture(fit_styles(styles, side, shape), shape, encoder, init=start, **options)
+        seen = fit_styles(styles, texture_side(recipe), shape)
+        return texture(seen, shape, encoder, init=start, **options)
     shape = recipe.shape_of(resize.shape_of(content))
     fitted = fit_styles(styles, recipe, shape)
     return stylize(
@@ -195,6 +194,14 @@ def texture_shape(recipe: Recipe) -> tuple[int, int]:
     if recipe.size == "original":
         raise InputError("size original: a texture has no photograph; give WIDTHxHEIGHT")
     return recipe.shape_of((1, 1))
+
+
+def texture_side(recipe: Recipe) -> Recipe:
+    """Returns a texture's recipe as its paintings are fitted by: to its longer side.
+
+    They keep their own proportions: their strokes are what counts.
+    """
+    return recipe.replace(size=max(texture_shape(recipe)), side="longer")
 
 
 def fit_styles(styles: Sequence[Image], recipe: Recipe, shape: tuple[int, int]) -> list[Image]:

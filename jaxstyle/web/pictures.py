@@ -50,7 +50,7 @@ def take_in(session: Session, name: str, role: str, content: bytes, limits: Limi
         with DECODING:
             check_pixels(path, limits.max_pixels)
             picture = files.load_picture(path)
-            settings, sources = files.read_metadata(path), files.read_provenance(path)
+            settings, sources = files.read_metadata(path)
     except InputError as error:
         path.unlink()
         raise InputError(str(error).replace(str(path), name)) from None

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -48,7 +48,7 @@ class Watching:
         console: Console,
         *,
         overwrite: bool,
-        goes_on: bool = False,
+        begun: Mapping[str, Any] | None = None,
         writes: bool = True,
         alpha: Alpha = lambda image: None,
     ) -> tuple[Watchers, tuple[int, ...]]:
@@ -60,7 +60,8 @@ class Watching:
             shape: Its height and width.
             console: For what is told.
             overwrite: Whether files may be replaced.
-            goes_on: Whether the run began before, so that what is there is its own.
+            begun: Output, and table of :meth:`to_table`, of the run that this goes on with: files
+                that it has written on its way may be replaced. None if it is a new one.
             writes: Whether this process writes any; one of several that share the picture does.
             alpha: Tells a picture's opacity.
 
@@ -68,10 +69,13 @@ class Watching:
             InputError: One of the files could not be written.
         """
         steps = sum(scale.iterations for scale in recipe.make_schedule().scales_of(shape))
-        if writes:
-            self._check(output, shape, steps, overwrite or goes_on)
         every = tuple(n for n in (self.save_every, self._film_every(steps)) if n is not None)
-        watchers = list(self._watchers(output, shape, steps, console, goes_on)) if writes else []
+        if not writes:
+            return Watchers([], print_error, alpha), every
+        own = _files_of(begun, steps)
+        self._check(output, shape, steps, lambda path: overwrite or os.path.realpath(path) in own)
+        goes_on = self.trace is not None and os.path.realpath(self.trace) in own
+        watchers = list(self._watchers(output, shape, steps, console, goes_on))
         return Watchers(watchers, print_error, alpha), every
 
     def to_table(self) -> dict[str, Any]:
@@ -93,23 +97,27 @@ class Watching:
     def _film_every(self, steps: int) -> int | None:
         return None if self.timelapse is None else max(1, round(steps / timelapse.FRAMES))
 
-    def _check(self, output: Path, shape: tuple[int, int], steps: int, overwrite: bool) -> None:
-        outputs = [output]
+    def _check(
+        self, output: Path, shape: tuple[int, int], steps: int, replaces: Callable[[Path], bool]
+    ) -> None:
+        def check(path: Path, **options: Any) -> None:
+            files.check_output(path, overwrite=replaces(path), **options)
+
         if self.preview is not None:
-            files.check_output(self.preview, overwrite=overwrite, shape=shape)
-            outputs.append(self.preview)
+            check(self.preview, shape=shape)
         if self.timelapse is not None:
-            suffixes = timelapse.SUFFIXES
-            files.check_output(self.timelapse, overwrite=overwrite, suffixes=suffixes)
+            check(self.timelapse, suffixes=timelapse.SUFFIXES)
             timelapse.check_timelapse(self.timelapse)
-            outputs.append(self.timelapse)
         if self.trace is not None:
-            files.check_output(self.trace, overwrite=overwrite, suffixes=trace.SUFFIXES)
-            outputs.append(self.trace)
+            check(self.trace, suffixes=trace.SUFFIXES)
         for path in self._numbered(output, steps):
-            files.check_output(path, overwrite=overwrite)
-            outputs.append(path)
-        _check_distinct(outputs)
+            check(path)
+        _check_distinct([output, *self.files(output, steps)])
+
+    def files(self, output: Path, steps: int) -> list[Path]:
+        """Returns what a run of so many iterations writes on its way."""
+        named = [path for path in (self.preview, self.timelapse, self.trace) if path is not None]
+        return [*named, *self._numbered(output, steps)]
 
     def _numbered(self, output: Path, steps: int) -> list[Path]:
         if self.save_every is None:
@@ -141,6 +149,14 @@ class Watching:
 
 
 UNWATCHED = Watching()
+
+
+def _files_of(begun: Mapping[str, Any] | None, steps: int) -> set[str]:
+    """Returns the files that a run which began before writes on its way."""
+    if begun is None:
+        return set()
+    watching = UNWATCHED.over(begun["watching"])
+    return {os.path.realpath(path) for path in watching.files(Path(begun["output"]), steps)}
 
 
 def _check_distinct(paths: Sequence[Path]) -> None:

@@ -25,13 +25,14 @@ class Trace:
             goes_on: Whether what is there is of the same run, and stays as far as the run has come.
         """
         self._path = path
-        self._goes_on = goes_on
+        self._goes_on = self._uncut = goes_on
         self._file: IO[str] | None = None
         self._started = 0.0
 
     def __enter__(self) -> "Trace":
         mode = "a+" if self._goes_on else "w"
         self._file = open(self._path, mode, encoding="utf-8")
+        self._uncut = self._goes_on
         self._started = time.monotonic()
         return self
 
@@ -43,7 +44,7 @@ class Trace:
         """Writes the chunk's lines."""
         progress = moment.progress
         first = progress.step - len(progress.recent.style) + 1
-        if self._goes_on:
+        if self._uncut:
             self._cut(first)
         seconds = round(time.monotonic() - self._started, 3)
         height, width = progress.shape
@@ -69,7 +70,7 @@ class Trace:
 
     def _cut(self, first: int) -> None:
         """Drops what will be computed once more, from an iteration on."""
-        self._goes_on = False
+        self._uncut = False
         assert self._file is not None
         self._file.seek(0)
         kept = [line for line in self._file if _iteration_of(line) < first]

@@ -10,6 +10,7 @@ from jaxtyping import Array, Float, UInt8
 import jaxstyle as js
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
+from jaxstyle.ops import resize
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 Alpha = Callable[[Image], Float[Array, "_ _"] | None]
@@ -53,7 +54,7 @@ class Watcher(Protocol):
         ...
 
     def end(self, moment: Moment, result: js.Result) -> None:
-        """Is told when the run has ended, if it reported anything before."""
+        """Is told when the run has ended, if anything was painted."""
         ...
 
 
@@ -94,6 +95,7 @@ class Watchers:
         self._last: js.Progress | None = None
 
     def __enter__(self) -> "Watchers":
+        self._last = None  # A run that the memory did not suffice for begins anew.
         for watcher in self._waiting:
             if self._spared(watcher.__enter__):
                 self._open.append(watcher)
@@ -102,6 +104,7 @@ class Watchers:
     def __exit__(self, *raised: object) -> None:
         for watcher in self._open:
             self._spared(lambda watcher=watcher: watcher.__exit__(*raised))
+        self._open = []
 
     def see(self, progress: js.Progress) -> None:
         """Tells all of them where the run is."""
@@ -110,8 +113,8 @@ class Watchers:
 
     def end(self, result: js.Result) -> None:
         """Tells all of them how it ended."""
-        if (last := self._last) is not None:
-            moment = self._moment(last, lambda: result.image)
+        if len(result.terms.style):
+            moment = self._moment(self._last or _at_end(result), lambda: result.image)
             self._each(lambda watcher: watcher.end(moment, result))
 
     def _moment(self, progress: js.Progress, image: Callable[[], Image]) -> Moment:
@@ -134,3 +137,21 @@ class Watchers:
             self._tell(f"{f'{name}: ' if name else ''}{said or error}; painting goes on without")
             return False
         return True
+
+
+def _at_end(result: js.Result) -> js.Progress:
+    """Returns where a run is that went on from its very last iteration: nothing was left to do."""
+    steps, terms = len(result.terms.style), np.stack(result.terms, axis=1)
+    return js.Progress(
+        step=steps,
+        steps=steps,
+        fraction=1.0,
+        shape=resize.shape_of(result.image),
+        terms=js.LossTerms(*terms[-1]),
+        image=result.image,
+        scale=1,
+        scales=1,
+        recent=js.LossTerms(*terms[:0].T),
+        picture=lambda: result.image,
+        checkpoint=None,
+    )
