@@ -26,7 +26,10 @@ def guard(loaded: Loaded, lanes: int) -> Iterator[Recipe]:
         ResourceError: There is none.
     """
     encoder, recipe = loaded.warm.encoder, loaded.job.recipe
-    demand = demand_of(encoder, recipe, loaded.shape, loaded.style_shapes, lanes=lanes)
+    regions = len(loaded.masks.content) if loaded.masks else 0
+    demand = demand_of(
+        encoder, recipe, loaded.shape, loaded.style_shapes, lanes=lanes, regions=regions
+    )
     chosen = choose(demand)[0]
     with watching(chosen):
         yield chosen.recipe
