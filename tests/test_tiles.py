@@ -12,7 +12,7 @@ from jaxstyle import files
 from jaxstyle.encoder import vgg
 from jaxstyle.encoder.preprocessing import TORCH
 from jaxstyle.encoder.receptive import Field, field_at
-from jaxstyle.large.grid import _axes, grid_of
+from jaxstyle.large.grid import axes_of, grid_of
 
 STYLE = ("image", "conv1_1", "conv2_2", "conv3_1")
 ODD, EVEN = (77, 59), (80, 64)
@@ -112,7 +112,7 @@ def test_windows_cover_the_image_once():
     for _ in range(2000):
         stride = 2 ** int(rng.integers(5))
         reach, size, wrap = stride * int(rng.integers(6)), int(rng.integers(1, 400)), rng.random()
-        for axis in _axes(size, Field(stride, reach), bool(wrap < 0.4)):
+        for axis in axes_of(size, Field(stride, reach), wrap=bool(wrap < 0.4)):
             whole = size + 2 * axis.margin
             assert (axis.owned[0], axis.owned[-1]) == (axis.margin, axis.margin + size)
             assert (axis.origins[0], axis.origins[-1]) == (0, whole - axis.window)
