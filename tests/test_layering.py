@@ -27,9 +27,9 @@ FLOORS = """
     encoder.base encoder.vgg
     encoder.vgg_encoder encoder.receptive
     encoder
-    large
-    large.grid
-    large.windows
+    tiling
+    tiling.grid
+    tiling.windows
     losses
     losses.normalisation losses.statistics.base losses.statistics.roots
     losses.statistics.gram losses.statistics.sliced
@@ -40,6 +40,7 @@ FLOORS = """
     losses.measure
     losses.targets
     losses.loss
+    large
     large.tiles large.mesh
     large.halo
     large.patches

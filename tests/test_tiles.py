@@ -12,7 +12,7 @@ from jaxstyle import files
 from jaxstyle.encoder import vgg
 from jaxstyle.encoder.preprocessing import TORCH
 from jaxstyle.encoder.receptive import Field, field_at
-from jaxstyle.large.grid import axes_of, grid_of
+from jaxstyle.tiling.grid import axes_of, grid_of
 
 STYLE = ("image", "conv1_1", "conv2_2", "conv3_1")
 ODD, EVEN = (77, 59), (80, 64)

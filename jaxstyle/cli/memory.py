@@ -15,10 +15,10 @@ from jaxstyle.encoder import IMAGE
 from jaxstyle.encoder.base import wraps
 from jaxstyle.encoder.receptive import joint_field
 from jaxstyle.encoder.vgg import block_of
-from jaxstyle.large.grid import grid_of
 from jaxstyle.losses.objective import Memory
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.tiling.grid import grid_of
 
 MEMORIES: tuple[str, ...] = get_args(Memory)
 GIGABYTE = 1e9

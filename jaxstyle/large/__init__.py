@@ -1,1 +1,1 @@
-"""Pictures beyond memory: what is a sum over positions adds up in windows or on devices."""
+"""Pictures beyond memory: one of them in tiles, or on many devices."""

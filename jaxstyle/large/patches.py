@@ -16,12 +16,12 @@ from jaxstyle.arrays import Features, Image, Masks, Scalar
 from jaxstyle.encoder import Encoder, encode
 from jaxstyle.encoder.base import wraps
 from jaxstyle.encoder.receptive import Field, field_at, joint_field
-from jaxstyle.large.grid import Axis, Grid, axes_of
 from jaxstyle.large.halo import reach_over
 from jaxstyle.large.mesh import AXIS, Rows
-from jaxstyle.large.windows import Table, add_at, cut_windows, owned_by, zeros_like
 from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.tiles import measure_windows
+from jaxstyle.tiling.grid import Axis, Grid, axes_of
+from jaxstyle.tiling.windows import Table, add_at, cut_windows, owned_by, zeros_like
 
 Places = tuple[tuple[tuple[int, int, int], ...], ...]
 

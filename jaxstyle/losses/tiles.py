@@ -18,10 +18,10 @@ from jaxstyle.compilation import jit
 from jaxstyle.encoder.base import Encoder, check_layers, encode, shape_at, wraps
 from jaxstyle.encoder.receptive import field_at, joint_field
 from jaxstyle.errors import InputError
-from jaxstyle.large.grid import Grid, grid_of
-from jaxstyle.large.windows import Owned, Table, cut_windows, extended, sum_over_windows
 from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.statistics import region_sums
+from jaxstyle.tiling.grid import Grid, grid_of
+from jaxstyle.tiling.windows import Owned, Table, cut_windows, extended, sum_over_windows
 
 Scratch = Callable[[tuple[int, ...], np.dtype], np.ndarray]
 """Makes an array of a shape and type, for what is written once and read in parts."""

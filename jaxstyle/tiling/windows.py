@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxstyle.large.grid import Grid
+from jaxstyle.tiling.grid import Grid
 
 Part = Callable[[Any, "Owned", Any], Any]
 """``(arrays of the window, what it owns, shared) -> sums``, pure and hashable."""

@@ -1,0 +1,1 @@
+"""Images cut into windows, and what is summed over positions added up window by window."""
