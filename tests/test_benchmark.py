@@ -58,7 +58,7 @@ SLOW = {
         "evaluation [s]", "evaluation per megapixel [s]", "/ the size before",
     },
     Sweep(**SMALL, lanes=(2,), iterations=2): {
-        "lanes [s]", "single runs [s]", "lanes / single runs",
+        "lanes [s]", "single runs [s]", "lanes / single runs", "losses apart",
     },
     Tiles(sizes=(32,), rounds=1): {
         "tiles [s]", "tiles [MB]", "high [s]", "high [MB]", "low [s]", "low [MB]",

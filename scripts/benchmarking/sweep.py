@@ -1,31 +1,30 @@
 """``sweep``: several style weights in lock-step lanes, beside as many runs one by one."""
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 import jaxstyle as js
-from jaxstyle.compilation import jit
-from jaxstyle.run.chunks import advance
-from jaxstyle.run.loop import Data, Program
 
 from .options import Measurement, Numbers
 from .outcome import Row
-from .problem import Problem, begin, make_problem
+from .problem import Problem, make_problem
 from .rounds import alternate, seconds, summarise
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Sweep(Measurement):
-    """Time vmap over style weights, beside as many single runs."""
+    """Time ``js.sweep`` over style weights, coarse to fine, beside as many ``js.stylize``."""
 
     sizes: Numbers = (96, 128)
     """Sides of the square image, in pixels."""
     lanes: Numbers = (1, 2, 4, 8)
     """How many style weights at once."""
     iterations: int = 20
-    """Of each run."""
+    """Of each run at the size, and of half as many pixels a side before."""
     rounds: int = 3
     """How often the sides take turns."""
 
@@ -35,23 +34,24 @@ class Sweep(Measurement):
         return [self._row(problem, lanes) for problem in problems for lanes in self.lanes]
 
     def _row(self, problem: Problem, lanes: int) -> Row:
-        program = Program(problem.objective, js.lbfgs())
-        data, image = problem.data(), problem.image()
+        n, encoder = self.iterations, problem.encoder
+        pictures = jnp.asarray(problem.content), jnp.asarray(problem.style)
+        schedule = js.Schedule(iterations=n, scales=2, coarse_iterations=n, coarsest=16)
+        settings: dict[str, Any] = {"objective": problem.objective, "schedule": schedule}
+        styles = jnp.geomspace(0.25, 4.0, lanes)
+        weights = dataclasses.replace(problem.loss_weights, style=styles)
+        singly = [dataclasses.replace(weights, style=style) for style in styles]
 
-        def run(style: jax.Array, data: Data, image: jax.Array) -> jax.Array:
-            weights = dataclasses.replace(data.loss_weights, style=style)
-            data = data._replace(loss_weights=weights)
-            steps, decay = jnp.int32(self.iterations), jnp.float32(0)
-            before = begin(data, image, program)
-            return advance(*before, steps, decay, data, program).state.image
+        def sweep() -> js.Swept:
+            return jax.block_until_ready(
+                js.sweep(*pictures, encoder, loss_weights=weights, **settings)
+            )
 
-        weights = jnp.geomspace(0.25, 4.0, lanes)
-        single, together = jit()(run), jit()(jax.vmap(run, (0, None, None)))
-        sides = {
-            "lanes": lambda: seconds(lambda: together(weights, data, image).block_until_ready()),
-            "single runs": lambda: seconds(
-                lambda: [single(w, data, image).block_until_ready() for w in weights]
-            ),
-        }
-        row: Row = {"size": problem.size, "lanes": lanes}
+        def stylize() -> list[js.Result]:
+            return [js.stylize(*pictures, encoder, loss_weights=w, **settings) for w in singly]
+
+        ends = np.array([float(result.terms.loss[-1]) for result in stylize()])
+        apart = np.abs(np.asarray(sweep().terms.loss) / ends - 1).max()
+        sides = {"lanes": lambda: seconds(sweep), "single runs": lambda: seconds(stylize)}
+        row: Row = {"size": problem.size, "lanes": lanes, "losses apart": float(apart)}
         return row | summarise(alternate(sides, self.rounds), [("lanes", "single runs")])
