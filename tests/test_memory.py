@@ -87,7 +87,7 @@ def test_what_takes_more(vgg16):
 
 
 @pytest.mark.parametrize(("gigabytes", "ways"), [
-    (100, ["high", "low", "tiles"]), (12, ["low", "tiles"]), (6, ["tiles"]), (4, ["tiles"]),
+    (100, ["high", "low", "tiles"]), (12, ["low", "tiles"]), (6, ["tiles"]), (4.5, ["tiles"]),
 ])  # fmt: skip
 def test_auto_takes_what_fits(vgg16, monkeypatch, gigabytes, ways):
     """The fastest way first; then fewer pairs, and no more than that would free."""
@@ -95,7 +95,7 @@ def test_auto_takes_what_fits(vgg16, monkeypatch, gigabytes, ways):
     chosen = fitting.choose(demand_of(vgg16, size=3000, memory="auto"))
     assert [choice.recipe.memory for choice in chosen] == ways
     fewer = [choice.recipe.history < Recipe().history for choice in chosen]
-    assert fewer == [gigabytes == 4] * len(ways)
+    assert fewer == [gigabytes == 4.5] * len(ways)
     for choice in chosen:
         assert choice.bytes_of(memory.RESIDENT, choice.recipe.memory) <= gigabytes * 1e9
     sliced = demand_of(vgg16, size=1000, memory="auto", statistic="sliced")
@@ -203,7 +203,7 @@ def test_devices_share_what_memory_a_picture_takes(vgg16):
 
     for way, share in (("high", 8), ("low", 8)):
         assert taken(way) > share * 0.7 * taken(way, devices=8)
-    assert taken("high", devices=8) > 1.3 * taken("tiles", devices=8)
+    assert taken("high", devices=8) > 1.2 * taken("tiles", devices=8)
     for encoder, tiled in ((vgg16, True), (js.load_encoder("vgg16", padding="circular"), False)):
         shared = demand_of(encoder, **sizes, devices=8, shared=True)
         assert ("tiles" in shared.memories) == tiled

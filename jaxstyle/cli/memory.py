@@ -53,13 +53,13 @@ _WINDOW = js.Objective.tile**2
 RESIDENT = {
     "high": _Line(0.25e9, 6, 1.7, 3),
     "low": _Line(0.25e9, 1, 0.61, 3),
-    "tiles": _Line(0.25e9, 6, 1.7, 4, _WINDOW),
+    "tiles": _Line(0.75e9, 6, 1.7, 4, _WINDOW),
 }
 # What is allocated and never written to counts, too.
 ADDRESSES = {
     "high": _Line(0.25e9, 3, 4.05, 3),
     "low": _Line(0.25e9, 3, 1.0, 3),
-    "tiles": _Line(0.25e9, 3, 4.05, 4, _WINDOW),
+    "tiles": _Line(0.75e9, 3, 4.05, 4, _WINDOW),
 }
 _FEWEST = 3  # Pairs that L-BFGS cannot do without.
 
