@@ -220,7 +220,13 @@ def mask(split, times=1):
 
 
 def test_masks_guide(serve, tmp_path):
-    client = serve()
+    regions = []
+
+    def counting(_, recipe, *rest):
+        regions.append(rest[-2])
+        return recipe, rest[-1](recipe)
+
+    client = serve(within_memory=counting)
     asked = wish(client)
     plain = download(client, paint(client, asked)).content
     masked = paint(client, asked | {"masks": {"content": mask(10), "styles": [mask(30)]}})
@@ -235,6 +241,7 @@ def test_masks_guide(serve, tmp_path):
     assert failed["state"] == "failed"
     assert "region" in failed["message"]
     assert "/" not in failed["message"]
+    assert regions == [0, 2]
 
 
 def test_masks_of_runs_that_are_refused_are_not_kept(serve, tmp_path):

@@ -109,7 +109,7 @@ class Sweep:
         told = " × ".join(f"{len(axis.words)} {axis.name}" for axis in self.axes)
         console.print(report.plain(f"{len(recipes)} pictures: {told}"))
         demands = [
-            self._demand(encoder, recipe, shape, styles)
+            self._demand(encoder, recipe, shape, styles, len(masks.content) if masks else 0)
             for encoder, recipe, shape in zip(encoders, recipes, shapes, strict=True)
         ]
         with Interruption(console) as interruption:
@@ -161,10 +161,12 @@ class Sweep:
         recipe: Recipe,
         shape: tuple[int, int],
         styles: Sequence[Image],
+        regions: int,
     ) -> Demand:
         seen = [recipe.style_shape_of(resize.shape_of(style), shape) for style in styles]
         count = math.prod(len(axis.words) for axis in self.axes if axis.name in NUMBERS)
-        return demand_of(encoder, recipe, shape, seen, lanes=min(self.lanes or count, count))
+        lanes = min(self.lanes or count, count)
+        return demand_of(encoder, recipe, shape, seen, lanes=lanes, regions=regions)
 
     def _keep_all(
         self, folder: Path, painted: Sequence["_Picture"], content: files.Picture
@@ -241,6 +243,6 @@ class Sweep:
             yield (*settings, *numbers, str(result.evaluations), result.status)
 
 
-def _caption(row: Sequence[str]) -> str:
+def _caption(row: Sequence[str]) -> list[str]:
     content, style, tv = row[-6:-3]
-    return f"content {content}  style {style}  tv {tv}"
+    return [f"content {content}", f"style {style}", f"tv {tv}"]

@@ -91,9 +91,11 @@ def _within_memory(
     recipe: Recipe,
     shape: tuple[int, int],
     seen: Sequence[tuple[int, int]],
+    regions: int,
     paint: Callable[[Recipe], js.Result],
 ) -> tuple[Recipe, js.Result]:
-    return within_memory(demand_of(encoder, recipe, shape, seen), paint, lambda line: None)
+    demand = demand_of(encoder, recipe, shape, seen, regions=regions)
+    return within_memory(demand, paint, lambda line: None)
 
 
 def _is_own(host: str) -> bool:
