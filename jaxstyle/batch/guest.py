@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -74,24 +74,25 @@ class Guest:
         if keep:
             pretrained.keep_programs()
 
-    def __call__(self, parcel: Parcel, fetch: Fetch) -> tuple[Record, bytes]:
-        """Paints a job.
+    def __call__(self, parcels: Sequence[Parcel], fetch: Fetch) -> list[tuple[Record, bytes]]:
+        """Paints jobs, at once if they are alike.
 
         Args:
-            parcel: The job.
+            parcels: The jobs.
             fetch: Returns what is behind a key.
 
         Returns:
-            What has become of it, and the picture's file.
+            What has become of each, and the picture's file.
         """
         with self._loading:
-            loaded = self._load(parcel, fetch)
-        if isinstance(loaded, Record):
-            reason = _as_there(loaded.reason, self._folder, parcel.job)
-            return loaded._replace(digest=parcel.digest, reason=reason), b""
+            steps = [self._load(parcel, fetch) for parcel in parcels]
         with self._device:
-            painted = self._painter.paint([loaded])
-        return self._hand_back(self._painter.save(painted[0]), parcel)
+            painted = iter(self._painter.paint([s for s in steps if isinstance(s, Loaded)]))
+        ended = [step if isinstance(step, Record) else next(painted) for step in steps]
+        return [
+            self._hand_back(self._painter.save(step), parcel)
+            for step, parcel in zip(ended, parcels, strict=True)
+        ]
 
     def close(self) -> None:
         """Removes the folder."""
@@ -127,7 +128,8 @@ class Guest:
         if record.status == "done":
             data = path.read_bytes()
             path.unlink()
-        return record._replace(digest=parcel.digest), data
+        reason = _as_there(record.reason, self._folder, parcel.job)
+        return record._replace(digest=parcel.digest, reason=reason), data
 
 
 def _as_there(reason: str, folder: Path, job: Job) -> str:

@@ -13,7 +13,7 @@ from jaxstyle import files
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import digests, portable
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.recipes.sweeps import program_of
+from jaxstyle.recipes.sweeps import fits_lanes, program_of
 from jaxstyle.run.start import Init
 
 
@@ -43,6 +43,17 @@ class Job:
         masks = () if self.content_mask is None else (self.content_mask, *self.style_masks)
         init = () if self.recipe.init in get_args(Init) else (Path(self.recipe.init),)
         return (self.content, *self.styles, *masks, *init)
+
+    @property
+    def fits_lanes(self) -> bool:
+        """Whether it can be painted at once with others like it, all in one program."""
+        start = self.recipe.init in get_args(Init)
+        return (
+            len(self.styles) == 1
+            and self.content_mask is None
+            and start
+            and fits_lanes(self.recipe)
+        )
 
     def moved(self, content: Path, places: Mapping[Path, Path]) -> "Job":
         """Returns the same job, its pictures where they are on another machine.

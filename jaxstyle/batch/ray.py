@@ -5,34 +5,29 @@ and the manifest: machines need jaxstyle and no common folder, and whatever dies
 once. Paintings and encoders lie in Ray's object store, once a machine.
 """
 
-import hashlib
 import os
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import jax
-import numpy as np
 
 from jaxstyle.atomic import replacing
 from jaxstyle.batch.claims import claim
 from jaxstyle.batch.guest import Parcel
-from jaxstyle.batch.jobs import Job, identity
+from jaxstyle.batch.jobs import Job, read_shape
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.painter import load_warm, warm_key
 from jaxstyle.batch.places import check_free, check_inputs_stay
 from jaxstyle.batch.ray_cluster import connected
+from jaxstyle.batch.ray_shelf import Shelf
 from jaxstyle.batch.ray_workers import Worker, Workers
-from jaxstyle.batch.steps import Guard, Record, failure
+from jaxstyle.batch.steps import Guard, Record, failure, lanes_that_pay
 from jaxstyle.batch.taking import POLL, Waits
 from jaxstyle.batch.turns import Turns
 
 __all__ = ["connected", "run_jobs"]
 
-_SHARED = 64  # paintings and encoders that stay in the object store
 _WAIT = 0.5  # seconds, after which the caller is asked whether to stop
 
 
@@ -47,6 +42,7 @@ def run_jobs(
     cache: Path | None = None,
     sources: Mapping[str, Any] | None = None,
     keep: bool = True,
+    lanes: int | None = None,
     guard: Guard | None = None,
     notice: Callable[[str], None] = lambda text: None,
     overwrite: bool = False,
@@ -74,6 +70,8 @@ def run_jobs(
         cache: Where downloads are kept; None as for ``load_encoder``.
         sources: What every picture tells of where it comes from, beside the names of files.
         keep: Whether workers keep compiled programs in their machines' cache folders.
+        lanes: How many jobs that are alike a worker paints at once; as many as pays on its device
+            if None.
         guard: Chooses on the workers how much memory jobs are given, or refuses them; if None they
             have all. A function that can be imported there.
         notice: Hears in one line of what happens to machines and workers.
@@ -87,19 +85,27 @@ def run_jobs(
     check_inputs_stay(jobs, folder)
     given = dict(sources or {})
     with connected(address) as ray, Workers(ray, given, keep, guard, notice) as workers:
-        shelf, waits = _Shelf(ray, cache), Waits(notice)
-        return _Run(jobs, folder, manifest, report, ray, workers, shelf, waits, overwrite).work(
-            told
-        )
+        shelf, waits = Shelf(ray, cache), Waits(notice)
+        places = folder, manifest, overwrite
+        return _Run(jobs, places, report, ray, workers, shelf, waits, lanes).work(told)
+
+
+class _Given(NamedTuple):
+    """A job in a worker's hands, and what keeps other processes off it."""
+
+    parcel: Parcel
+    claim: ExitStack
+
+    @property
+    def job(self) -> Job:
+        return self.parcel.job
 
 
 class _Task(NamedTuple):
-    """A job in a worker's hands."""
+    """Jobs that a worker paints at once."""
 
-    job: Job
-    digest: str
+    given: list[_Given]
     worker: Worker
-    claim: ExitStack
 
 
 class _Run:
@@ -108,19 +114,18 @@ class _Run:
     def __init__(
         self,
         jobs: Sequence[Job],
-        folder: Path,
-        manifest: Manifest,
+        places: tuple[Path, Manifest, bool],
         report: Callable[[Record], None],
         ray: Any,
         workers: Workers,
-        shelf: "_Shelf",
+        shelf: Shelf,
         waits: Waits,
-        overwrite: bool,
+        lanes: int | None,
     ) -> None:
-        self._shelf, self._waits, self._overwrite = shelf, waits, overwrite
+        self._folder, self._manifest, self._overwrite = places
+        self._shelf, self._waits, self._lanes = shelf, waits, lanes
         self._held: list[Job] = []
-        self._turns, self._count = Turns(jobs), len(jobs)
-        self._folder, self._manifest, self._report = folder, manifest, report
+        self._turns, self._count, self._report = Turns(jobs), len(jobs), report
         self._ray, self._workers = ray, workers
         self._tasks: dict[Any, _Task] = {}
         self._settled = self._failed = 0
@@ -137,7 +142,8 @@ class _Run:
                     break
         finally:
             for task in self._tasks.values():
-                task.claim.close()
+                for given in task.given:
+                    given.claim.close()
         return self._failed
 
     @property
@@ -166,47 +172,77 @@ class _Run:
                 self._settle(ref)
 
     def _give(self, worker: Worker) -> None:
-        """Gives a worker its next job, unless another process has or has done that."""
-        job = self._turns.take(worker.seat, worker.busy)
-        if job is None:
-            return
-        with ExitStack() as stack:
-            digest = ""
-            try:
-                if not stack.enter_context(claim(self._folder, job.output)):
-                    self._held.append(job)
-                    return
-                if self._manifest.settles(job):
-                    self._settled += 1
-                    return
-                if not self._overwrite:
-                    check_free(job, self._manifest)
-                digest = job.digest  # Before any file is read: what changes is painted again.
-                parcel, shared = self._shelf.parcel(job, digest)
-            except Exception as error:
-                self._end(failure(job, digest, error))
-                return
-            ref = worker.give(parcel, shared, alone=self._turns.is_suspect(job))
-            self._tasks[ref] = _Task(job, digest, worker, stack.pop_all())
+        """Gives a worker its next jobs, unless other processes have or have done them."""
+        jobs = self._turns.take(worker.seat, worker.busy, partial(self._room, worker))
+        given, shared = list[_Given](), dict[str, Any]()
+        for job in jobs:
+            with ExitStack() as stack:
+                if (parcel := self._pack(job, shared, stack)) is not None:
+                    given.append(_Given(parcel, stack.pop_all()))
+        if given:
+            alone = self._turns.is_suspect(given[0].job)
+            ref = worker.give([one.parcel for one in given], shared, alone=alone)
+            self._tasks[ref] = _Task(given, worker)
+
+    def _room(self, worker: Worker, job: Job) -> int:
+        """Returns how many jobs like one a worker paints at once."""
+        shapes = job.shapes(read_shape)
+        if not (job.fits_lanes and shapes):
+            return 1
+        return self._lanes or lanes_that_pay(shapes[0], worker.platform)
+
+    def _pack(self, job: Job, shared: dict[str, Any], stack: ExitStack) -> Parcel | None:
+        """Returns a job to be sent; None if it is another's, is done or cannot be.
+
+        Args:
+            job: Which.
+            shared: Gets references to what it shares with others.
+            stack: Gets the claim.
+        """
+        digest = ""
+        try:
+            if not stack.enter_context(claim(self._folder, job.output)):
+                self._held.append(job)
+                return None
+            if self._manifest.settles(job):
+                self._settled += 1
+                return None
+            if not self._overwrite:
+                check_free(job, self._manifest)
+            digest = job.digest  # Before any file is read: what changes is painted again.
+            parcel, references = self._shelf.parcel(job, digest)
+        except Exception as error:
+            self._end(failure(job, digest, error))
+            return None
+        shared |= references
+        return parcel
 
     def _settle(self, ref: Any) -> None:
         errors = self._ray.exceptions
         task = self._tasks[ref]
         try:
-            record, data = self._ray.get(ref)
-            if record.status == "done":
-                _write(self._folder / record.output, data)
-        except (errors.RayTaskError, OSError) as error:
+            ends = self._ray.get(ref)
+        except errors.RayTaskError as error:
             cause = getattr(error, "cause", None) or error
-            record = failure(task.job, task.digest, cause)
+            ends = [(failure(one.job, one.parcel.digest, cause), b"") for one in task.given]
         except errors.RayError as error:
             self._bury(task.worker, error)
             return
         del self._tasks[ref]
         task.worker.busy -= 1
         task.worker.alone = False
-        with task.claim:
-            self._end(record)
+        for one, (record, data) in zip(task.given, ends, strict=True):
+            with one.claim:
+                self._end(self._written(one, record, data))
+
+    def _written(self, given: _Given, record: Record, data: bytes) -> Record:
+        """Writes a picture, and returns what has become of its job then."""
+        try:
+            if record.status == "done":
+                _write(self._folder / record.output, data)
+        except OSError as error:
+            return failure(given.job, given.parcel.digest, error)
+        return record
 
     def _end(self, record: Record) -> None:
         self._manifest.add(record)
@@ -219,43 +255,15 @@ class _Run:
         self._workers.remove(worker, error)
         self._turns.leave(worker.seat)
         for ref in [ref for ref, task in self._tasks.items() if task.worker is worker]:
-            task = self._tasks.pop(ref)
-            with task.claim:
-                deaths = self._turns.give_back(task.job)
-                if not self._turns.is_waiting(task.job):
-                    died = RuntimeError(f"{deaths} workers died of it; too large for their memory?")
-                    self._end(failure(task.job, task.digest, died))
+            for one in self._tasks.pop(ref).given:
+                with one.claim:
+                    self._give_back(one)
 
-
-class _Shelf:
-    """What jobs share, in Ray's object store: a machine fetches it once for all of its workers."""
-
-    def __init__(self, ray: Any, cache: Path | None) -> None:
-        self._ray, self._cache = ray, cache
-        self._refs = OrderedDict[str, Any]()
-
-    def parcel(self, job: Job, digest: str) -> tuple[Parcel, dict[str, Any]]:
-        """Returns a job to be sent, and references to what it shares with others."""
-        encoder = self._put(repr(warm_key(job.recipe)), lambda: self._encoder(job))
-        others = tuple(self._put(_key(path), path.read_bytes) for path in job.pictures[1:])
-        shared = {key: self._refs[key] for key in (encoder, *others)}
-        while len(self._refs) > max(_SHARED, len(shared)):
-            self._refs.popitem(last=False)
-        return Parcel(job, digest, job.content.read_bytes(), others, encoder), shared
-
-    def _put(self, key: str, make: Callable[[], Any]) -> str:
-        if key not in self._refs:
-            self._refs[key] = self._ray.put(make())
-        self._refs.move_to_end(key)
-        return key
-
-    def _encoder(self, job: Job) -> Any:
-        warm = load_warm(job.recipe, self._cache)
-        return warm._replace(encoder=jax.tree.map(np.asarray, warm.encoder))
-
-
-def _key(path: Path) -> str:
-    return hashlib.sha256(repr(identity(path)).encode()).hexdigest()[:32]
+    def _give_back(self, given: _Given) -> None:
+        deaths = self._turns.give_back(given.job)
+        if not self._turns.is_waiting(given.job):
+            died = RuntimeError(f"{deaths} workers died of it; too large for their memory?")
+            self._end(failure(given.job, given.parcel.digest, died))
 
 
 def _write(path: Path, data: bytes) -> None:

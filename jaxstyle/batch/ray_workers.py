@@ -2,9 +2,11 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
+
+import jax
 
 from jaxstyle.batch.guest import Guest, Parcel
 from jaxstyle.batch.ray_cluster import library
@@ -12,7 +14,7 @@ from jaxstyle.batch.steps import Guard, Record
 from jaxstyle.errors import ResourceError
 from jaxstyle.version import __version__
 
-_AT_ONCE = 3  # jobs of a worker: one is loaded, one is painted, one is saved
+_AT_ONCE = 3  # groups of jobs of a worker: one is loaded, one is painted, one is saved
 _LOOKS = 2.0  # seconds between two looks at which machines there are
 _STARTS = 3  # of a worker that fail before its device is given up
 _PATIENCE = 60.0  # seconds without any worker, after which that is said
@@ -42,13 +44,15 @@ class Hand:
     def __init__(self, sources: Mapping[str, Any], keep: bool, guard: Guard | None) -> None:
         self._guest = Guest(sources=sources, keep=keep, guard=guard)
 
-    def version(self) -> str:
-        """Returns which jaxstyle this is."""
-        return __version__
+    def introduce(self) -> tuple[str, str]:
+        """Returns which jaxstyle this is, and the platform of its device."""
+        return __version__, jax.default_backend()
 
-    def paint(self, parcel: Parcel, shared: dict[str, Any]) -> tuple[Record, bytes]:
-        """Paints a job, with references to what it shares with others."""
-        return self._guest(parcel, lambda key: library().get(shared[key]))
+    def paint(
+        self, parcels: Sequence[Parcel], shared: dict[str, Any]
+    ) -> list[tuple[Record, bytes]]:
+        """Paints jobs, with references to what they share with others."""
+        return self._guest(parcels, lambda key: library().get(shared[key]))
 
     def close(self) -> None:
         """Removes its files."""
@@ -61,21 +65,26 @@ class Worker:
     Attributes:
         seat: Its device.
         actor: Ray's handle.
-        started: Reference to its version, which it tells once it is there.
-        ready: Whether it has.
-        busy: Number of jobs that it has.
+        started: Reference to its introduction, which it gives once it is there.
+        platform: Of the device; empty until then.
+        busy: Number of groups of jobs that it has.
         alone: Whether its job is to have it alone.
     """
 
     def __init__(self, seat: Seat, actor: Any) -> None:
         self.seat, self.actor = seat, actor
-        self.started = actor.version.remote()
-        self.ready, self.busy, self.alone = False, 0, False
+        self.started = actor.introduce.remote()
+        self.platform, self.busy, self.alone = "", 0, False
 
-    def give(self, parcel: Parcel, shared: dict[str, Any], *, alone: bool) -> Any:
-        """Sends a job, and returns the reference to what becomes of it."""
+    @property
+    def ready(self) -> bool:
+        """Whether it is there."""
+        return bool(self.platform)
+
+    def give(self, parcels: Sequence[Parcel], shared: dict[str, Any], *, alone: bool) -> Any:
+        """Sends jobs to be painted at once, and returns the reference to what becomes of them."""
         self.busy, self.alone = self.busy + 1, alone
-        return self.actor.paint.remote(parcel, shared)
+        return self.actor.paint.remote(parcels, shared)
 
 
 W = TypeVar("W", bound="Workers")
@@ -176,14 +185,14 @@ class Workers:
 
     def _welcome(self, worker: Worker) -> None:
         try:
-            version = self._ray.get(worker.started)
+            version, platform = self._ray.get(worker.started)
             if version != __version__:
                 raise RuntimeError(f"jaxstyle {version} there, {__version__} here")
         except (self._ray.exceptions.RayError, RuntimeError) as error:
             self._failures[worker.seat] += 1
             self.remove(worker, error)
         else:
-            worker.ready = True
+            worker.platform = platform
 
 
 def find_seats(nodes: list[dict[str, Any]]) -> list[Seat]:

@@ -12,7 +12,7 @@ from jaxstyle.batch.jobs import Job
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.recipes.sweeps import fits_lanes, program_of
+from jaxstyle.recipes.sweeps import program_of
 from jaxstyle.run.progress import Result
 
 Told = Callable[[float], bool | None]
@@ -99,11 +99,9 @@ class Loaded(NamedTuple):
     @property
     def alike(self) -> Any:
         """What jobs have in common that lanes can paint at once; None if lanes cannot."""
-        recipe = self.job.recipe
-        single = len(self.styles) == 1 and self.masks is None and self.init is None
-        if not (single and fits_lanes(recipe)):
+        if not self.job.fits_lanes:
             return None
-        return program_of(recipe), self.warm.key, self.shape, *self.style_shapes
+        return program_of(self.job.recipe), self.warm.key, self.shape, *self.style_shapes
 
 
 class Painted(NamedTuple):

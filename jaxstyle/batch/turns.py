@@ -1,12 +1,15 @@
 """Whose turn it is: workers stay with one program while they can, and each job is done once."""
 
 from collections import Counter, deque
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from itertools import groupby
 
 from jaxstyle.batch.jobs import Job, shared_by
 
 _TRIES = 3
+
+Room = Callable[[Job], int]
+"""Returns how many jobs like one are taken at once."""
 
 
 class Turns:
@@ -31,21 +34,26 @@ class Turns:
         """Takes more jobs, in order, that are to wait for their turns."""
         self._groups += [deque(group) for _, group in groupby(jobs, shared_by)]
 
-    def take(self, worker: Hashable, busy: int) -> Job | None:
-        """Returns the next job of a worker, or None.
+    def take(self, worker: Hashable, busy: int, room: Room = lambda job: 1) -> list[Job]:
+        """Returns the next jobs of a worker, which are of one program; none if none waits.
 
         Args:
             worker: Who asks.
-            busy: How many jobs it has already.
+            busy: How much it has to do already; 0 for nothing.
+            room: Returns how many jobs like one the worker takes at once.
         """
         if self._suspects:
-            return None if busy else self._suspects.popleft()
+            return [] if busy else [self._suspects.popleft()]
         if not self._at.get(worker):
             self._groups = [group for group in self._groups if group]
             if not self._groups:
-                return None
+                return []
             self._at[worker] = max(self._groups, key=self._need)
-        return self._at[worker].popleft()
+        group = self._at[worker]
+        taken = [group.popleft()]
+        while group and group[0].fits_lanes and len(taken) < room(taken[0]):
+            taken.append(group.popleft())
+        return taken
 
     def give_back(self, job: Job) -> int:
         """Takes back a job whose worker died, and returns after how many deaths that was.

@@ -97,8 +97,6 @@ class Batch:
         console = report.console(quiet=self.quiet)
         todo = [job for job in jobs if not manifest.is_done(job)]
         console.print(report.plain(f"{len(todo)} of {len(jobs)} pictures to paint"))
-        if self.ray is not None and lanes is not None:
-            console.print("--lanes: not used with --ray; a worker paints one picture at a time")
         with Interruption(console, _KEPT) as interruption, report.Bar(console) as bar:
 
             def show(fraction: float) -> bool:
@@ -119,6 +117,7 @@ class Batch:
                     self._tell,
                     show,
                     keep=self.compile_cache,
+                    lanes=lanes,
                     guard=guard,
                     **kind,
                     **made,
