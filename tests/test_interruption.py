@@ -18,6 +18,14 @@ from jaxstyle.cli import report
 folder = command.folder
 
 
+@pytest.fixture(autouse=True)
+def hangup():
+    """Makes SIGHUP heard, also where nohup runs the tests."""
+    previous = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, previous)
+
+
 def interrupt(monkeypatch, act):
     """Has every report of progress do something."""
     plain = report.RunBar.update
