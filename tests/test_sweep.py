@@ -13,6 +13,9 @@ import command
 import jaxstyle as js
 from jaxstyle import cli, files, pretrained
 from jaxstyle.cli.axes import split_axes
+from jaxstyle.encoder.vgg import VGG
+from jaxstyle.pretrained import random_encoder
+from jaxstyle.run import lanes as run_lanes
 
 folder = command.folder
 
@@ -32,9 +35,10 @@ def check(swept, singles, loss_weights=None):
     assert swept.finite.all()
 
 
-@pytest.mark.parametrize("lanes", [None, 2])
-def test_loss_weights(encoder, pictures, lanes):
+@pytest.mark.parametrize(("lanes", "turns"), [(None, True), (2, True), (2, False)])
+def test_loss_weights(encoder, pictures, monkeypatch, lanes, turns):
     """Fewer lanes than settings, of which some search longer than others, and two scales."""
+    monkeypatch.setattr(run_lanes, "in_turn", lambda: turns)
     weights = js.LossWeights(style=jnp.array([0.1, 1.0, 10.0, 100.0, 3000.0]), tv=0.1)
     seen = []
     swept = js.sweep(
@@ -48,6 +52,28 @@ def test_loss_weights(encoder, pictures, lanes):
     fractions = [p.fraction for p in seen]
     assert fractions == sorted(fractions)
     assert fractions[-1] == pytest.approx(1)
+
+
+def test_lanes_that_take_turns_need_the_features_of_one(pictures, monkeypatch):
+    """By what the compiled program needs beside what goes in and out."""
+    taken, advance = {}, run_lanes._advance
+
+    def measure(*arguments):
+        lanes, turns = len(arguments[2]), arguments[-1]
+        plan = advance.lower(*arguments).compile().memory_analysis()
+        taken[lanes, turns] = plan.temp_size_in_bytes
+        return advance(*arguments)
+
+    monkeypatch.setattr(run_lanes, "_advance", measure)
+    wide = random_encoder(VGG(depths=(2, 2, 1), widths=(64, 64, 64)))
+    weights = js.LossWeights(style=jnp.arange(1.0, 5.0))
+    once = {"objective": OBJECTIVE, "schedule": js.Schedule(iterations=1, scales=1)}
+    for lanes, turns in ((1, True), (4, True), (4, False)):
+        monkeypatch.setattr(run_lanes, "in_turn", lambda turns=turns: turns)
+        few = js.solvers.lbfgs(history=1)  # so that features are most of it
+        js.sweep(*pictures, wide, loss_weights=weights, lanes=lanes, solver=few, **once)
+    assert taken[4, True] < 1.5 * taken[1, True]
+    assert taken[4, False] > 3 * taken[1, True]
 
 
 def test_seeds_blends_styles_and_contents(encoder, pictures):

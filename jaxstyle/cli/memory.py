@@ -18,6 +18,7 @@ from jaxstyle.encoder.vgg import block_of
 from jaxstyle.losses.objective import Memory
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.run.lanes import in_turn
 from jaxstyle.tiling.grid import grid_of
 
 MEMORIES: tuple[str, ...] = get_args(Memory)
@@ -120,8 +121,11 @@ class Demand(NamedTuple):
         seen = min(max(1.0, self.pixels) * share, max(line.window, self.window))
         kept = line.features + self.regions * _MASKED[memory]
         a_pixel = images * _IMAGE + self.regions * _MASK
-        lane = seen * kept * self.features + share * a_pixel
-        return line.fixed + line.parameters * self.parameters + self.lanes * lane
+        # Where lanes take turns one has features, and the state of all is there before and after.
+        alone, times = (1, 2) if self.lanes > 1 and in_turn() else (self.lanes, 1)
+        features = alone * seen * kept * self.features
+        state = times * self.lanes * share * a_pixel
+        return line.fixed + line.parameters * self.parameters + features + state
 
     def largest(self, lines: Lines, memory: str, room: float) -> tuple[int, int] | None:
         """Returns height and width of the largest result that fits, None if none does."""

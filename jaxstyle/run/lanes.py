@@ -46,16 +46,22 @@ def _enter(
     return jax.tree.map(choose, _start(images, carried, encoder, program), (state, average))
 
 
-@jit(static_argnames=("program",), donate_argnames=("state", "average"))
+@jit(static_argnames=("program", "turns"), donate_argnames=("state", "average"))
 def _advance(
-    state: SolverState, average: Average, steps: Array, data: Data, program: Program
+    state: SolverState, average: Average, steps: Array, data: Data, program: Program, turns: bool
 ) -> Chunk:
-    axes = Data(targets=0, loss_weights=0, encoder=None, extra=None)  # pyright: ignore[reportArgumentType]
+    def lane(own: tuple[SolverState, Average, Array, Data]) -> Chunk:
+        state, average, steps, seated = own
+        shared = seated._replace(encoder=data.encoder, extra=data.extra)
+        return iterate(state, average, steps, jnp.float32(0.0), shared, program, rows=_CHUNK)
 
-    def lane(state: SolverState, average: Average, steps: Array, data: Data) -> Chunk:
-        return iterate(state, average, steps, jnp.float32(0.0), data, program, rows=_CHUNK)
+    own = state, average, steps, data._replace(encoder=None, extra=None)
+    return jax.lax.map(lane, own) if turns else jax.vmap(lane)(own)
 
-    return jax.vmap(lane, (0, 0, 0, axes))(state, average, steps, data)
+
+def in_turn() -> bool:
+    """Whether lanes take turns: one keeps all cores of a CPU busy, and has its cache to itself."""
+    return jax.default_backend() == "cpu" and jax.device_count() == 1
 
 
 class Done(NamedTuple):
@@ -153,7 +159,7 @@ class Lanes:
         steps = jnp.asarray(np.minimum(left, _CHUNK), jnp.int32)
         assert self._state is not None  # lanes are filled before they run
         state, average = self._state
-        chunk = _advance(state, average, _spread(steps), self._seated, self._program)
+        chunk = _advance(state, average, _spread(steps), self._seated, self._program, in_turn())
         self._state, self._chunk = (chunk.state, chunk.average), chunk
         step, terms = np.asarray(chunk.step), np.asarray(chunk.terms)
         finite, stuck = np.asarray(chunk.state.finite), np.asarray(chunk.state.stuck)

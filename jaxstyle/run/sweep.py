@@ -85,9 +85,10 @@ def sweep(
 ) -> Swept:
     """Paints many settings at once, coarse to fine: one compiled program, a lane for each picture.
 
-    A turn of the program is one evaluation of every lane. Where a lane is done, the next setting
-    takes its place, so that ``lanes`` bounds the memory and nothing is compiled twice. On several
-    devices the lanes are spread over them, as many on each, of which some may idle.
+    A turn of the program is one evaluation of every lane. On a CPU, whose cores one lane keeps
+    busy, lanes take turns of ten iterations, in the memory of one. Where a lane is done, the next
+    setting takes its place, so that ``lanes`` bounds the memory and nothing is compiled twice. On
+    several devices the lanes are spread over them, as many on each, of which some may idle.
 
     Args:
         content: ``f32[h, w, 3]``, or one for each setting, ``f32[n, h, w, 3]``.
