@@ -19,6 +19,7 @@ import jaxstyle as js
 from command import stylize
 from jaxstyle import cli, files, pretrained
 from jaxstyle.cli import checkpoints, fitting, free, memory, run
+from jaxstyle.cli import sweep as cli_sweep
 from jaxstyle.errors import ResourceError
 from jaxstyle.recipes.recipe import Recipe
 
@@ -118,7 +119,7 @@ def test_what_runs_out_goes_on_the_next_smaller_way(vgg16, monkeypatch):
     assert [line.partition(":")[0] for line in told][:1] == ["memory high"]
     assert all("once more with --memory" in line for line in told[1:])
     with pytest.raises(ResourceError, match="did not fit"):
-        fitting.within_memory(demand._with(memory="low"), run, told.append)
+        fitting.within_memory(demand.with_recipe(memory="low"), run, told.append)
 
 
 def test_what_has_failed_is_let_go_before_the_next_attempt(vgg16, monkeypatch):
@@ -173,7 +174,32 @@ def test_tiles_that_cannot_be_cut_are_not_cheap(vgg16, monkeypatch):
     with pytest.raises(ResourceError, match="--memory low and --size"):
         fitting.choose(whole)
     with pytest.raises(ResourceError, match="--memory low"):
-        fitting.choose(whole._with(memory="auto"))
+        fitting.choose(whole.with_recipe(memory="auto"))
+
+
+def test_a_sweep_is_painted_as_it_fits(folder, monkeypatch, capsys):
+    """Its pictures tell how."""
+    words = ["sweep", "photo.png", "painting.png", *command.ENCODER, *command.QUICK]
+    words += ["--style-weight", "1,9", "--overwrite", "-o", "sheets"]
+    demands, demand_of = [], memory.demand_of
+
+    def note(*arguments, **options):
+        demands.append(demand_of(*arguments, **options))
+        return demands[-1]
+
+    monkeypatch.setattr(cli_sweep, "demand_of", note)
+    for memory_of_them in ("high", "low"):
+        assert cli.main(words) == 0
+        told = [
+            files.load_metadata(path).settings["memory"] for path in Path("sheets").glob("s*=*")
+        ]
+        assert told == [memory_of_them] * 2
+        assert f"memory {memory_of_them}: " in capsys.readouterr().err
+        taken = [demands[0].bytes_of(memory.RESIDENT, way) for way in ("high", "low")]
+        set_room(monkeypatch, sum(taken) / 2)
+    set_room(monkeypatch, 1e6)
+    assert cli.main(words) == 1
+    assert "out of memory" in capsys.readouterr().err
 
 
 def test_masks_take_memory(folder, demanded):

@@ -98,7 +98,7 @@ class Demand(NamedTuple):
     @property
     def settled(self) -> "Demand":
         """The same without a choice: ``auto`` is what ``js.paint`` takes it for."""
-        return self._with(memory=self.recipe.make_objective().memory)
+        return self.with_recipe(memory=self.recipe.make_objective().memory)
 
     @property
     def resident(self) -> float:
@@ -150,7 +150,7 @@ class Demand(NamedTuple):
         """Returns what there is to choose from: one, or for ``auto`` all, the largest first."""
         if self.recipe.memory != "auto":
             return [self]
-        return [self._with(memory=memory) for memory in self.memories]
+        return [self.with_recipe(memory=memory) for memory in self.memories]
 
     def with_history(self, room: float, lines: Lines) -> "Demand":
         """Returns this with as many pairs as fit, no more than the recipe's and not too few."""
@@ -160,14 +160,15 @@ class Demand(NamedTuple):
             and demand.recipe.history > _FEWEST
             and demand.bytes_of(lines, demand.recipe.memory) > room
         ):
-            demand = demand._with(history=demand.recipe.history - 1)
+            demand = demand.with_recipe(history=demand.recipe.history - 1)
         return demand
 
     def pinned_to(self, settings: Mapping[str, Any]) -> "Demand":
         """Returns this with settings of the recipe that stay as they are."""
         return self._replace(recipe=self.recipe.updated(settings), pinned=True)
 
-    def _with(self, **changes: Any) -> "Demand":
+    def with_recipe(self, **changes: Any) -> "Demand":
+        """Returns this with other settings of the recipe."""
         return self._replace(recipe=self.recipe.replace(**changes))
 
     def advice(self, lines: Lines, room: float) -> str:

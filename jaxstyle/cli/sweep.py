@@ -16,9 +16,9 @@ from jaxstyle.arrays import Image
 from jaxstyle.cli import report, run
 from jaxstyle.cli.axes import Axis
 from jaxstyle.cli.contact_sheet import make_sheet
-from jaxstyle.cli.fitting import watching
+from jaxstyle.cli.fitting import choose, watching
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.memory import Demand, demand_of
+from jaxstyle.cli.memory import GIGABYTE, Demand, demand_of
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
@@ -37,7 +37,7 @@ from jaxstyle.files.result import digests, portable, save_result
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_key, load_named
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.recipes.sweeps import NUMBERS
+from jaxstyle.recipes.sweeps import NUMBERS, program_of
 from jaxstyle.recipes.words import parse_setting
 
 
@@ -112,11 +112,12 @@ class Sweep:
             self._demand(encoder, recipe, shape, styles, len(masks.content) if masks else 0)
             for encoder, recipe, shape in zip(encoders, recipes, shapes, strict=True)
         ]
+        chosen = _chosen(demands)
+        recipes = [demand.recipe for demand in chosen]
+        most = max(chosen, key=lambda demand: demand.resident)
+        console.print(f"memory {most.recipe.memory}: about {most.resident / GIGABYTE:.1f} GB")
         with Interruption(console) as interruption:
-            with (
-                watching(max(demands, key=lambda demand: demand.resident)),
-                report.Bar(console) as bar,
-            ):
+            with watching(most), report.Bar(console) as bar:
 
                 def show(fraction: float) -> bool:
                     bar.show(fraction)
@@ -241,6 +242,22 @@ class Sweep:
             content, style, tv, _ = terms = [float(t[-1]) if len(t) else 0.0 for t in result.terms]
             numbers = (f"{x:.4g}" for x in (content, style, tv, sum(terms)))
             yield (*settings, *numbers, str(result.evaluations), result.status)
+
+
+def _chosen(demands: Sequence[Demand]) -> list[Demand]:
+    """Returns how each is painted in the memory that there is: those of one program alike.
+
+    Raises:
+        ResourceError: One does not fit in any way.
+    """
+    ways: dict[str, Recipe] = {}
+    chosen = []
+    for demand in demands:
+        if (program := program_of(demand.recipe)) not in ways:
+            ways[program] = choose(demand)[0].settled.recipe
+        way = ways[program]
+        chosen.append(demand.with_recipe(memory=way.memory, history=way.history))
+    return chosen
 
 
 def _caption(row: Sequence[str]) -> list[str]:
