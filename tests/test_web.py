@@ -293,7 +293,7 @@ def test_files_go_with_the_last_run_that_needs_them(tmp_path):
     mask = tmp_path / "mask-0.png"
     mask.touch()
     for name in "abc":
-        result = tmp_path / name
+        result = tmp_path / f"result-{name}"  # none that an upload may begin with
         result.write_bytes(b"x" * 1000)
         session.runs[name] = SimpleNamespace(
             id=name,
@@ -306,7 +306,11 @@ def test_files_go_with_the_last_run_that_needs_them(tmp_path):
     assert {*session.runs} == {"b", "c"}
     session.make_room(Limits(max_bytes=session.used), 1)
     assert {*session.runs} == {"c"}
-    assert {path.name for path in tmp_path.iterdir()} == {taken.path.name, mask.name, "c"}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        taken.path.name,
+        mask.name,
+        "result-c",
+    }
     session.make_room(Limits(max_files=0))
     assert not session.uploads
     assert not list(tmp_path.iterdir())
