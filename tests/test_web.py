@@ -223,7 +223,7 @@ def test_masks_guide(serve, tmp_path):
     regions = []
 
     def counting(_, recipe, *rest):
-        regions.append(rest[-2])
+        regions.append(len(rest[-2].content) if rest[-2] else 0)
         return recipe, rest[-1](recipe)
 
     client = serve(within_memory=counting)

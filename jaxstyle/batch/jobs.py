@@ -47,13 +47,8 @@ class Job:
     @property
     def fits_lanes(self) -> bool:
         """Whether it can be painted at once with others like it, all in one program."""
-        start = self.recipe.init in get_args(Init)
-        return (
-            len(self.styles) == 1
-            and self.content_mask is None
-            and start
-            and fits_lanes(self.recipe)
-        )
+        # A painting beside the photograph, and neither masks nor a picture to start from.
+        return len(self.pictures) == 2 and fits_lanes(self.recipe)
 
     def moved(self, content: Path, places: Mapping[Path, Path]) -> "Job":
         """Returns the same job, its pictures where they are on another machine.

@@ -24,7 +24,7 @@ from jaxstyle.batch.steps import (
     Told,
     Warm,
     failure,
-    lanes_that_pay,
+    room_of,
     unguarded,
 )
 from jaxstyle.encoder import Encoder
@@ -87,9 +87,7 @@ class Painter:
 
     def room(self, loaded: Loaded) -> int:
         """Returns how many jobs like one are painted at once."""
-        if loaded.alike is None:
-            return 1
-        return self._lanes or lanes_that_pay(loaded.shape, jax.default_backend())
+        return room_of(loaded.job, loaded.shape, self._lanes, jax.default_backend())
 
     def load(self, job: Job, warm: Warm | None = None) -> Loaded | Record:
         """Loads what a job is painted from.

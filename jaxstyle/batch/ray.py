@@ -22,7 +22,7 @@ from jaxstyle.batch.places import check_free, check_inputs_stay
 from jaxstyle.batch.ray_cluster import connected
 from jaxstyle.batch.ray_shelf import Shelf
 from jaxstyle.batch.ray_workers import Worker, Workers
-from jaxstyle.batch.steps import Guard, Record, failure, lanes_that_pay
+from jaxstyle.batch.steps import Guard, Record, failure, room_of
 from jaxstyle.batch.taking import POLL, Waits
 from jaxstyle.batch.turns import Turns
 
@@ -86,8 +86,8 @@ def run_jobs(
     given = dict(sources or {})
     with connected(address) as ray, Workers(ray, given, keep, guard, notice) as workers:
         shelf, waits = Shelf(ray, cache), Waits(notice)
-        places = folder, manifest, overwrite
-        return _Run(jobs, places, report, ray, workers, shelf, waits, lanes).work(told)
+        run = _Run(jobs, manifest, report, ray, workers, shelf, waits, lanes, overwrite)
+        return run.work(told)
 
 
 class _Given(NamedTuple):
@@ -114,15 +114,16 @@ class _Run:
     def __init__(
         self,
         jobs: Sequence[Job],
-        places: tuple[Path, Manifest, bool],
+        manifest: Manifest,
         report: Callable[[Record], None],
         ray: Any,
         workers: Workers,
         shelf: Shelf,
         waits: Waits,
         lanes: int | None,
+        overwrite: bool,
     ) -> None:
-        self._folder, self._manifest, self._overwrite = places
+        self._manifest, self._folder, self._overwrite = manifest, manifest.folder, overwrite
         self._shelf, self._waits, self._lanes = shelf, waits, lanes
         self._held: list[Job] = []
         self._turns, self._count, self._report = Turns(jobs), len(jobs), report
@@ -187,9 +188,7 @@ class _Run:
     def _room(self, worker: Worker, job: Job) -> int:
         """Returns how many jobs like one a worker paints at once."""
         shapes = job.shapes(read_shape)
-        if not (job.fits_lanes and shapes):
-            return 1
-        return self._lanes or lanes_that_pay(shapes[0], worker.platform)
+        return room_of(job, shapes[0], self._lanes, worker.platform) if shapes else 1
 
     def _pack(self, job: Job, shared: dict[str, Any], stack: ExitStack) -> Parcel | None:
         """Returns a job to be sent; None if it is another's, is done or cannot be.

@@ -136,6 +136,18 @@ def unguarded(loaded: "Loaded", lanes: int) -> AbstractContextManager[Recipe]:
     return contextlib.nullcontext(loaded.job.recipe)
 
 
+def room_of(job: Job, shape: tuple[int, int], lanes: int | None, platform: str) -> int:
+    """Returns how many jobs like one are painted at once.
+
+    Args:
+        job: Which.
+        shape: Height and width of its picture.
+        lanes: How many of those that are alike; as many as pays if None.
+        platform: Of the device.
+    """
+    return (lanes or lanes_that_pay(shape, platform)) if job.fits_lanes else 1
+
+
 def lanes_that_pay(shape: tuple[int, int], platform: str) -> int:
     """Returns how many pictures are painted at once.
 

@@ -51,7 +51,8 @@ class Turns:
             self._at[worker] = max(self._groups, key=self._need)
         group = self._at[worker]
         taken = [group.popleft()]
-        while group and group[0].fits_lanes and len(taken) < room(taken[0]):
+        most = room(taken[0])
+        while group and group[0].fits_lanes and len(taken) < most:
             taken.append(group.popleft())
         return taken
 

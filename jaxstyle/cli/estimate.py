@@ -26,9 +26,8 @@ def guard(loaded: Loaded, lanes: int) -> Iterator[Recipe]:
         ResourceError: There is none.
     """
     encoder, recipe = loaded.warm.encoder, loaded.job.recipe
-    regions = len(loaded.masks.content) if loaded.masks else 0
     demand = demand_of(
-        encoder, recipe, loaded.shape, loaded.style_shapes, lanes=lanes, regions=regions
+        encoder, recipe, loaded.shape, loaded.style_shapes, lanes=lanes, masks=loaded.masks
     )
     chosen = choose(demand)[0]
     with watching(chosen):

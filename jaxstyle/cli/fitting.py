@@ -103,15 +103,20 @@ def _told(demand: Demand, told: Callable[[str], None]) -> Iterator[Demand]:
     """Yields the ways that fit, and says which one it is."""
     last = None
     for choice in choose(demand):
-        memory, history = choice.recipe.memory, choice.recipe.history
         if last:
+            memory = choice.recipe.memory
             told(f"out of memory with {_named(last)}; once more with --memory {memory}")
         elif demand.recipe.memory == "auto":
-            taken = choice.bytes_of(RESIDENT, memory) / GIGABYTE
-            fewer = f" --history {history}" if history < demand.recipe.history else ""
-            told(f"memory {memory}{fewer}: about {taken:.1f} GB")
+            told(told_of(choice, demand.recipe.history))
         yield choice
         last = choice
+
+
+def told_of(choice: Demand, history: int) -> str:
+    """Returns the line that says how a run is computed, and with fewer pairs than ``history``."""
+    recipe = choice.recipe
+    fewer = f" --history {recipe.history}" if recipe.history < history else ""
+    return f"memory {recipe.memory}{fewer}: about {choice.resident / GIGABYTE:.1f} GB"
 
 
 def is_exhausted(error: BaseException) -> bool:

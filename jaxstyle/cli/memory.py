@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
 import jaxstyle as js
+from jaxstyle import files
 from jaxstyle.encoder import IMAGE
 from jaxstyle.encoder.base import wraps
 from jaxstyle.encoder.receptive import joint_field
@@ -206,7 +207,7 @@ def demand_of(
     devices: int = 1,
     lanes: int = 1,
     shared: bool = False,
-    regions: int = 0,
+    masks: files.Masks | None = None,
 ) -> Demand:
     """Returns what a run will take.
 
@@ -218,7 +219,7 @@ def demand_of(
         devices: How many with a memory of their own share the picture.
         lanes: How many pictures at once.
         shared: Whether devices share the picture, with a memory of their own or not.
-        regions: How many regions masks tell apart; 0 without.
+        masks: Where the regions are; None for one region.
     """
     layers = tuple(name for name in recipe.make_objective().layers if name != IMAGE)
     params = encoder.truncate(layers).params
@@ -230,6 +231,7 @@ def demand_of(
     pixels = max(math.prod(style) for style in styles) / 2 / math.prod(shape)
     parameters = sum(array.nbytes for layer in params.values() for array in layer.values())
     window = _window_of(encoder, recipe, shape, shared)
+    regions = len(masks.content) if masks else 0
     return Demand(recipe, shape, pixels, features, parameters, devices, lanes, regions, window)
 
 

@@ -142,7 +142,7 @@ class Stylize:
             seen,
             devices=processes.memories_of(mesh),
             shared=mesh is not None,
-            regions=len(masks.content) if masks else 0,
+            masks=masks,
         )
         return run.finish(
             paint, save, self.output, demand, console, watchers, keeper, writes=writes

@@ -16,9 +16,9 @@ from jaxstyle.arrays import Image
 from jaxstyle.cli import report, run
 from jaxstyle.cli.axes import Axis
 from jaxstyle.cli.contact_sheet import make_sheet
-from jaxstyle.cli.fitting import choose, watching
+from jaxstyle.cli.fitting import choose, told_of, watching
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.memory import GIGABYTE, Demand, demand_of
+from jaxstyle.cli.memory import Demand, demand_of
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
@@ -109,13 +109,13 @@ class Sweep:
         told = " × ".join(f"{len(axis.words)} {axis.name}" for axis in self.axes)
         console.print(report.plain(f"{len(recipes)} pictures: {told}"))
         demands = [
-            self._demand(encoder, recipe, shape, styles, len(masks.content) if masks else 0)
+            self._demand(encoder, recipe, shape, styles, masks)
             for encoder, recipe, shape in zip(encoders, recipes, shapes, strict=True)
         ]
         chosen = _chosen(demands)
         recipes = [demand.recipe for demand in chosen]
-        most = max(chosen, key=lambda demand: demand.resident)
-        console.print(f"memory {most.recipe.memory}: about {most.resident / GIGABYTE:.1f} GB")
+        most, asked = max(zip(chosen, demands, strict=True), key=lambda pair: pair[0].resident)
+        console.print(told_of(most, asked.recipe.history))
         with Interruption(console) as interruption:
             with watching(most), report.Bar(console) as bar:
 
@@ -162,12 +162,12 @@ class Sweep:
         recipe: Recipe,
         shape: tuple[int, int],
         styles: Sequence[Image],
-        regions: int,
+        masks: files.Masks | None,
     ) -> Demand:
         seen = [recipe.style_shape_of(resize.shape_of(style), shape) for style in styles]
         count = math.prod(len(axis.words) for axis in self.axes if axis.name in NUMBERS)
         lanes = min(self.lanes or count, count)
-        return demand_of(encoder, recipe, shape, seen, lanes=lanes, regions=regions)
+        return demand_of(encoder, recipe, shape, seen, lanes=lanes, masks=masks)
 
     def _keep_all(
         self, folder: Path, painted: Sequence["_Picture"], content: files.Picture

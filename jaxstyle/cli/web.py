@@ -9,6 +9,7 @@ from typing import Annotated
 from tyro.conf import UseAppendAction, arg
 
 import jaxstyle as js
+from jaxstyle import files
 from jaxstyle.cli import report, run
 from jaxstyle.cli.fitting import within_memory
 from jaxstyle.cli.memory import demand_of
@@ -91,10 +92,10 @@ def _within_memory(
     recipe: Recipe,
     shape: tuple[int, int],
     seen: Sequence[tuple[int, int]],
-    regions: int,
+    masks: files.Masks | None,
     paint: Callable[[Recipe], js.Result],
 ) -> tuple[Recipe, js.Result]:
-    demand = demand_of(encoder, recipe, shape, seen, regions=regions)
+    demand = demand_of(encoder, recipe, shape, seen, masks=masks)
     return within_memory(demand, paint, lambda line: None)
 
 

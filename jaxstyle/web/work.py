@@ -33,8 +33,8 @@ class Tools(NamedTuple):
     Attributes:
         cache: Where downloads are kept; None as for ``load_encoder``.
         within_memory: Runs what fits into the memory, or refuses it: takes the encoder, the
-            recipe, the result's shape, those of the paintings, how many regions masks tell apart,
-            and what runs a recipe; returns the recipe that it was and what came of it.
+            recipe, the result's shape, those of the paintings, the masks, and what runs a recipe;
+            returns the recipe that it was and what came of it.
     """
 
     cache: Path | None
@@ -132,8 +132,7 @@ class Painter:
                 scratch=files.scratch,
             )
 
-        regions = len(masks.content) if masks else 0
-        recipe, result = self._tools.within_memory(encoder, recipe, shape, seen, regions, paint)
+        recipe, result = self._tools.within_memory(encoder, recipe, shape, seen, masks, paint)
         if result.status == "non-finite":
             run.message = "the loss was no longer finite; a smaller strength may help"
         if len(result.terms.style) or not recipe.iterations:
