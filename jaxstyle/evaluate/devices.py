@@ -68,6 +68,11 @@ class Devices(Plan):
     def check(self, encoder: Encoder, objective: Objective) -> None:
         """Checks that devices can evaluate an objective from their own rows."""
         check_additive(objective.terms, "Devices")
+        if objective.normalise_gradients and self.tile is not None:
+            raise InputError(
+                "plan Devices: norms of gradients are not sums over tiles; choose Devices without "
+                "tile, or no normalise_gradients"
+            )
         _check_vgg(encoder)
 
     def layout(self, shape: tuple[int, int], layers: Sequence[str]) -> Rows:
