@@ -126,8 +126,7 @@ def _good_pictures() -> dict[str, bytes]:
         "deep.png": _saved(Image.fromarray(deep[..., 0]), "PNG"),
         "progressive.jpg": _saved(rgb, "JPEG", progressive=True, subsampling=0),
         "cmyk.jpg": _saved(rgb.convert("CMYK"), "JPEG"),
-        "lzw.tif": _saved(rgb, "TIFF", compression="tiff_lzw"),
-        "jpeg.tif": _saved(rgb, "TIFF", compression="jpeg"),
+        **{f"{k}.tif": _saved(rgb, "TIFF", compression=k) for k in ("tiff_lzw", "jpeg")},
         "big.tif": big.getvalue(),
     }
 
