@@ -22,7 +22,7 @@ class Measurement:
     rounds: int = 5
     """Number of rounds; in each, every side runs once."""
     encoder: str = "vgg16"
-    """Name or file of the encoder; its layers conv1_1 to conv5_1 are used."""
+    """Name or file of the encoder; random is VGG19 with random parameters."""
     plan: PlanName = "whole"
     """How jaxstyle evaluates the loss."""
     cores: int = dataclasses.field(default_factory=available_cores)

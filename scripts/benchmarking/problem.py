@@ -13,6 +13,7 @@ import numpy as np
 import jaxstyle as js
 from jaxstyle.encoder import prepared
 from jaxstyle.encoder.vgg import block_of
+from jaxstyle.pretrained import random_encoder
 from jaxstyle.recipes.paint import encoder_of, prepare_styles
 
 from .timing import Side, seconds
@@ -57,7 +58,10 @@ class Problem:
     @cached_property
     def encoder(self) -> js.VGGEncoder:
         """Network and pretrained parameters, with zero padding and maxima as in PyTorch's code."""
-        encoder = js.load_encoder(self.encoder_name, pooling="max", padding="zeros")
+        if self.encoder_name == "random":
+            encoder = random_encoder(js.VGG19.clone(pooling="max", padding="zeros"))
+        else:
+            encoder = js.load_encoder(self.encoder_name, pooling="max", padding="zeros")
         network = encoder.network.clone(precision=self.precision)
         return dataclasses.replace(encoder, network=network).truncate(self.objective.layers)
 
