@@ -29,7 +29,6 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 def mutated(good: Mapping[str, bytes], count: int, seed: int) -> Iterator[tuple[str, bytes]]:
     """Yields names and contents: the good files, and ``count`` damaged copies of them in turn."""
     yield from good.items()
-    names = list(good)
     for number in range(count):
-        name = names[number % len(names)]
+        name = list(good)[number % len(good)]
         yield f"{number}-{name}", mutate(good[name], random.Random(f"{seed} {number}"))
