@@ -96,7 +96,7 @@ def _run_pytorch(problem: Problem, options: dict[str, Any], iterations: int) -> 
     _pytorch_options()
     pytorch = PyTorch(problem, **options)
     pytorch.evaluate()
-    row: Row = {"run [s]": seconds(lambda: pytorch.descend(iterations, history=100))}
+    row: Row = {"run [s]": seconds(lambda: pytorch.descend(iterations))}
     cuda = torch.cuda.is_available()
     return row | ({"peak [GB]": torch.cuda.max_memory_allocated() / 1e9} if cuda else {})
 
