@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from jaxstyle import compilation
-from jaxstyle.losses import targets
-from jaxstyle.run import chunks
 
 
 @pytest.fixture
@@ -82,14 +80,3 @@ def test_an_option_that_xla_dropped_is_no_error():
     unknown = "compilation.options._COMPILER_OPTIONS['xla_cpu_no_such_option'] = True"
     told = run(f"{unknown}\nprint(compilation.jit()(lambda x: 2 * x)(4))", "")
     assert told.strip() == "8"
-
-
-def test_what_takes_long_to_compile_is_compiled_so():
-    for function in (
-        chunks.start,
-        chunks.advance,
-        targets._content_targets,
-        targets._measure_style,
-        targets._combine,
-    ):
-        assert isinstance(function, compilation.Jitted)

@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import inspect
 
 import h5py
 import jax
@@ -15,8 +14,7 @@ from jaxstyle.encoder import encode
 from jaxstyle.encoder.preprocessing import PREPROCESSINGS, TORCH
 from jaxstyle.encoder.vgg import VGG, VGG19
 from jaxstyle.errors import InputError
-from jaxstyle.pretrained import initial, load_encoder, random_encoder, registry, sources
-from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.pretrained import initial, load_encoder, random_encoder, sources
 
 NETWORK = VGG((2, 1, 2), (4, 6, 5), "average")
 
@@ -269,11 +267,6 @@ def test_text_and_missing_files(tmp_path):
         load_encoder(tmp_path / "folder")
 
 
-def test_unknown_names(tmp_path):
-    with pytest.raises(InputError, match=r"'vgg'.*vgg16, vgg19, .*random, or a file"):
-        load_encoder("vgg", cache=tmp_path)
-
-
 @pytest.mark.parametrize("name", ["vgg19", "vgg19-torch", "vgg16-torch"])
 def test_what_was_never_downloaded_is_told_in_one_line(tmp_path, name):
     for read in (load_encoder, pretrained.verify):
@@ -308,11 +301,6 @@ def test_the_random_encoder_has_no_file(tmp_path):
         pretrained.verify("random", tmp_path)
 
 
-def test_one_default_everywhere():
-    default = inspect.signature(load_encoder).parameters["name"].default
-    assert default == Recipe().encoder == "vgg16"
-
-
 def test_the_registry_is_sound():
     digits = {"md5": 32, "sha256": 64}
     for name, source in sources().items():
@@ -322,7 +310,3 @@ def test_the_registry_is_sound():
         assert source.url.startswith("https://")
         assert source.preprocessing in PREPROCESSINGS
         assert name.startswith("vgg16" if len(source.vgg.layers) == 13 else "vgg19")
-
-
-def test_the_weights_folder_is_found():
-    assert (registry.weights_folder() / "registry.toml").is_file()
