@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from plans import CASES
 
 REFUSED = ("tiles: sliced", "devices: sliced", "devices, kept: sliced", "devices in tiles: sliced",
@@ -15,7 +16,8 @@ REFUSED = ("tiles: sliced", "devices: sliced", "devices, kept: sliced", "devices
 
 @pytest.fixture(scope="module")
 def measured():
-    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=4"
+    environment = os.environ | {"XLA_FLAGS": flags}
     program = Path(__file__).with_name("plans.py")
     run = subprocess.run(
         [sys.executable, program], env=environment, capture_output=True, text=True, check=False

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array
 
-from jaxstyle.arrays import Features, Image, is_traced, widen
+from jaxstyle.arrays import Features, Image, widen
 from jaxstyle.encoder import IMAGE, Encoder, VGGEncoder, pixels
 from jaxstyle.encoder.base import deep
 from jaxstyle.encoder.receptive import field_at, joint_field
@@ -188,11 +188,10 @@ def _check_vgg(encoder: Encoder) -> Any:
 
 
 def _program(function: Any, rows: Rows, in_specs: Any, out_specs: Any) -> Any:
-    program = jax.shard_map(function, mesh=rows.mesh.of_jax, in_specs=in_specs, out_specs=out_specs)
-    # JAX compiles a shard_map that is called outside a program operation by operation, and fails.
-    return lambda *arguments: (
-        program if is_traced(arguments, jnp.zeros(())) else jax.jit(program)
-    )(*arguments)
+    # Outside a program JAX would run a shard_map operation by operation, and fail.
+    return jax.jit(
+        jax.shard_map(function, mesh=rows.mesh.of_jax, in_specs=in_specs, out_specs=out_specs)
+    )
 
 
 def _around(x: Array, layer: str, encoder: Encoder, patches: Patches) -> Array:

@@ -45,7 +45,9 @@ class Gpu(Measurement):
     def _rows(self, shape: tuple[int, int]) -> list[Row]:
         from .pytorch import PyTorch, make_floor
 
-        problems = {p: Problem(self.encoder, shape, self.plan, p) for p in get_args(Precision)}
+        problems = {
+            p: Problem(self.encoder, shape, self.plan, precision=p) for p in get_args(Precision)
+        }
         exact = problems["highest"]
         runs = {
             p: in_own_process(_run, problem, self.iterations) for p, problem in problems.items()

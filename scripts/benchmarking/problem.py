@@ -11,7 +11,6 @@ import jax.numpy as jnp
 import numpy as np
 
 import jaxstyle as js
-from jaxstyle.encoder import prepared
 from jaxstyle.encoder.vgg import block_of
 from jaxstyle.pretrained import random_encoder
 from jaxstyle.recipes.paint import encoder_of, prepare_styles
@@ -19,8 +18,7 @@ from jaxstyle.recipes.paint import encoder_of, prepare_styles
 from .timing import Side, seconds
 
 RECIPE = js.preset("gatys")
-PlanName = Literal["whole", "strips", "tiles"]
-_MEMORY: dict[str, Any] = {"whole": "high", "strips": "low", "tiles": "tiles"}
+PlanName = Literal["whole", "tiles"]
 
 
 def parse(size: str) -> tuple[int, int]:
@@ -36,19 +34,26 @@ class Problem:
     Attributes:
         encoder_name: Name or file of the encoder.
         shape: Height and width of the pictures.
-        plan: How jaxstyle evaluates the loss.
+        plan: How jaxstyle evaluates the sums of the loss.
+        tile: Side of a tile in pixels.
         precision: Of jaxstyle's convolutions on accelerators.
     """
 
     encoder_name: str
     shape: tuple[int, int]
     plan: PlanName = "whole"
+    tile: int = js.Tiles.side
     precision: Any = "highest"
 
     @cached_property
     def objective(self) -> js.Objective:
         """The terms of the loss."""
-        return dataclasses.replace(RECIPE.make_objective(), memory=_MEMORY[self.plan])
+        return RECIPE.make_objective()
+
+    @cached_property
+    def how(self) -> js.Plan:
+        """The plan as an object."""
+        return js.Tiles(self.tile) if self.plan == "tiles" else js.Whole()
 
     @cached_property
     def loss_weights(self) -> js.LossWeights:
@@ -68,9 +73,7 @@ class Problem:
     @cached_property
     def prepared(self) -> Any:
         """The encoder with everything computed that depends on its parameters alone."""
-        if hasattr(js, "prepare"):
-            return js.prepare(self.encoder, self.objective)  # pyright: ignore
-        return prepared(self.encoder, self.objective.layers, ample=self.plan != "strips")
+        return js.prepare(self.encoder, self.objective)
 
     @cached_property
     def pictures(self) -> tuple[jax.Array, jax.Array]:
@@ -81,9 +84,9 @@ class Problem:
         return content, style
 
     @cached_property
-    def targets(self) -> js.Targets:
+    def targets(self) -> dict[str, js.Target]:
         """The targets of both pictures."""
-        return js.make_targets(*self.pictures, self.prepared, self.objective)
+        return js.make_targets(*self.pictures, self.prepared, self.objective, plan=self.how)
 
     def gradient(self, image: jax.Array | None = None, **jit: Any) -> tuple[jax.Array, jax.Array]:
         """Returns the loss and its gradient, by default at the content image."""
@@ -91,14 +94,15 @@ class Problem:
 
     def value_and_grad(self, **jit: Any) -> Callable[[jax.Array], Any]:
         """Returns the compiled loss and gradient; options are those of ``jax.jit``."""
-        compiled = jax.jit(jax.value_and_grad(js.loss), static_argnums=4, **jit)
+        compiled = jax.jit(jax.value_and_grad(js.loss), **jit)
         arguments = self.targets, self.loss_weights, self.prepared, self.objective
-        return lambda image: jax.block_until_ready(compiled(image, *arguments))
+        return lambda image: jax.block_until_ready(compiled(image, *arguments, plan=self.how))
 
     def stylize(self, iterations: int) -> js.Result:
         """Runs ``js.stylize`` at one scale."""
         schedule = js.Schedule(iterations=iterations, scales=1)
-        settings = {"objective": self.objective, "loss_weights": self.loss_weights}
+        settings: dict[str, Any] = {"objective": self.objective, "plan": self.how}
+        settings["loss_weights"] = self.loss_weights
         result = js.stylize(
             *self.pictures, self.encoder, solver=js.lbfgs(), schedule=schedule, **settings
         )
@@ -106,9 +110,10 @@ class Problem:
 
     def optimise(self, iterations: int) -> Callable[[], js.Optimised]:
         """Returns a run of ``jax.jit(js.optimise)``."""
-        compiled = jax.jit(js.optimise, static_argnames=("objective", "iterations", "solver"))
+        compiled = jax.jit(js.optimise, static_argnames=("iterations", "solver"))
         arguments = self.pictures[0], self.targets, self.loss_weights, self.encoder, self.objective
         options: dict[str, Any] = {"iterations": iterations, "solver": js.lbfgs()}
+        options["plan"] = self.how
         return lambda: jax.block_until_ready(compiled(*arguments, **options))
 
     def sides(self, iterations: int) -> dict[str, Side]:
@@ -164,6 +169,5 @@ def paint_again(recipe: js.Recipe, content: Path, style: Path) -> Callable[[], o
     photograph, painting = js.load_image(content), js.load_image(style)
     encoder = encoder_of(recipe)
     height, width, _ = photograph.shape
-    targets = prepare_styles(recipe, [painting], recipe.shape_of((height, width)), encoder)
-    ready = {"encoder": encoder, "style_targets": targets}
-    return lambda: js.paint(recipe, photograph, painting, **ready).image.block_until_ready()
+    styles = prepare_styles(recipe, painting, recipe.shape_of((height, width)), encoder)
+    return lambda: js.paint(recipe, photograph, styles, encoder=encoder).image.block_until_ready()
