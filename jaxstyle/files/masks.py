@@ -16,8 +16,9 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, UInt16
 
 from jaxstyle.errors import InputError
+from jaxstyle.files.decode import decode
+from jaxstyle.files.header import Header, read_header
 from jaxstyle.files.picture import reading
-from jaxstyle.files.pixels import Header, decode, read_header
 from jaxstyle.files.regions import (
     LEVEL,
     MAX_REGIONS,
@@ -28,7 +29,7 @@ from jaxstyle.files.regions import (
     find_regions,
     to_levels,
 )
-from jaxstyle.files.samples import turning
+from jaxstyle.files.sample_values import turning
 
 _FilePath: TypeAlias = str | os.PathLike[str]
 _SAME = 32 * LEVEL  # What a region's colour may differ by from mask to mask.
