@@ -99,7 +99,7 @@ def test_rerun_of_a_texture_and_of_a_masked_picture(folder, capsys):
 
 
 @pytest.mark.parametrize(("prepare", "words", "needles"), [
-    (lambda: None, ["photo.png"], ["photo.png", "no settings of ours"]),
+    (lambda: None, ["photo.png"], ["photo.png", "has no settings"]),
     (lambda: None, ["missing.png"], ["missing.png", "no such file"]),
     (lambda: None, [], ["rerun --help"]),
     (lambda: os.rename("a.png", "b.png"), ["there.png"], ["there.png", "a.png", "--content"]),

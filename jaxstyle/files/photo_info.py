@@ -49,7 +49,7 @@ def read_photo_info(tags: Mapping[int, Any], taken: Any, dpi: Any) -> PhotoInfo:
 
 def _tagged_dpi(tags: Mapping[int, Any]) -> tuple[float, ...] | None:
     scale = {_INCH: 1.0, _CENTIMETRE: 2.54}.get(tags.get(ExifTags.Base.ResolutionUnit, _INCH))
-    values = [tags.get(tag) for tag in (ExifTags.Base.XResolution, ExifTags.Base.YResolution)]
+    values: Any = tags.get(ExifTags.Base.XResolution), tags.get(ExifTags.Base.YResolution)
     if scale is None or None in values:
         return None
     try:  # Pillow has numbers, and tifffile numerators and denominators.
