@@ -349,7 +349,7 @@ def test_onnx_that_is_no_vgg(tmp_path, monkeypatch):
     computed = onnx.ModelProto()
     computed.CopyFrom(model)
     del computed.graph.initializer[0]
-    cases = {"another file": outside, "follow one another": residual, "not stored": computed}
+    cases = {"another file": outside, "layers branch": residual, "not stored": computed}
     for message, changed in cases.items():
         onnx.save(changed, source)
         with pytest.raises(InputError, match=message):
@@ -475,7 +475,7 @@ def test_networks_that_are_no_vgg(tmp_path, change, message):
 )
 def test_unknown_files(tmp_path, content):
     (tmp_path / "source").write_bytes(content)
-    with pytest.raises(InputError, match="source: is neither"):
+    with pytest.raises(InputError, match="source: is not a file of Keras"):
         convert(tmp_path / "source", tmp_path / "ours.h5")
 
 

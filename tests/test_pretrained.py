@@ -215,7 +215,7 @@ NAN[1, 1, 2, 3] = np.nan
         ),
         (lambda file: file.clear(), "has no convolution layers"),
         (attribute("format", "another"), "not an encoder of jaxstyle.*weights convert"),
-        (lambda file: file.attrs.pop("format"), "no encoder of jaxstyle"),
+        (lambda file: file.attrs.pop("format"), "not an encoder of jaxstyle"),
         (attribute("format_version", 2), "format version 2.*update jaxstyle"),
         (attribute("preprocessing", "vgg"), "'vgg'; must be caffe or torch"),
         (attribute("pooling", "median"), "'median'; must be max or average or l2"),
@@ -264,7 +264,7 @@ def test_every_flipped_byte_of_the_parameters_is_noticed(tmp_path, rng):
 
 def test_text_and_missing_files(tmp_path):
     (tmp_path / "text.h5").write_text("These are not the weights you are looking for.")
-    with pytest.raises(InputError, match=r"text\.h5: is cut off, or no HDF5 file"):
+    with pytest.raises(InputError, match=r"text\.h5: is cut off, or not an HDF5 file"):
         load_encoder(tmp_path / "text.h5")
     with pytest.raises(InputError, match=r"missing\.h5: no such file"):
         load_encoder(tmp_path / "missing.h5")
