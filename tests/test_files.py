@@ -812,7 +812,7 @@ def test_the_limit_holds_for_deep_tiff(tmp_path, monkeypatch, photometric):
 
 
 def test_running_out_of_memory_is_not_called_damage(tmp_path, monkeypatch):
-    def exhaust(*_):
+    def exhaust(*_, **__):
         raise MemoryError
 
     save_pillow(tmp_path / "a.png", np.zeros((20, 20, 3), np.uint8))

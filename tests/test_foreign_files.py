@@ -29,6 +29,7 @@ from jaxstyle.files import (
     read_shape,
     save_image,
 )
+from jaxstyle.files.result import digests
 from test_formats import HEIC, TO_SRGB, encode, linearise, png
 
 folder = command.folder
@@ -176,6 +177,7 @@ def test_a_name_in_another_normal_form_is_found(tmp_path, form):
     save_image(tmp_path / stored, jnp.full((16, 20, 3), 0.5))
     assert stored != asked
     assert read_shape(tmp_path / asked) == (16, 20)
+    assert digests(picture=tmp_path / asked) == digests(picture=tmp_path / stored)
 
 
 # --- What a photograph says about itself ----------------------------------------------------------
