@@ -1,4 +1,4 @@
-"""Encoders by name and by file: the random one, our format, and what is refused."""
+"""Encoders by name and by file: random parameters, the file format, and refusals."""
 
 import dataclasses
 import hashlib
@@ -55,7 +55,7 @@ def test_the_full_random_network_has_mean_one(full):
     assert [float(f.mean()) for f in features.values()] == pytest.approx([1] * 16, abs=1e-3)
 
 
-def test_random_is_uniform_over_rotations():
+def test_random_kernels_are_uniform_over_rotations():
     """Haar: no sign is preferred, as the bare Q of a QR decomposition would."""
     signs = [
         np.sign(random_encoder(VGG((1,), (27,)), seed=seed).params["conv1_1"]["kernel"])
@@ -127,7 +127,7 @@ def test_half_precision(tmp_path):
     assert read.params["conv3_1"]["kernel"].dtype == jnp.float32
 
 
-def test_what_does_not_fit_into_half_precision_is_refused(tmp_path):
+def test_numbers_too_large_for_half_precision_are_refused(tmp_path):
     encoder = random_encoder(VGG((1,), (4,)))
     encoder.params["conv1_1"]["kernel"] *= 1e6
     with pytest.raises(InputError, match="not finite"), np.errstate(over="ignore"):
@@ -135,12 +135,12 @@ def test_what_does_not_fit_into_half_precision_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_formats_own_attributes_cannot_be_set(tmp_path):
+def test_reserved_attributes_are_refused(tmp_path):
     with pytest.raises(ValueError, match="pooling"):
         pretrained.save_encoder(tmp_path / "x.h5", random_encoder(NETWORK), {"pooling": "max"})
 
 
-def test_an_unwritable_place(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no/x\.h5: cannot be written"):
         pretrained.save_encoder(tmp_path / "no" / "x.h5", random_encoder(NETWORK))
 
@@ -278,7 +278,7 @@ def test_unknown_names(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["vgg19", "vgg19-torch", "vgg16-torch"])
-def test_what_was_never_downloaded_is_told_in_one_line(tmp_path, name):
+def test_encoders_that_are_not_downloaded_are_refused_in_one_line(tmp_path, name):
     for read in (load_encoder, pretrained.verify):
         with pytest.raises(InputError) as error:
             read(name, cache=tmp_path)
@@ -288,13 +288,13 @@ def test_what_was_never_downloaded_is_told_in_one_line(tmp_path, name):
         )
 
 
-def test_what_was_downloaded_is_found_in_the_cache(tmp_path):
+def test_downloaded_encoders_are_found_in_the_cache(tmp_path):
     pretrained.save_encoder(tmp_path / "vgg19.h5", random_encoder(NETWORK))
     assert load_encoder("vgg19", padding="zeros", cache=tmp_path).network == NETWORK
     assert pretrained.verify("vgg19", tmp_path).path == tmp_path / "vgg19.h5"
 
 
-def test_what_is_available(tmp_path):
+def test_available(tmp_path):
     pretrained.save_encoder(tmp_path / "vgg16-torch.h5", random_encoder(NETWORK))
     rows = {row.name: row for row in pretrained.available(tmp_path)}
     assert list(rows) == ["vgg16", "vgg19", "vgg19-torch", "vgg16-torch", "random"]

@@ -78,12 +78,14 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint | None:
         except Exception:  # Damage makes zipfile and NumPy raise anything.
             continue
         for damaged in paths[:number]:
-            told = f"{damaged}: is damaged; continuing from the checkpoint before it, {path.name}"
-            warnings.warn(told, InputWarning, stacklevel=2)
+            message = (
+                f"{damaged}: is damaged; continuing from the checkpoint before it, {path.name}"
+            )
+            warnings.warn(message, InputWarning, stacklevel=2)
             damaged.unlink(missing_ok=True)
         return checkpoint
     if paths:
-        raise InputError(f"{paths[0]}: is damaged, like all checkpoints there; start the run anew")
+        raise InputError(f"{paths[0]}: is damaged, like all checkpoints there; start the run again")
     return None
 
 
