@@ -1,4 +1,4 @@
-"""HDF5 files of strangers: what leads out of them, is too much, or takes libhdf5 down."""
+"""HDF5 files of others: links to other files, too large contents, and crashes of libhdf5."""
 
 import os
 import subprocess
@@ -73,19 +73,19 @@ def huge_chunk(file, _):
 
 
 HAZARDS = {
-    in_another_file: "conv1_1/kernel lies in another file",
-    in_a_pipe: "conv1_1/kernel lies in another file",
-    virtual: "conv1_1/kernel lies in another file",
+    in_another_file: "conv1_1/kernel is in another file",
+    in_a_pipe: "conv1_1/kernel is in another file",
+    virtual: "conv1_1/kernel is in another file",
     external_link: "conv1_1/kernel is a link",
     soft_link: "conv1_1/other is a link",
-    cycle: "nests or holds more",
+    cycle: "has more levels",
     huge: "too many",
     huge_chunk: "too many",
 }
 
 
 @pytest.mark.parametrize("hazard", HAZARDS, ids=lambda hazard: hazard.__name__)
-def test_nothing_leads_out_of_a_file(path, tmp_path, hazard):
+def test_links_out_of_a_file_are_refused(path, tmp_path, hazard):
     with h5py.File(path, "a") as file:
         hazard(file, tmp_path)
     with pytest.raises(InputError, match=HAZARDS[hazard]) as error:
@@ -93,7 +93,7 @@ def test_nothing_leads_out_of_a_file(path, tmp_path, hazard):
     assert str(error.value).startswith(f"{path}: ")
 
 
-def test_reading_apart_gives_the_same(path, tmp_path):
+def test_reading_in_another_process_gives_the_same(path, tmp_path):
     here, apart = hdf5.read(path), hdf5.read_apart(path)
     assert apart.attributes == here.attributes
     assert (apart.attributes["licence"], apart.attributes["epochs"]) == ("mine", 3)
@@ -116,11 +116,11 @@ def convert_as_keras(path):
     ("program", "message"),
     [
         ("import os; os.abort()", "reading it fails"),
-        ("while True: pass", "reading it takes for ever"),
+        ("while True: pass", "reading it takes too long"),
     ],
 )
-def test_libhdf5_crashes_or_loops(path, tmp_path, monkeypatch, program, message):
-    """Some damaged files make it do so, and which ones depends on its version."""
+def test_crashes_and_hangs_of_libhdf5_are_caught(path, tmp_path, monkeypatch, program, message):
+    """Which damaged files cause this depends on the version."""
     script = tmp_path / "script.py"
     script.write_text(program)
     monkeypatch.setattr(hdf5, "__file__", str(script))
@@ -130,14 +130,14 @@ def test_libhdf5_crashes_or_loops(path, tmp_path, monkeypatch, program, message)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems lack the limit")
-def test_the_process_apart_is_limited():
+def test_the_other_process_has_limits():
     script = "import runpy, sys; runpy.run_path(sys.argv[1])['_limit'](); bytes(4 << 30)"
     told = subprocess.run([sys.executable, "-c", script, hdf5.__file__], capture_output=True)
     assert told.stderr.strip().endswith(b"MemoryError")
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
-def test_what_is_no_file_is_not_converted(tmp_path, capsys, kind):
+def test_pipes_and_folders_are_not_converted(tmp_path, capsys, kind):
     source = tmp_path / kind
     if kind == "pipe":
         os.mkfifo(source)
@@ -145,5 +145,5 @@ def test_what_is_no_file_is_not_converted(tmp_path, capsys, kind):
         source.mkdir()
     source = "/dev/zero" if kind == "device" else str(source)
     assert cli.main(["weights", "convert", source, str(tmp_path / "ours.h5")]) == 2
-    told = f"jaxstyle: {source}: is no file, but a folder, pipe or device\n"
+    told = f"jaxstyle: {source}: is a folder, pipe or device, not a file\n"
     assert capsys.readouterr().err == told

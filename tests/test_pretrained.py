@@ -1,4 +1,4 @@
-"""Encoders by name and by file: the random one, our format, and what is refused."""
+"""Encoders by name and by file: random parameters, the file format, and refusals."""
 
 import dataclasses
 import hashlib
@@ -53,7 +53,7 @@ def test_the_full_random_network_has_mean_one(full):
     assert [float(f.mean()) for f in features.values()] == pytest.approx([1] * 16, abs=1e-3)
 
 
-def test_random_is_uniform_over_rotations():
+def test_random_kernels_are_uniform_over_rotations():
     """Haar: no sign is preferred, as the bare Q of a QR decomposition would."""
     signs = [
         np.sign(random_encoder(VGG((1,), (27,)), seed=seed).params["conv1_1"]["kernel"])
@@ -125,7 +125,7 @@ def test_half_precision(tmp_path):
     assert read.params["conv3_1"]["kernel"].dtype == jnp.float32
 
 
-def test_what_does_not_fit_into_half_precision_is_refused(tmp_path):
+def test_numbers_too_large_for_half_precision_are_refused(tmp_path):
     encoder = random_encoder(VGG((1,), (4,)))
     encoder.params["conv1_1"]["kernel"] *= 1e6
     with pytest.raises(InputError, match="not finite"), np.errstate(over="ignore"):
@@ -133,12 +133,12 @@ def test_what_does_not_fit_into_half_precision_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_formats_own_attributes_cannot_be_set(tmp_path):
+def test_reserved_attributes_are_refused(tmp_path):
     with pytest.raises(ValueError, match="pooling"):
         pretrained.save_encoder(tmp_path / "x.h5", random_encoder(NETWORK), {"pooling": "max"})
 
 
-def test_an_unwritable_place(tmp_path):
+def test_a_missing_folder_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no/x\.h5: cannot be written"):
         pretrained.save_encoder(tmp_path / "no" / "x.h5", random_encoder(NETWORK))
 
@@ -200,17 +200,20 @@ NAN[1, 1, 2, 3] = np.nan
         (delete("conv1_1"), "layer conv1_1 is missing"),
         (delete("conv2_1"), "layer conv2_1 is missing"),
         (delete("conv3_1"), "layer conv3_1 is missing"),
-        (replace("conv1_2/kernel", NAN), "conv1_2/kernel holds numbers that are not finite"),
+        (replace("conv1_2/kernel", NAN), "conv1_2/kernel has numbers that are not finite"),
         (replace("conv1_2/kernel", np.ones((3, 3, 3, 4), "f4")), "conv1_2/kernel has shape"),
         (replace("conv1_1/kernel", np.ones((5, 5, 3, 4), "f4")), "conv1_1/kernel has shape"),
         (replace("conv1_1/bias", np.ones(3, "f4")), "conv1_1/bias has shape"),
         (replace("conv1_1/bias", "text"), "conv1_1 has no bias"),
         (replace("conv1_1/bias", np.ones(4, "f4")), "its parameters have changed"),
         (replace("conv1_1", np.ones(4, "f4")), "conv1_1 has no kernel"),
-        (lambda file: file.create_dataset("fc6/bias", data=np.ones(4, "f4")), "'fc6' is no layer"),
-        (lambda file: file.clear(), "holds no convolution layers"),
-        (attribute("format", "another"), "no encoder of jaxstyle.*weights convert"),
-        (lambda file: file.attrs.pop("format"), "no encoder of jaxstyle"),
+        (
+            lambda file: file.create_dataset("fc6/bias", data=np.ones(4, "f4")),
+            "'fc6' is not",
+        ),
+        (lambda file: file.clear(), "has no convolution layers"),
+        (attribute("format", "another"), "not an encoder of jaxstyle.*weights convert"),
+        (lambda file: file.attrs.pop("format"), "not an encoder of jaxstyle"),
         (attribute("format_version", 2), "format version 2.*update jaxstyle"),
         (attribute("preprocessing", "vgg"), "'vgg'; must be caffe or torch"),
         (attribute("pooling", "median"), "'median'; must be max or average or l2"),
@@ -259,7 +262,7 @@ def test_every_flipped_byte_of_the_parameters_is_noticed(tmp_path, rng):
 
 def test_text_and_missing_files(tmp_path):
     (tmp_path / "text.h5").write_text("These are not the weights you are looking for.")
-    with pytest.raises(InputError, match=r"text\.h5: is cut off, or no HDF5 file"):
+    with pytest.raises(InputError, match=r"text\.h5: is cut off, or not an HDF5 file"):
         load_encoder(tmp_path / "text.h5")
     with pytest.raises(InputError, match=r"missing\.h5: no such file"):
         load_encoder(tmp_path / "missing.h5")
@@ -268,23 +271,23 @@ def test_text_and_missing_files(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["vgg19", "vgg19-torch", "vgg16-torch"])
-def test_what_was_never_downloaded_is_told_in_one_line(tmp_path, name):
+def test_encoders_that_are_not_downloaded_are_refused_in_one_line(tmp_path, name):
     for read in (load_encoder, pretrained.verify):
         with pytest.raises(InputError) as error:
             read(name, cache=tmp_path)
         assert str(error.value) == (
-            f"encoder {name}: is not here; get it once with: jaxstyle weights download {name} "
-            f"--cache {tmp_path}, or paint with --encoder vgg16"
+            f"encoder {name}: has not been downloaded; get it with: jaxstyle weights download "
+            f"{name} --cache {tmp_path}, or paint with --encoder vgg16"
         )
 
 
-def test_what_was_downloaded_is_found_in_the_cache(tmp_path):
+def test_downloaded_encoders_are_found_in_the_cache(tmp_path):
     pretrained.save_encoder(tmp_path / "vgg19.h5", random_encoder(NETWORK))
     assert load_encoder("vgg19", padding="zeros", cache=tmp_path).network == NETWORK
     assert pretrained.verify("vgg19", tmp_path).path == tmp_path / "vgg19.h5"
 
 
-def test_what_is_available(tmp_path):
+def test_available(tmp_path):
     pretrained.save_encoder(tmp_path / "vgg16-torch.h5", random_encoder(NETWORK))
     rows = {row.name: row for row in pretrained.available(tmp_path)}
     assert list(rows) == ["vgg16", "vgg19", "vgg19-torch", "vgg16-torch", "random"]

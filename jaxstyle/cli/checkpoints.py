@@ -24,6 +24,7 @@ from jaxstyle.cli import report
 from jaxstyle.cli.memory import Demand
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import portable
+from jaxstyle.paths import existing
 from jaxstyle.recipes.recipe import Recipe
 
 Folder: TypeAlias = Annotated[
@@ -254,5 +255,5 @@ def _copied(folder: Path, name: str, paths: Any) -> Any:
         return [_copied(folder, f"{name}-{i}", path) for i, path in enumerate(paths)]
     to = Path(_INPUTS) / name
     (folder / to).mkdir(parents=True)
-    shutil.copyfile(paths, folder / to / paths.name)
+    shutil.copyfile(existing(paths), folder / to / paths.name)
     return str(to / paths.name)

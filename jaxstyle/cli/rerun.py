@@ -119,6 +119,7 @@ class Rerun:
             style_mask=masks,
             blend=self.blend or told.get("blend"),
             devices=self.devices or _devices_here(told),
+            strip=bool(told.get("strip")),
             **shared,
         )
 

@@ -65,6 +65,8 @@ class Stylize:
     config: Config = None
     checkpoint: Folder = None
     checkpoint_every: Seconds = 60.0
+    strip: bool = False
+    """Leave out the photograph's date, artist, copyright and resolution."""
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
@@ -85,6 +87,7 @@ class Stylize:
         mesh, writes = processes.mesh_of(self), jax.process_index() == 0
         recipe = self.recipe if mesh is None else shared(self.recipe)
         content = files.load_picture(self.content)
+        content = content._replace(info=files.PhotoInfo()) if self.strip else content
         shape = self.recipe.shape_of(resize.shape_of(content.image))
         files.check_output(self.output, overwrite=overwrite, shape=shape)
         styles = [files.load_image(path) for path in self.styles]
@@ -151,7 +154,7 @@ class Stylize:
     def _run(self, sources: dict[str, object], fingerprint: str) -> Run:
         pictures = {name: getattr(self, name) for name in _PICTURES}
         options = {"blend": self.blend, "overwrite": self.overwrite, "devices": self.devices}
-        options["watching"] = self.watching.to_table()
+        options |= {"watching": self.watching.to_table(), "strip": self.strip}
         facts = sources, fingerprint, pictures, options, self.output
         return Run("stylize", self.recipe, *facts)
 
@@ -175,6 +178,8 @@ class Stylize:
             "styles": [path.name for path in self.styles],
             "preset": self.preset,
         }
+        if self.strip:
+            sources["strip"] = True
         if self.blend is not None:
             sources["blend"] = self.blend
         if self.content_mask is not None:

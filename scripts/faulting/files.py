@@ -1,5 +1,6 @@
 """Reads damaged pictures and parameter files in a process that may crash or hang."""
 
+import contextlib
 import io
 import multiprocessing
 import os
@@ -17,6 +18,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 import jaxstyle as js
+from jaxstyle.errors import InputError
 from jaxstyle import files, pretrained
 from jaxstyle.encoder.vgg import VGG
 from jaxstyle.errors import ResourceError
@@ -40,7 +42,8 @@ def _read_picture(path: Path) -> None:
     image = np.asarray(js.load_image(path))
     if not (np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1):
         raise ValueError("values outside [0, 1]")
-    files.read_metadata(path)
+    with contextlib.suppress(InputError):
+        files.load_metadata(path)
 
 
 def _read_parameters(path: Path) -> None:
