@@ -96,7 +96,7 @@ class Recipe:
     first_iterations: int | None = Schedule.first_iterations
     """Number of iterations at the smallest size; by default, as at the other smaller sizes."""
     decline: float = Schedule.decline
-    """Factor of the number of iterations from one size to the next larger one, which has at least
+    """Divide the number of iterations by this from one size to the next larger one, down to
     --iterations."""
     coarsest: int = Schedule.coarsest
     """Omit sizes whose shorter side has fewer pixels than this."""
