@@ -18,10 +18,9 @@ import tifffile
 from PIL import Image, ImageCms
 
 import jaxstyle as js
-from jaxstyle.errors import InputError
 from jaxstyle import files, pretrained
 from jaxstyle.encoder.vgg import VGG
-from jaxstyle.errors import ResourceError
+from jaxstyle.errors import InputError, ResourceError
 
 from .mutations import mutated
 
