@@ -90,4 +90,4 @@ def varying_like(tree: T, *references: Any) -> T:
 def _vary(x: Any, axes: tuple[str, ...]) -> Any:
     if hasattr(jax.lax, "pcast"):
         return jax.lax.pcast(x, axes, to="varying")
-    return jax.lax.pvary(x, axes)  # JAX before 0.9
+    return jax.lax.pvary(x, axes)  # pyright: ignore[reportAttributeAccessIssue] # JAX before 0.9

@@ -165,7 +165,7 @@ def _initial(
     scene, styles = sources
     first = scales[0].shape if scales else resize.shape_of(scene.image)
     image = initial_image(init, scene.image, styles.images[0], first, seed)
-    terms = {name: np.zeros(0, np.float32) for name in program.names}
+    terms: dict[str, Any] = {name: np.zeros(0, np.float32) for name in program.names}
     return Checkpoint(0, 0, 0, terms, jnp.array(image, jnp.float32), [])
 
 
