@@ -47,6 +47,7 @@ class Devices(Plan):
     """
 
     mesh: Mesh | int | Literal["all"] = "all"
+    _: dataclasses.KW_ONLY
     recompute: bool = True
     tile: int | None = None
 
