@@ -168,7 +168,7 @@ def test_size_is_read_and_written(text, size):
 @pytest.mark.parametrize("text", ["", "x", "640x", "640x480x3", "12.5", "large"])
 def test_what_is_no_size_is_told(text):
     with pytest.raises(
-        InputError, match=r"^size .*: no size; give pixels, WIDTHxHEIGHT or original$"
+        InputError, match=r"^size .*: not a size; give pixels, WIDTHxHEIGHT or original$"
     ):
         parse_size(text)
 

@@ -1,4 +1,4 @@
-"""Colours of one image made those of another, or kept. Pure; sRGB values as plain numbers."""
+"""Transfer and preservation of colours. Pure; computed on the sRGB values as they are."""
 
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -11,11 +11,11 @@ from jaxstyle.arrays import Image
 from jaxstyle.errors import check_choice
 
 Colour = Literal["style", "content", "luminance", "match"]
-"""Whose colours the result has; see :func:`recolour`."""
+"""Where the colours of the result come from; see :func:`recolour`."""
 
-# YIQ's Y of red, green and blue (NTSC 1953, Rec. 601); they add up to 1, so that grey stays grey.
+# Y of YIQ for red, green and blue (NTSC 1953, Rec. 601). They add up to 1, so grey stays grey.
 _LUMINANCE = (0.299, 0.587, 0.114)
-# Of the variance, relative to a full range of 1: a flat image has no covariance to divide by.
+# Added to variances (the range of values is 1): the covariance of a flat image is singular.
 _REGULARISATION = 1e-6
 
 
@@ -28,13 +28,13 @@ def _moments(image: Image) -> tuple[Float[Array, "3"], Float[Array, "3 3"]]:
 
 def _power(matrix: Float[Array, "3 3"], exponent: float) -> Float[Array, "3 3"]:
     values, vectors = jnp.linalg.eigh(matrix)
-    # Rounding may turn the smallest ones negative.
+    # Rounding can make the smallest eigenvalues negative.
     values = jnp.maximum(values, 1e-7 * values[-1])
     return (vectors * values**exponent) @ vectors.T
 
 
 def match_colour(image: Image, reference: Image) -> Image:
-    """Gives an image the colour mean and covariance of another, moving colours least.
+    """Matches the colour mean and covariance of an image to another's, changing colours least.
 
     ``x ↦ T (x − μ) + μᵣ`` with ``T = Σ^−½ (Σ^½ Σᵣ Σ^½)^½ Σ^−½``, the optimal transport between the
     two normal distributions (Pitié & Kokaram 2007, "The linear Monge-Kantorovitch linear colour
@@ -45,27 +45,27 @@ def match_colour(image: Image, reference: Image) -> Image:
         reference: ``f32[h', w', 3]``, sRGB in [0, 1].
 
     Returns:
-        ``f32[h, w, 3]``, not clipped: clipping would spoil the moments.
+        ``f32[h, w, 3]``, not clipped, because clipping would change the moments.
 
     Examples:
         >>> a, b = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
         >>> bool(jnp.allclose(match_colour(a, b / 2).mean((0, 1)), b.mean((0, 1)) / 2, atol=1e-4))
         True
     """
-    # In full float32: the inverse root magnifies the errors of shortened products.
+    # Full float32, because the inverse root magnifies errors of reduced precision.
     with jax.default_matmul_precision("highest"):
         mean, covariance = _moments(image)
-        wanted_mean, wanted_covariance = _moments(reference)
+        reference_mean, reference_covariance = _moments(reference)
         root, inverse_root = _power(covariance, 0.5), _power(covariance, -0.5)
-        transport = inverse_root @ _power(root @ wanted_covariance @ root, 0.5) @ inverse_root
-        return (image - mean) @ transport.T + wanted_mean
+        transport = inverse_root @ _power(root @ reference_covariance @ root, 0.5) @ inverse_root
+        return (image - mean) @ transport.T + reference_mean
 
 
 def _match_channel(values: Float[Array, " n"], reference: Float[Array, " m"]) -> Float[Array, " n"]:
     ordered, wanted = jnp.sort(values), jnp.sort(reference)
     below = jnp.searchsorted(ordered, values, side="left")
     not_above = jnp.searchsorted(ordered, values, side="right")
-    # Kept as a rank, not divided by n, because float32 holds it exactly up to 8 million pixels.
+    # A rank, not divided by n, because float32 represents it exactly up to 8 million pixels.
     position = (below + not_above) / 2 * (len(wanted) / len(ordered)) - 0.5
     position = jnp.clip(position, 0.0, len(wanted) - 1.0)
     lower = jnp.floor(position).astype(jnp.int32)
@@ -74,14 +74,15 @@ def _match_channel(values: Float[Array, " n"], reference: Float[Array, " m"]) ->
 
 
 def match_histogram(image: Image, reference: Image) -> Image:
-    """Gives each channel of an image the histogram of another image's.
+    """Matches the histogram of each channel of an image to another's.
 
     ``x ↦ Q(F(x))`` per channel, with ``F(x) = (#{p < x} + #{p ≤ x}) / 2n`` counted over the n
-    pixels of the image, and Q the line through ``((j + ½)/m, r_j)``, where ``r_0 ≤ … ≤ r_{m−1}``
-    are the sorted values of the reference, constant beyond its ends (Gonzalez & Woods, "Digital
-    Image Processing", histogram matching). Among n = m distinct values the i-th smallest becomes
-    the i-th smallest. Equal values stay equal, so that flat areas stay flat; the histogram of an
-    image with many equal values is therefore only near the reference's.
+    pixels of the image. Q interpolates linearly between the points ``((j + ½)/m, r_j)``, where
+    ``r_0 ≤ … ≤ r_{m−1}`` are the sorted values of the reference, and is constant beyond them
+    (Gonzalez & Woods, "Digital Image Processing", histogram matching). If n = m and all values are
+    distinct, the i-th smallest value becomes the i-th smallest of the reference. Equal values stay
+    equal, so flat areas stay flat, and the histogram of an image with many equal values matches the
+    reference only approximately.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
@@ -100,10 +101,10 @@ def match_histogram(image: Image, reference: Image) -> Image:
 
 
 def luminance(image: Image) -> Image:
-    """Returns the grey image of an image's luminance.
+    """Returns the luminance of an image as a grey image.
 
-    ``Y = 0.299 R + 0.587 G + 0.114 B`` in all three channels: the Y of YIQ and of Rec. 601, taken
-    of the sRGB values as they are.
+    ``Y = 0.299 R + 0.587 G + 0.114 B`` in all three channels: the Y of YIQ and of Rec. 601,
+    computed from the sRGB values as they are.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
@@ -117,7 +118,7 @@ def luminance(image: Image) -> Image:
 
 
 def match_luminance(image: Image, reference: Image) -> Image:
-    """Returns an image's luminance with the mean and standard deviation of another's.
+    """Matches the mean and standard deviation of an image's luminance to another's.
 
     ``Y ↦ (Y − μ) σᵣ/σ + μᵣ`` (Gatys et al. 2016, arXiv:1606.05897, luminance-only transfer).
 
@@ -126,7 +127,7 @@ def match_luminance(image: Image, reference: Image) -> Image:
         reference: ``f32[h', w', 3]``, sRGB in [0, 1].
 
     Returns:
-        ``f32[h, w, 3]``, grey, not clipped: clipping would spoil the moments.
+        ``f32[h, w, 3]``, grey, not clipped, because clipping would change the moments.
 
     Examples:
         >>> a, b = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
@@ -141,19 +142,19 @@ def match_luminance(image: Image, reference: Image) -> Image:
 def with_luminance(
     image: Float[Array, "h w 3"], reference: Float[Array, "h w 3"]
 ) -> Float[Array, "h w 3"]:
-    """Returns an image with its own chroma and another's luminance.
+    """Combines the chroma of an image with the luminance of another.
 
-    ``x + Y(reference) − Y(x)``, the same in all three channels. With ``I = 0.74 (R − Y) −
-    0.27 (B − Y)`` and ``Q = 0.48 (R − Y) + 0.41 (B − Y)``, adding one number to all channels adds
-    it to Y and leaves I and Q: these are the image's I and Q beside the reference's Y (Gatys et
-    al. 2016, arXiv:1606.05897, luminance-only transfer).
+    ``x + Y(reference) − Y(x)``, the same difference in all three channels. With ``I = 0.74 (R − Y)
+    − 0.27 (B − Y)`` and ``Q = 0.48 (R − Y) + 0.41 (B − Y)``, adding one number to all channels adds
+    it to Y and leaves I and Q unchanged, so the result has the image's I and Q and the reference's
+    Y (Gatys et al. 2016, arXiv:1606.05897, luminance-only transfer).
 
     Args:
-        image: ``f32[h, w, 3]``, sRGB in [0, 1]: gives the chroma.
-        reference: ``f32[h, w, 3]``, sRGB in [0, 1], of the same size: gives the luminance.
+        image: Source of the chroma, ``f32[h, w, 3]``, sRGB in [0, 1].
+        reference: Source of the luminance, ``f32[h, w, 3]``, sRGB in [0, 1].
 
     Returns:
-        ``f32[h, w, 3]``, not clipped: clipping would change both.
+        ``f32[h, w, 3]``, not clipped, because clipping would change both.
 
     Examples:
         >>> a, b = jax.random.uniform(jax.random.key(0), (2, 8, 8, 3))
@@ -164,32 +165,33 @@ def with_luminance(
 
 
 def _into_gamut(image: Image) -> Image:
-    """Moves each colour towards the grey of its luminance just until it lies in [0, 1]."""
+    """Moves each colour towards the grey of its luminance just far enough to lie in [0, 1]."""
     grey = luminance(image)
     chroma = image - grey
     grey = jnp.clip(grey, 0.0, 1.0)
     room = jnp.where(chroma > 0, 1 - grey, grey)
-    kept = (room / jnp.maximum(jnp.abs(chroma), 1e-6)).min(-1, keepdims=True)
-    # What this clips is rounding.
-    return jnp.clip(grey + jnp.minimum(kept, 1.0) * chroma, 0.0, 1.0)
+    factor = (room / jnp.maximum(jnp.abs(chroma), 1e-6)).min(-1, keepdims=True)
+    # This clips rounding errors only.
+    return jnp.clip(grey + jnp.minimum(factor, 1.0) * chroma, 0.0, 1.0)
 
 
 def recolour(
     mode: Colour, content: Image, styles: Sequence[Image]
 ) -> tuple[Image, tuple[Image, ...]]:
-    """Returns the content and the styles that a run shall see; :func:`restore` goes with it.
+    """Prepares the colours of content and styles for a run; see also :func:`restore`.
 
     Args:
-        mode: ``style`` changes nothing, and the styles' colours come over. The others keep the
-            content's: ``content`` by :func:`match_colour` and ``match`` by :func:`match_histogram`
-            of every style to the content; ``luminance`` by a run on grey images alone, the
-            :func:`luminance` of the content and :func:`match_luminance` of every style to it.
+        mode: ``style`` changes nothing: the result takes the colours of the styles. The other modes
+            preserve the colours of the content: ``content`` applies :func:`match_colour` and
+            ``match`` applies :func:`match_histogram` to every style, with the content as reference;
+            ``luminance`` makes all images grey: the :func:`luminance` of the content, and
+            :func:`match_luminance` of every style to it.
         content: ``f32[h, w, 3]``, sRGB in [0, 1].
         styles: Each ``f32[h', w', 3]``, sRGB in [0, 1], of any size.
 
     Returns:
-        Content and styles, of their own sizes, clipped to [0, 1]: the image of a run ends there,
-        and should not be drawn towards colours that it cannot have.
+        Content and styles with their sizes unchanged, clipped to [0, 1], because the result of a
+        run cannot have colours outside this range.
 
     Raises:
         InputError: The mode is unknown.
@@ -215,17 +217,17 @@ def recolour(
 def restore(
     mode: Colour, image: Float[Array, "h w 3"], content: Float[Array, "h w 3"]
 ) -> Float[Array, "h w 3"]:
-    """Returns the result of a run in colour again, after :func:`recolour` of the same mode.
+    """Restores the colours of the result of a run on images from :func:`recolour`.
 
-    Only ``luminance`` has anything to do: :func:`with_luminance` of the content and the image.
-    Where that colour leaves [0, 1], its chroma is scaled down by as much as it must, a departure
-    from the paper: clipping would brighten dark strokes over saturated colours.
+    Changes the image in the mode ``luminance`` only, by :func:`with_luminance` of the content and
+    the image. Where the colour would leave [0, 1], its chroma is scaled down just far enough. This
+    departs from the paper: clipping would brighten dark strokes over saturated colours.
 
     Args:
-        mode: As for :func:`recolour`.
+        mode: The mode given to :func:`recolour`.
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        content: ``f32[h, w, 3]``, sRGB in [0, 1], in its own colours, of the image's size: resize
-            it first for an image of another size, such as one of a coarser scale.
+        content: The original content, ``f32[h, w, 3]``, sRGB in [0, 1], resized to the size of the
+            image.
 
     Returns:
         ``f32[h, w, 3]``, in [0, 1] if the image is.

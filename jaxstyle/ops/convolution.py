@@ -1,8 +1,8 @@
-"""The 3×3 convolution of every layer, fused with its bias and ReLU, and its own adjoint.
+"""The 3×3 convolution of every layer, fused with its bias and ReLU, with a handwritten adjoint.
 
-XLA's CPU backend has a fast path for plain ``SAME`` convolutions only; the one that autodiff emits
-misses it, inside loops by a factor of five and more. Where both channel counts are large, Winograd
-is faster still on CPUs. Layout is HWC, kernels are HWIO.
+XLA's CPU backend has a fast path for plain ``SAME`` convolutions only. The transposed convolution
+that autodiff emits misses it and is at least five times slower inside loops. If both channel counts
+are large, Winograd is faster still on CPUs. The layout is HWC; kernels are HWIO.
 """
 
 from functools import partial
@@ -18,17 +18,17 @@ from jaxstyle.ops.derivatives import handwritten, like_primal, varying_like
 Pad: TypeAlias = tuple[int, int]
 Precision = Literal["highest", "tf32", "bf16"]
 
-# JAX's names: of what an accelerator makes of float32 operands. CPUs compute in float32 anyway.
+# JAX's names for how accelerators round float32 operands. CPUs always compute in float32.
 _PRECISIONS = {"highest": "highest", "tf32": "high", "bf16": "default"}
 
 
 class Kernels(NamedTuple):
-    """What a layer runs on beside its own kernel, computed once and not in every step of a loop.
+    """Kernels derived from a layer's kernel, computed once instead of at every step of a loop.
 
     Attributes:
         adjoint: Kernel of the adjoint convolution, ``f32[3, 3, o, i]``.
-        winograd: The kernel and the adjoint's, ``f32[36, i, o]`` and ``f32[36, o, i]``, where
-            Winograd may run.
+        winograd: The kernel and the adjoint kernel transformed for Winograd, ``f32[36, i, o]`` and
+            ``f32[36, o, i]``; None if the layer does not use Winograd.
     """
 
     adjoint: Array
@@ -36,36 +36,36 @@ class Kernels(NamedTuple):
 
 
 def adjoint_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "3 3 o i"]:
-    """Returns the kernel of the adjoint convolution: flipped in space, its channels transposed."""
+    """Returns the kernel of the adjoint convolution: flipped in space, with transposed channels."""
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
 def prepare(kernel: Float[Array, "3 3 i o"], *, platform: str) -> Kernels:
-    """Returns what a layer runs on fastest.
+    """Returns the kernels with which a layer runs fastest.
 
     Args:
-        kernel: Of the layer, of the type that it runs in.
-        platform: JAX's name of the backend; all but ``cpu`` have fast convolutions of their own.
+        kernel: Kernel of the layer, in the data type of the computation.
+        platform: JAX's name of the backend; Winograd is used on ``cpu`` only.
     """
     adjoint = adjoint_kernel(kernel)
-    if not _takes_winograd(kernel, platform):
+    if not _uses_winograd(kernel, platform):
         return Kernels(adjoint)
     transformed = winograd.transform_kernel(kernel), winograd.transform_kernel(adjoint)
     return Kernels(adjoint, transformed)
 
 
-def _takes_winograd(kernel: Array, platform: str) -> bool:
+def _uses_winograd(kernel: Array, platform: str) -> bool:
     return platform == "cpu" and kernel.dtype == jnp.float32 and winograd.suits(kernel)
 
 
 def _transform_for(x: Array, kernel: Array) -> Array | None:
-    """Returns the kernel transformed for one input alone, where Winograd may run."""
-    if not _takes_winograd(kernel, jax.default_backend()):
+    """Returns the transformed kernel for this input; None if Winograd is not used."""
+    if not _uses_winograd(kernel, jax.default_backend()):
         return None
-    # Bound to the input by a zero that XLA cannot foresee: else it would transform all kernels
-    # ahead of every loop and keep them.
-    nothing = jnp.minimum(jnp.abs(x[0, 0, 0]), 0.0)
-    return winograd.transform_kernel(kernel + nothing)
+    # Depends on the input through a zero that XLA cannot simplify. Otherwise XLA would hoist the
+    # transforms of all kernels out of loops and hold them in memory.
+    zero = jnp.minimum(jnp.abs(x[0, 0, 0]), 0.0)
+    return winograd.transform_kernel(kernel + zero)
 
 
 def _convolve(
@@ -73,8 +73,8 @@ def _convolve(
 ) -> Array:
     if transformed is not None and winograd.pays(x, kernel):
         return winograd.convolve(x, transformed, pad)
-    # Without any padding XLA's CPU backend writes out all the patches of the input, and takes four
-    # times as long; two columns too many cost next to nothing.
+    # Without padding XLA's CPU backend materialises all patches of the input, which takes four
+    # times as long. Two superfluous columns cost almost nothing.
     spare = int(pad == (0, 0) and jax.default_backend() == "cpu")
     y = jax.lax.conv_general_dilated(
         x[None],
@@ -102,10 +102,10 @@ def conv_relu(
         kernel: ``f32[3, 3, i, o]``.
         bias: ``f32[o]``.
         kernels: ``prepare(kernel)``, so that a loop computes it once; None computes it here, in a
-            fraction of the memory. Not used for derivatives of any kind
-            (:mod:`jaxstyle.ops.derivatives`), which have to reach the kernel itself.
-        pad: Rows and columns of zeros around ``x``: 1 keeps the size, 0 shrinks it by 2.
-        precision: Of the products on an accelerator; sums are in float32.
+            fraction of the memory. Ignored if ``derivatives`` is ``any``
+            (:mod:`jaxstyle.ops.derivatives`), because derivatives must then reach ``kernel``.
+        pad: Rows and columns of zeros around ``x``: 1 preserves the size, 0 shrinks it by 2.
+        precision: Precision of the products on an accelerator; sums are in float32.
 
     Returns:
         ``f32[h + 2·pad[0] − 2, w + 2·pad[1] − 2, o]``.
@@ -145,13 +145,13 @@ def _conv_relu(
 def _conv_relu_forward(
     x: Any, kernel: Any, bias: Any, kernels: Any, pad: Pad, precision: Precision
 ) -> Any:
-    # A primal's wrapper is a leaf here, and every leaf is one.
+    # With symbolic_zeros, JAX wraps every primal.
     kernels = jax.tree.map(lambda k: k.value, kernels, is_leaf=lambda k: hasattr(k, "perturbed"))
     y = _conv_relu(x.value, kernel.value, bias.value, kernels, pad, precision)
-    # The rectifier's mask is read off the output, so that no other activation is kept; the input
-    # is needed for the kernel's gradient alone, which frozen parameters do not have.
+    # The mask of the ReLU follows from the output, so no other activation is stored. Only the
+    # gradient of the kernel needs the input, and frozen parameters have none.
     trained = kernel.perturbed or bias.perturbed
-    # No row of the input, but the mesh axes that it varies over.
+    # The empty slice carries the mesh axes that the input varies over.
     return y, (y, kernel.value, bias.value, kernels, x.value if trained else None, x.value[:0])
 
 

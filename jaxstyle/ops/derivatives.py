@@ -1,7 +1,7 @@
-"""Which rules of differentiation are traced: adjoints written by hand, or JAX's own.
+"""A switch between handwritten adjoints and JAX's own differentiation rules.
 
-Adjoints written by hand (``jax.custom_vjp``) are faster, but JAX cannot differentiate through them
-in forward mode. The switch is read while a function is traced.
+Handwritten adjoints (``jax.custom_vjp``) are faster, but JAX cannot differentiate through them in
+forward mode. The switch is read while a function is traced.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import jax
 from jaxstyle.errors import InputError
 
 Derivatives = Literal["reverse", "any"]
-"""``reverse``: reverse mode, by adjoints written by hand; ``any``: all that JAX can do."""
+"""``reverse``: reverse mode only, by handwritten adjoints; ``any``: every mode of JAX."""
 
 T = TypeVar("T")
 _ACTIVE: contextvars.ContextVar[Derivatives] = contextvars.ContextVar("derivatives")
@@ -22,10 +22,10 @@ _ACTIVE: contextvars.ContextVar[Derivatives] = contextvars.ContextVar("derivativ
 
 @contextlib.contextmanager
 def derivatives(kind: Derivatives) -> Iterator[None]:
-    """Traces the functions that are called inside for these derivatives.
+    """Context in which functions are traced for a kind of derivatives.
 
     Raises:
-        InputError: They are differentiated in forward mode, and ``kind`` is ``reverse``.
+        InputError: A function is differentiated in forward mode, and ``kind`` is ``reverse``.
     """
     token = _ACTIVE.set(kind)
     try:
@@ -41,14 +41,14 @@ def derivatives(kind: Derivatives) -> Iterator[None]:
 
 
 def handwritten() -> bool:
-    """Returns whether adjoints written by hand are used."""
+    """Returns whether handwritten adjoints are used."""
     return _ACTIVE.get("reverse") == "reverse"
 
 
 def like_primal(cotangent: Any, primal: Any) -> Any:
-    """Returns a cotangent that varies over the same mesh axes as the value that it belongs to.
+    """Returns a cotangent that varies over the same mesh axes as its primal.
 
-    Within ``jax.shard_map`` a value that all devices share has one cotangent: the sum of those that
+    Within ``jax.shard_map``, the cotangent of a replicated value is the sum of the cotangents that
     the devices compute.
 
     Args:
@@ -64,18 +64,18 @@ def like_primal(cotangent: Any, primal: Any) -> Any:
 
 
 def mesh_axes(*trees: Any) -> frozenset[str]:
-    """Returns the axes of a ``shard_map``'s mesh that any of some arrays varies over."""
+    """Returns the mesh axes of a ``shard_map`` that at least one of the arrays varies over."""
     return frozenset().union(*(_varying(jax.typeof(leaf)) for leaf in jax.tree.leaves(trees)))
 
 
 def _varying(kind: Any) -> frozenset[str]:
-    # JAX 0.10 has renamed the attribute.
+    # JAX 0.10 renamed the attribute.
     marked = getattr(kind, "mat", None)
     return frozenset(getattr(kind, "vma", ()) if marked is None else marked.varying)
 
 
 def varying_like(tree: T, *references: Any) -> T:
-    """Returns arrays that vary over the mesh axes that some others do, to begin a loop with."""
+    """Returns arrays that vary over the mesh axes of the references, as a loop carry must."""
     axes = mesh_axes(references)
     if not axes:
         return tree

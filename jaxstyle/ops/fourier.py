@@ -1,4 +1,4 @@
-"""Images filtered in their frequencies. Pure, and on CPUs the same bit for bit in every run."""
+"""Filters in the frequency domain. Pure, and bitwise reproducible on CPUs."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,9 +9,9 @@ from jaxtyping import Array, Complex, Float
 
 from jaxstyle.arrays import Image
 
-# XLA's transform for CPUs runs on one thread where one of XLA's own calls it, else on all of them,
-# and rounds otherwise where a thread's share leaves over lines that fill no vector. Of so few lines
-# it makes no shares; or two of them, with vectors of four numbers, which fill those.
+# XLA's FFT on CPUs runs on one thread if called from one of XLA's threads, and on all threads
+# otherwise. Its rounding differs if the lines of a thread do not fill whole vectors. So few lines
+# are not divided between threads, or into two parts that fill vectors of four numbers.
 _LINES = 8
 
 
@@ -20,7 +20,7 @@ def apply_filter(image: Image, amplitudes: Float[Array, "h _"]) -> Image:
 
     Args:
         image: ``f32[h, w, 3]``.
-        amplitudes: ``f32[h, w // 2 + 1]``, of the half that a real transform has, and even in the
+        amplitudes: ``f32[h, w // 2 + 1]``, one per frequency of ``rfft2``; an even function of the
             frequency along h.
     """
     if jax.default_backend() == "cpu":

@@ -1,4 +1,4 @@
-"""Gradients changed on their way back."""
+"""Functions that change gradients in the backward pass."""
 
 from functools import partial
 from typing import Any
@@ -12,15 +12,15 @@ from jaxstyle.arrays import Feature
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def with_gradient_norm(feature: Feature, norm: ArrayLike, axis: str | None = None) -> Feature:
-    """Hands a feature on; the gradient that comes back is given the L1 norm ``norm``.
+    """Returns a feature map unchanged, and scales its gradient to the L1 norm ``norm``.
 
     ``g ↦ norm · g / ‖g‖₁``, the ``-normalize_gradients`` of J. Johnson's neural-style, applied
-    behind each of its loss modules.
+    after each of its loss modules.
 
     Args:
         feature: ``f32[h, w, c]``, used by one term only.
-        norm: Of its gradient: the term's weight.
-        axis: Within ``shard_map``, the name of the axis that the feature is shared along.
+        norm: L1 norm of the gradient: the weight of the term.
+        axis: Within ``shard_map``, the name of the mesh axis that the feature map is sharded along.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -32,12 +32,12 @@ def with_gradient_norm(feature: Feature, norm: ArrayLike, axis: str | None = Non
     return feature
 
 
-def _hand_on(feature: Any, norm: Any, axis: str | None) -> Any:
+def _forward(feature: Any, norm: Any, axis: str | None) -> Any:
     del axis
     return feature, norm
 
 
-def _send_back(axis: str | None, norm: Any, gradient: Any) -> Any:
+def _backward(axis: str | None, norm: Any, gradient: Any) -> Any:
     length = jnp.abs(gradient).sum()
     if axis is not None:
         length = jax.lax.psum(length, axis)
@@ -45,4 +45,4 @@ def _send_back(axis: str | None, norm: Any, gradient: Any) -> Any:
     return gradient * factor, None
 
 
-with_gradient_norm.defvjp(_hand_on, _send_back)
+with_gradient_norm.defvjp(_forward, _backward)

@@ -1,4 +1,4 @@
-"""What stands between two blocks of a network: halving, with gradients from what is kept anyway."""
+"""Pooling between the blocks of a network; its gradients store no additional activations."""
 
 from typing import Any, Literal, get_args
 
@@ -11,7 +11,7 @@ from jaxstyle.ops.derivatives import handwritten
 
 Pooling = Literal["max", "average", "l2"]
 
-# Under the root of a mean square: where all is zero, it would have no gradient.
+# Added under the root of a mean square, which is not differentiable at zero.
 _TINY = 1e-12
 
 
@@ -21,7 +21,8 @@ def _corners(x: Feature) -> list[Feature]:
 
 
 def _plain_max_pool(x: Feature) -> Feature:
-    # Strided maxima: XLA's reduce-window has a slow gradient (select-and-scatter) on every backend.
+    # Strided maxima, because the gradient of reduce-window (select-and-scatter) is slow on every
+    # backend.
     a, b, c, d = _corners(x)
     return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
 
@@ -37,7 +38,7 @@ def _max_pool_forward(x: Any) -> Any:
 
 
 def _max_pool_backward(residuals: Any, dy: Any) -> Any:
-    # From the features themselves, which are kept anyway; autodiff would keep every comparison.
+    # Uses the features, which are stored anyway; autodiff would store every comparison.
     x, y = residuals
     shared = dy / sum((corner == y).astype(y.dtype) for corner in _corners(x))
     y, shared = (jnp.repeat(jnp.repeat(z, 2, 0), 2, 1) for z in (y, shared))
@@ -73,10 +74,10 @@ def pool(x: Feature, pooling: Pooling) -> Feature:
 
 
 def hanning_pool(x: Feature) -> Feature:
-    """Halves a feature map by weighted root mean squares of 3×3, without aliasing.
+    """Halves a feature map by weighted root mean squares over 3×3 windows, without aliasing.
 
-    ``√(g ∗ x²)`` with the weights of a Hanning window, zeros around, at every other position
-    (Hénaff & Simoncelli 2016, arXiv:1511.06394; as in DISTS).
+    ``√(g ∗ x²)`` with the weights of a Hanning window, zero padding and stride 2 (Hénaff &
+    Simoncelli 2016, arXiv:1511.06394; as in DISTS).
 
     Args:
         x: ``f32[h, w, c]``.

@@ -1,4 +1,4 @@
-"""Sizes, as they are written and as they come out, and resampling."""
+"""Sizes of images, and resampling."""
 
 from typing import Literal, TypeAlias
 
@@ -13,20 +13,20 @@ from jaxstyle.errors import InputError
 Side = Literal["longer", "shorter", "height"]
 
 Size: TypeAlias = int | tuple[int, int] | Literal["original"]
-"""One side in pixels, or width and height, or the photograph's own."""
+"""One side in pixels, or width and height, or the size of the photograph."""
 
 MIN_SIDE = 16
-"""The smallest side of a picture in pixels: below it the fifth block has no position left."""
+"""The smallest side of a picture in pixels; below it the fifth block has no positions."""
 
 MAX_SIDE = 2**16
-"""The largest, far beyond what fits into any memory."""
+"""The largest side of a picture in pixels, far larger than any memory can hold."""
 
 
 def parse_size(text: str) -> Size:
     """Reads ``512``, ``640x480`` or ``original``.
 
     Raises:
-        InputError: It is none of these.
+        InputError: The text is none of these.
     """
     if text.lower() == "original":
         return "original"
@@ -37,7 +37,9 @@ def parse_size(text: str) -> Size:
         width, height = sides
         return width, height
     except ValueError:
-        raise InputError(f"size {text}: no size; give pixels, WIDTHxHEIGHT or original") from None
+        raise InputError(
+            f"size {text}: not a size; give pixels, WIDTHxHEIGHT or original"
+        ) from None
 
 
 def size_text(size: Size) -> str:
@@ -46,7 +48,7 @@ def size_text(size: Size) -> str:
 
 
 def sides(size: Size) -> tuple[int, ...]:
-    """Returns the sides that a size fixes, in pixels."""
+    """Returns the sides that a size specifies, in pixels."""
     if isinstance(size, tuple):
         return size
     return (size,) if isinstance(size, int) else ()
@@ -64,12 +66,12 @@ def measure(shape: tuple[int, int], side: Side) -> int:
 
 
 def fit(shape: tuple[int, int], size: int, side: Side = "longer") -> tuple[int, int]:
-    """Returns the height and width of the same aspect ratio of which one side is ``size``.
+    """Scales height and width so that one side becomes ``size``.
 
     Args:
         shape: Height and width in pixels.
-        size: The side wanted, in pixels.
-        side: Which side that is.
+        size: New length of the side in pixels.
+        side: Which side becomes ``size``.
 
     Examples:
         >>> fit((768, 1024), 512), fit((768, 1024), 512, "shorter")
@@ -80,10 +82,10 @@ def fit(shape: tuple[int, int], size: int, side: Side = "longer") -> tuple[int, 
 
 
 def round_to(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
-    """Returns height and width, each the nearest multiple of some pixels that is not 0.
+    """Rounds height and width to the nearest multiples of a number of pixels, at least one each.
 
     Raises:
-        InputError: The multiple is under 1.
+        InputError: The multiple is less than 1.
 
     Examples:
         >>> round_to((337, 512), 32)
@@ -96,11 +98,11 @@ def round_to(shape: tuple[int, int], multiple: int) -> tuple[int, int]:
 
 
 def resize(image: Float[Array, "_ _ c"], shape: tuple[int, int]) -> Float[Array, "_ _ c"]:
-    """Resamples an image with a Lanczos filter of three lobes, antialiased when it shrinks.
+    """Resamples an image with a Lanczos filter of three lobes, with antialiasing if it shrinks.
 
     Args:
         image: ``f32[h, w, c]`` in [0, 1].
-        shape: Height and width wanted, in pixels.
+        shape: New height and width in pixels.
 
     Returns:
         ``f32[*shape, c]``, clipped to [0, 1], because the filter rings at edges.
@@ -121,11 +123,11 @@ def _resample(image: Float[Array, "_ _ c"], shape: tuple[int, int]) -> Float[Arr
 
 
 def resize_masks(masks: Float[Array, "r _ _"], shape: tuple[int, int]) -> Float[Array, "r _ _"]:
-    """Resamples masks bilinearly, antialiased when they shrink; what adds up to 1 still does.
+    """Resamples masks bilinearly, with antialiasing if they shrink, preserving sums over regions.
 
     Args:
         masks: One per region, ``f32[r, h, w]`` in [0, 1].
-        shape: Height and width wanted, in pixels.
+        shape: New height and width in pixels.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -136,11 +138,11 @@ def resize_masks(masks: Float[Array, "r _ _"], shape: tuple[int, int]) -> Float[
 
 
 def scale_to(image: Image, size: int) -> Image:
-    """Resamples an image so that its longer side is ``size``, keeping its aspect ratio.
+    """Resamples an image so that its longer side is ``size``, preserving its aspect ratio.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        size: Longer side wanted, in pixels.
+        size: New length of the longer side in pixels.
 
     Examples:
         >>> import jax.numpy as jnp

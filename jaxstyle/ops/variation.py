@@ -1,4 +1,4 @@
-"""Total variation: how much neighbouring pixels differ. Pure."""
+"""Total variation: differences between neighbouring pixels. Pure."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ from jaxstyle.arrays import Image, Scalar
 from jaxstyle.errors import choose
 
 Variation = Callable[[Image, bool], Scalar]
-"""``(image, wrap) -> variation``, summed over the image: a pure function, hashable."""
+"""``(image, wrap) -> variation``, summed over the image: a pure, hashable function."""
 
 
-def _steps(image: Image, wrap: bool) -> tuple[Float[Array, "_ _ 3"], Float[Array, "_ _ 3"]]:
-    """Returns the differences to the right and to the lower neighbour."""
+def _differences(image: Image, wrap: bool) -> tuple[Float[Array, "_ _ 3"], Float[Array, "_ _ 3"]]:
+    """Returns the differences to the right and lower neighbours."""
     if wrap:
         return jnp.roll(image, -1, 1) - image, jnp.roll(image, -1, 0) - image
     return jnp.diff(image, axis=1), jnp.diff(image, axis=0)
@@ -21,8 +21,8 @@ def _steps(image: Image, wrap: bool) -> tuple[Float[Array, "_ _ 3"], Float[Array
 
 def _nine_point(image: Image, wrap: bool) -> Scalar:
     h, w, _ = image.shape
-    dx, dy = _steps(image, wrap)
-    # A seam is one step, not two.
+    dx, dy = _differences(image, wrap)
+    # Pad one side only, so that differences across the seam are counted once.
     border = (0, 1) if wrap else (1, 1)
     x = jnp.pad(image, (border, border, (0, 0)), "wrap" if wrap else "edge")
     diagonals = x[1:, 1:] - x[:-1, :-1], x[1:, :-1] - x[:-1, 1:]
@@ -32,18 +32,18 @@ def _nine_point(image: Image, wrap: bool) -> Scalar:
 
 
 def _l1(image: Image, wrap: bool) -> Scalar:
-    # Unlike that of ``abs``, this gradient is 0 where nothing differs.
-    dx, dy = _steps(image, wrap)
+    # Unlike the gradient of ``abs``, this gradient is 0 where the difference is 0.
+    dx, dy = _differences(image, wrap)
     return (dx * jnp.sign(dx)).sum() + (dy * jnp.sign(dy)).sum()
 
 
 def _l2(image: Image, wrap: bool) -> Scalar:
-    dx, dy = _steps(image, wrap)
+    dx, dy = _differences(image, wrap)
     return jnp.square(dx).sum() + jnp.square(dy).sum()
 
 
 def _isotropic(image: Image, wrap: bool) -> Scalar:
-    dx, dy = _steps(image, wrap)
+    dx, dy = _differences(image, wrap)
     if not wrap:
         dx, dy = dx[:-1], dy[:, :-1]
     return jnp.power(jnp.square(dx) + jnp.square(dy), 1.25).sum()
@@ -55,7 +55,7 @@ VARIATIONS: dict[str, Variation] = {
     "isotropic^1.25": _isotropic,
     "nine-point": _nine_point,
 }
-"""The known ones by name."""
+"""Kinds of total variation by name."""
 
 
 def total_variation(image: Image, kind: str | Variation = "l2", *, wrap: bool = False) -> Scalar:
@@ -63,13 +63,13 @@ def total_variation(image: Image, kind: str | Variation = "l2", *, wrap: bool = 
 
     ``l1``: ``Σ |Δx| + |Δy|``; ``l2``: ``Σ Δx² + Δy²`` (Rudin, Osher & Fatemi 1992; Mahendran &
     Vedaldi 2015, arXiv:1412.0035, eq. 5 with β = 2); ``isotropic^1.25``: ``Σ (Δx² + Δy²)^1.25``,
-    theirs with β = 2.5, as Keras' example; ``nine-point``: ``2hwc (axial / 3 + diagonal / 12)`` of
-    mean squared differences to all eight neighbours, as in K. Crowson's style-transfer-pytorch.
-    Derivatives are exact in both modes.
+    the same equation with β = 2.5, as in the Keras example; ``nine-point``: ``2hwc (axial / 3 +
+    diagonal / 12)`` with mean squared differences to all eight neighbours, as in K. Crowson's
+    style-transfer-pytorch. Derivatives are exact in forward and reverse mode.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        kind: Which, by name, or one of the caller's own.
+        kind: Name of a kind, or a custom function.
         wrap: Whether opposite borders are neighbours.
 
     Raises:

@@ -1,10 +1,10 @@
 """Winograd's 3×3 convolution: 2.25 multiplications per output and channel pair instead of 9.
 
-``F(4×4, 3×3)`` of Lavin & Gray 2016 (arXiv:1509.09308, section 4.2): every tile of 6×6 inputs, the
-kernel and every tile of 4×4 outputs go through fixed matrices, and in between the convolution is 36
-products of matrices. The transforms are products with small matrices too, one axis after the other:
-written as sums they take XLA's CPU backend half as long again to compile. The relative error of a
-convolution is 2e-6 to 5e-6. Layout is HWC, kernels are HWIO.
+``F(4×4, 3×3)`` of Lavin & Gray 2016 (arXiv:1509.09308, section 4.2): tiles of 6×6 inputs, the
+kernel and tiles of 4×4 outputs are transformed by fixed matrices, and the convolution becomes 36
+matrix products. The transforms are products with small matrices, one axis after the other; written
+as sums, they take 50 % longer to compile on XLA's CPU backend. The relative error of a convolution
+is 2e-6 to 5e-6. The layout is HWC; kernels are HWIO.
 """
 
 import math
@@ -36,48 +36,48 @@ _OUTPUT = np.array(
     np.float32,
 )
 
-# About as many tiles go through the three steps together: so many that two cores share each of the
-# products, so few that what stands between the steps stays in the cache.
+# Approximate number of tiles per strip: enough to divide each product between two cores, few enough
+# for the intermediate results to stay in the cache.
 _TILES = 256
 
-# Multiplications of the direct convolution, over 9, below which a run of a hundred iterations does
-# not win back the 60 ms by which each of these convolutions takes longer to compile.
+# Multiplications of the direct convolution, divided by 9, below which a run of 100 iterations does
+# not make up for the additional 60 ms of compile time per convolution.
 _WORK = 2**24
 
 
 def suits(kernel: Float[Array, "3 3 i o"]) -> bool:
-    """Returns whether there are channels enough for Winograd to beat the direct convolution.
+    """Returns whether there are enough channels for Winograd to be faster than direct convolution.
 
-    What it saves grows with the product of both channel counts, what the transforms cost with
-    their sum.
+    The savings grow with the product of both channel counts, the cost of the transforms with their
+    sum.
     """
     return kernel.shape[2] * kernel.shape[3] >= 64 * 128
 
 
 def pays(x: Float[Array, "h w i"], kernel: Float[Array, "3 3 i o"]) -> bool:
-    """Returns whether there is work enough for Winograd to be worth its compilation."""
+    """Returns whether the convolution is large enough to make up for the compile time."""
     return x.size * kernel.shape[3] >= _WORK
 
 
 def _transform(matrix: np.ndarray, x: Array, axis: int = 0) -> Array:
     """Multiplies by a matrix along an axis."""
     before, after = x.shape[:axis], x.shape[axis + 1 :]
-    # Once for each index before, or XLA moves the axis to the front: a copy of everything.
+    # Broadcast over the leading axes; otherwise XLA moves the axis to the front and copies ``x``.
     matrices = jnp.broadcast_to(matrix, (math.prod(before), *matrix.shape))
     y = jnp.matmul(matrices, x.reshape(*matrices.shape[::2], -1), precision="highest")
     return y.reshape(*before, -1, *after)
 
 
 def transform_kernel(kernel: Float[Array, "3 3 i o"]) -> Float[Array, "36 i o"]:
-    """Returns the kernel as :func:`convolve` takes it; four times as large."""
+    """Returns the transformed kernel for :func:`convolve`, four times as large."""
     transformed = _transform(_KERNEL, _transform(_KERNEL, kernel), 1)
     return transformed.reshape(36, *kernel.shape[2:])
 
 
 def _windows(x: Array, axis: int) -> Array:
-    """Cuts an axis of ``4n + 4`` into ``n`` windows of 6, along a new first axis.
+    """Cuts an axis of ``4n + 4`` into ``n`` windows of 6 with an overlap of 2.
 
-    Neighbours share 2.
+    The elements of a window lie along a new first axis.
     """
     x = x.reshape(*x.shape[:axis], -1, 4, *x.shape[axis + 1 :])
     x = jnp.moveaxis(x, axis + 1, 0)
@@ -87,11 +87,11 @@ def _windows(x: Array, axis: int) -> Array:
 
 def _convolve_strip(strip: Float[Array, "h w i"], kernel: Array) -> Float[Array, "_ _ o"]:
     """Convolves a strip of ``4n + 2`` rows and ``4m + 2`` columns."""
-    # Padded here, not with the whole image: XLA then writes the strip before it cuts windows, and
-    # does not clamp the strip's position for every element of every window.
+    # Padding the strip instead of the whole image makes XLA materialise the strip before it cuts
+    # windows. Otherwise it clamps the strip's position for every element of every window.
     x = jnp.pad(strip, ((0, 2), (0, 2), (0, 0)))
     x = _transform(_INPUT, _windows(x, 1))  # columns
-    x = _transform(_INPUT, _windows(x, 1))  # rows, behind the windows' columns by now
+    x = _transform(_INPUT, _windows(x, 1))  # rows
     _, _, down, across, _ = x.shape
     x = x.reshape(36, down * across, -1)
     y = jax.lax.dot_general(x, kernel, (((2,), (1,)), ((0,), (0,))), precision="highest")
