@@ -1,10 +1,11 @@
-"""Solvers: how an image goes downhill, as pairs of pure functions.
+"""Solvers: algorithms that minimise the loss, as pairs of pure functions.
 
-A :class:`Solver` is static and hashable, so that it is part of the compiled program. Each
-``update`` is one evaluation of the objective, the first one at the image that ``init`` was given;
-what a state tells of image, loss and terms always belongs together.
-One family a module, and :mod:`from_jaxopt` for what takes jaxopt; nothing outside this room imports
-jaxopt or optax.
+A :class:`Solver` is static and hashable, and so becomes part of the compiled program. Each
+``update`` evaluates the objective once; the first one evaluates the initial image. The image, loss
+and terms in a state always belong together.
+
+There is one module per family; :mod:`from_jaxopt` contains everything that needs jaxopt. No other
+package imports jaxopt or optax.
 """
 
 from jaxstyle.solvers.base import Solver, SolverState

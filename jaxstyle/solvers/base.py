@@ -1,4 +1,4 @@
-"""What every solver is."""
+"""The protocol of solvers."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -18,9 +18,9 @@ class SolverState(NamedTuple):
     Attributes:
         image: The image, or another variable, after the last step.
         loss: The loss of this image; infinite before the first evaluation.
-        aux: What the objective returned beside this loss.
+        aux: Auxiliary output of the objective for this image.
         finite: Whether this loss and every element of its gradient are finite.
-        stalled: Whether no step lowers the loss any further, in the precision of the numbers.
+        stalled: Whether no step decreases the loss any further in floating-point arithmetic.
         iterations: Number of steps, each of one or more evaluations.
         evaluations: Number of evaluations of loss and gradient.
         inner: The algorithm's own state.
@@ -38,11 +38,11 @@ class SolverState(NamedTuple):
 
 @runtime_checkable
 class Solver(Protocol):
-    """Pure functions that minimise; implementations are frozen dataclasses."""
+    """A minimisation algorithm as pure functions; implementations are frozen dataclasses."""
 
     @property
     def line_search(self) -> bool:
-        """Whether it compares losses, so that the gradient must be the loss's own."""
+        """Whether the solver compares losses, so that it needs the exact gradient of the loss."""
         ...
 
     @property
@@ -51,27 +51,27 @@ class Solver(Protocol):
         ...
 
     def init(self, image: Variable, aux: Any, carried: Any = None) -> SolverState:
-        """Returns the state at the initial image, which is not evaluated yet.
+        """Returns the state for an initial image, without evaluating it.
 
-        An evaluation here would be a second compiled copy of the objective, and compile time is
-        most of the wait for a small picture.
+        An evaluation here would compile the objective a second time, and compile time dominates
+        for small pictures.
 
         Args:
             image: The initial image, or another variable: an array.
-            aux: Arrays of the types that the objective returns beside the loss.
-            carried: What :meth:`carry` returned at a coarser scale; None for nothing.
+            aux: Arrays with the shapes and types of the objective's auxiliary output.
+            carried: Output of :meth:`carry` at a coarser scale, or None.
         """
         ...
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
-        """Returns the state after one more evaluation; the first one is of the initial image.
+        """Returns the state after one more evaluation; the first one evaluates the initial image.
 
         An evaluation completes a step, or is one of several in a line search.
         """
         ...
 
     def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
-        """Returns what the solver keeps for another scale; None for nothing."""
+        """Returns the data that the solver carries over to another scale, or None."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""First-order solvers by optax: Adam, gradient descent, and any other optimiser."""
+"""First-order solvers from optax: Adam, gradient descent and any other optimiser."""
 
 import dataclasses
 import math
@@ -16,7 +16,7 @@ from jaxstyle.solvers.base import Function, SolverState, is_finite
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _FirstOrder:
-    """An optax optimiser as a solver: one evaluation a step.
+    """An optax optimiser as a solver, with one evaluation per step.
 
     Attributes:
         clamp: Whether each step is followed by a projection onto [0, 1].
@@ -30,14 +30,14 @@ class _FirstOrder:
         raise NotImplementedError
 
     def init(self, image: Variable, aux: Any, carried: Any = None) -> SolverState:
-        """Returns the state at the image to start from, which is not evaluated yet."""
+        """Returns the state for an initial image, without evaluating it."""
         memory = self._optax().init(image) if carried is None else carried
         loss, yes, no = jnp.full((), jnp.inf, image.dtype), jnp.bool_(True), jnp.bool_(False)
         inner, zero = (jnp.zeros_like(image), memory), jnp.int32(0)
         return SolverState(image, loss, aux, yes, no, zero, zero, inner)
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
-        """Returns the state one step further, after one evaluation."""
+        """Returns the state after one more step and its evaluation."""
         first = jnp.isinf(state.loss)
 
         def step() -> tuple[Variable, Any]:
@@ -54,7 +54,7 @@ class _FirstOrder:
             image = jnp.asarray(optax.apply_updates(state.image, change))
             return jnp.clip(image, 0.0, 1.0) if self.clamp else image, memory
 
-        # The first evaluation is of the image as it is.
+        # The first evaluation is at the initial image.
         image, memory = self._unless(first, (state.image, state.inner[1]), step)
         (loss, aux), gradient = jax.value_and_grad(fun, has_aux=True)(image, *data)
         return SolverState(
@@ -73,9 +73,9 @@ class _FirstOrder:
         return jax.tree.map(lambda old, new: jnp.where(first, old, new), unchanged, new)
 
     def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
-        """Returns what the solver remembers, resized for the next scale.
+        """Returns the state of the optimiser, resized to the next scale.
 
-        Bilinear weights are positive, so that mean squares stay so.
+        Bilinear weights are not negative, so second moments stay non-negative.
         """
 
         def resize(a: Array) -> Array:
@@ -86,7 +86,7 @@ class _FirstOrder:
 
 def _check_rate(learning_rate: float) -> None:
     if not 0 < learning_rate < math.inf:
-        raise InputError(f"learning_rate {learning_rate}: no step; give a number above 0")
+        raise InputError(f"learning_rate {learning_rate}: not a step size; give a number above 0")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +101,9 @@ class Adam(_FirstOrder):
         _check_rate(self.learning_rate)
         for name in ("b1", "b2"):
             if not 0 <= getattr(self, name) < 1:
-                raise InputError(f"{name} {getattr(self, name)}: no decay; give a number in [0, 1)")
+                raise InputError(
+                    f"{name} {getattr(self, name)}: out of range; give a number in [0, 1)"
+                )
 
     def _optax(self) -> optax.GradientTransformation:
         return optax.adam(self.learning_rate, self.b1, self.b2)
@@ -118,7 +120,7 @@ class GradientDescent(_FirstOrder):
     def __post_init__(self) -> None:
         _check_rate(self.learning_rate)
         if not 0 < self.decay <= 1:
-            raise InputError(f"decay {self.decay}: no decay; give a number in (0, 1]")
+            raise InputError(f"decay {self.decay}: out of range; give a number in (0, 1]")
         if self.decay_steps < 1:
             raise InputError(f"decay_steps {self.decay_steps}: too small; give at least 1")
 
@@ -131,7 +133,7 @@ class GradientDescent(_FirstOrder):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FromOptax(_FirstOrder):
-    """Any optimiser of optax; see :func:`from_optax`."""
+    """An optimiser of optax; see :func:`from_optax`."""
 
     optimiser: optax.GradientTransformation
 
@@ -139,23 +141,23 @@ class FromOptax(_FirstOrder):
         return self.optimiser
 
     def _unless(self, first: Any, unchanged: Any, step: Any) -> Any:
-        # Not computed at all: the optimiser may evaluate the loss itself.
+        # Skips the computation, because the optimiser may evaluate the loss itself.
         return jax.lax.cond(first, lambda: unchanged, step)
 
 
 def adam(
     learning_rate: float = 0.02, *, b1: float = 0.9, b2: float = 0.99, clamp: bool = False
 ) -> Adam:
-    """Returns Adam (Kingma & Ba 2015, arXiv:1412.6980); optax's.
+    """Returns Adam (Kingma & Ba 2015, arXiv:1412.6980), from optax.
 
     Args:
-        learning_rate: Step per iteration, in units of the image's range [0, 1].
-        b1: Decay of the mean of the gradients, in [0, 1).
-        b2: Decay of the mean of their squares, in [0, 1).
+        learning_rate: Step size, in units of the image's range [0, 1].
+        b1: Decay rate of the first moment of the gradients, in [0, 1).
+        b2: Decay rate of the second moment of the gradients, in [0, 1).
         clamp: Whether each step is followed by a projection onto [0, 1].
 
     Raises:
-        InputError: A number is out of its range.
+        InputError: An argument is out of range.
 
     Examples:
         >>> adam(0.05).learning_rate
@@ -171,16 +173,16 @@ def gradient_descent(
     decay_steps: int = 100,
     clamp: bool = False,
 ) -> GradientDescent:
-    """Returns gradient descent, ``x ← x − η dᵗᐟˢ ∇loss`` after ``t`` steps; optax's.
+    """Returns gradient descent, ``x ← x − η dᵗᐟˢ ∇loss`` after ``t`` steps, from optax.
 
     Args:
         learning_rate: ``η``, in units of the variable per unit of the gradient.
-        decay: ``d``, by which the rate falls every ``decay_steps`` steps, in (0, 1].
-        decay_steps: ``s``.
+        decay: ``d``, the factor of the learning rate in ``decay_steps`` steps, in (0, 1].
+        decay_steps: ``s``, ≥ 1.
         clamp: Whether each step is followed by a projection onto [0, 1].
 
     Raises:
-        InputError: A number is out of its range.
+        InputError: An argument is out of range.
 
     Examples:
         >>> gradient_descent(100.0, decay=0.96).decay_steps
@@ -194,17 +196,17 @@ def gradient_descent(
 def from_optax(optimiser: optax.GradientTransformation, *, clamp: bool = False) -> FromOptax:
     """Returns any optimiser of optax as a solver.
 
-    Optimisers with further arguments get ``value``, ``grad`` and ``value_fn``, so that
-    ``optax.lbfgs``, line searches, ``polyak_sgd`` and ``reduce_on_plateau`` work; evaluations that
-    an optimiser makes by itself are not counted. Another optimiser is another program, even one
-    made by the same call: make it once.
+    Optimisers that accept extra arguments receive ``value``, ``grad`` and ``value_fn``, so
+    ``optax.lbfgs``, line searches, ``polyak_sgd`` and ``reduce_on_plateau`` work. Evaluations made
+    by the optimiser itself are not counted. Every optimiser object compiles its own program, even
+    if two are made by the same call, so create it once and reuse it.
 
     Args:
         optimiser: The optimiser.
         clamp: Whether each step is followed by a projection onto [0, 1].
 
     Raises:
-        InputError: It is not an optimiser of optax.
+        InputError: The argument is not an optimiser of optax.
 
     Examples:
         >>> import optax

@@ -1,4 +1,4 @@
-"""L-BFGS by jaxopt, with a line search of our own: what :mod:`jaxstyle.solvers.lbfgs` traces."""
+"""jaxopt's L-BFGS with the line search of this package; used by :mod:`jaxstyle.solvers.lbfgs`."""
 
 import warnings
 from typing import Any, NamedTuple, cast
@@ -12,15 +12,15 @@ from jaxstyle.solvers.base import Function, SolverState, is_finite
 from jaxstyle.solvers.linesearch import Point, Search, begin, narrow, select, steepest_step
 
 with warnings.catch_warnings():
-    # jaxopt is archived and says so on import; it is pinned here on purpose.
+    # jaxopt is archived and warns on import; the project pins it.
     warnings.filterwarnings("ignore", "JAXopt is no longer maintained", DeprecationWarning)
     import jaxopt
     from jaxopt._src.base import LineSearchStep
     from jaxopt._src.lbfgs import LbfgsState, inv_hessian_product
 
 
-class _Found(NamedTuple):
-    """What jaxopt reads of a line search that has been."""
+class _Result(NamedTuple):
+    """The fields of a line search's state that jaxopt reads."""
 
     params: Variable
     value: Scalar
@@ -33,31 +33,31 @@ class _Found(NamedTuple):
 
 
 class _LineSearch(jaxopt.ZoomLineSearch):
-    """Puts what our search has found where jaxopt would search by itself.
+    """Passes the result of our line search to jaxopt in place of its own search.
 
-    jaxopt's own line search compiles four copies of the objective and spends one more forward pass
-    a call on the shape of the auxiliary output.
+    jaxopt's line search compiles four copies of the objective and spends an additional forward pass
+    per call on the shape of the auxiliary output.
 
     Attributes:
-        found: The point.
-        step: Its distance.
+        result: The result of the line search.
+        step: Its step size, in units of the direction.
     """
 
-    found: Any = None
+    result: Any = None
     step: Any = None
 
     def run(self, *args: Any, **kwargs: Any) -> LineSearchStep:
         del args, kwargs
-        return LineSearchStep(cast(float, self.step), self.found)
+        return LineSearchStep(cast(float, self.step), self.result)
 
 
-def _nothing(image: Variable) -> tuple[tuple[Scalar, Any], Variable]:
+def _placeholder(image: Variable) -> tuple[tuple[Scalar, Any], Variable]:
     return (jnp.zeros((), image.dtype), None), jnp.zeros_like(image)
 
 
 def _jaxopt(history: int, line_search: Any = "zoom") -> jaxopt.LBFGS:
     return jaxopt.LBFGS(
-        _nothing,
+        _placeholder,
         value_and_grad=True,
         has_aux=True,
         tol=0.0,
@@ -71,9 +71,9 @@ def _jaxopt(history: int, line_search: Any = "zoom") -> jaxopt.LBFGS:
 
 
 def init(image: Variable, aux: Any, history: int) -> SolverState:
-    """Returns the state at the image to start from, which is not evaluated yet."""
+    """Returns the state for an initial image, without evaluating it."""
     loss = jnp.full((), jnp.inf, image.dtype)
-    # Without a gradient the first search goes nowhere and evaluates the image as it is.
+    # With a zero gradient, the first search has no direction and evaluates the initial image.
     search = begin(loss, jnp.zeros_like(image), aux, jnp.zeros_like(image))
     memory = tuple(_jaxopt(history).init_state(image))
     yes, no, zero = jnp.bool_(True), jnp.bool_(False), jnp.int32(0)
@@ -81,24 +81,24 @@ def init(image: Variable, aux: Any, history: int) -> SolverState:
 
 
 def update(fun: Function, state: SolverState, data: tuple[Any, ...], history: int) -> SolverState:
-    """Returns the state one evaluation further."""
+    """Returns the state after one more evaluation."""
     old, search = LbfgsState(*state.inner[0]), Search(*state.inner[1])
     trial = state.image + search.step * search.direction
     (value, aux), grad = jax.value_and_grad(fun, has_aux=True)(trial, *data)
     first, search = jnp.isinf(state.loss), narrow(search, value, grad, aux)
-    # What the first evaluation says is taken as it is, finite or not.
-    there = Point(jnp.ones_like(value), value, jnp.zeros_like(value)), grad, aux
-    low, grad, aux = select(first, there, (search.low, search.grad, search.aux))
+    # The first evaluation is accepted unconditionally, finite or not.
+    initial = Point(jnp.ones_like(value), value, jnp.zeros_like(value)), grad, aux
+    low, grad, aux = select(first, initial, (search.low, search.grad, search.aux))
     over, step, failed = search.over | first, low.step, low.step == 0
     image = jnp.where(failed, state.image, state.image + step * search.direction)
-    # Until the search is over, the pair takes the place of the oldest, which the direction has seen
-    # already: so nothing has to be copied.
-    found = _Found(image, low.value, grad, aux, failed)
-    line_search = _LineSearch(_nothing, value_and_grad=True, has_aux=True)
-    line_search.found, line_search.step = found, step
+    # Until the search is over, the pair overwrites the oldest one, which the direction has already
+    # used; so the history need not be copied.
+    result = _Result(image, low.value, grad, aux, failed)
+    line_search = _LineSearch(_placeholder, value_and_grad=True, has_aux=True)
+    line_search.result, line_search.step = result, step
     _, new = _jaxopt(history, line_search).update(state.image, old)
-    new = _remembered(new, old, image - state.image, forget=failed, first=first)
-    # What jaxopt counts and measures for itself stays as it was.
+    new = _safeguard(new, old, image - state.image, forget=failed, first=first)
+    # jaxopt's own counters and measurements are not used.
     new = old._replace(
         iter_num=jnp.where(over, new.iter_num, old.iter_num),
         grad=jnp.where(over, new.grad, old.grad),
@@ -109,7 +109,7 @@ def update(fun: Function, state: SolverState, data: tuple[Any, ...], history: in
     )
     direction = jax.lax.cond(over, _direction, lambda memory: search.direction, new)
     after = begin(low.value, grad, aux, direction)
-    # A search that found nothing forgets what led it there. Without memory, it is the end.
+    # A failed search discards the history. If there was none, the solver has stalled.
     stalled = over & failed & ~first & jnp.all(old.rho_history == 0)
     return SolverState(
         image=jnp.where(over, image, state.image),
@@ -123,7 +123,7 @@ def update(fun: Function, state: SolverState, data: tuple[Any, ...], history: in
     )
 
 
-def _remembered(
+def _safeguard(
     new: LbfgsState,
     old: LbfgsState,
     step: Variable,
@@ -131,10 +131,10 @@ def _remembered(
     forget: Bool[Array, ""],
     first: Bool[Array, ""],
 ) -> LbfgsState:
-    """Returns jaxopt's memory with what makes it safe."""
-    # A pair without positive curvature would turn directions uphill: zero leaves it out.
+    """Returns jaxopt's state without pairs that would make directions ascend."""
+    # Zero excludes a pair without positive curvature, which would make directions ascend.
     rho = jnp.where(jnp.isfinite(new.rho_history) & (new.rho_history > 0), new.rho_history, 0.0)
-    # jaxopt would read the latest pair out of the history again: XLA then copies all of it.
+    # jaxopt reads the latest pair from the history, and XLA then copies the whole history.
     change = new.grad - old.grad
     gamma = jnp.vdot(step, change) / jnp.vdot(change, change)
     gamma = jnp.where(jnp.isfinite(gamma) & (gamma > 0), gamma, old.gamma)
@@ -145,7 +145,7 @@ def _remembered(
 
 
 def _direction(memory: LbfgsState) -> Variable:
-    """Returns where to go next, as jaxopt computes it."""
+    """Returns the next search direction, computed by jaxopt."""
     start = memory.iter_num % memory.rho_history.shape[0]
     return inv_hessian_product(
         -memory.grad,

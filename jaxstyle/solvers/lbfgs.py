@@ -1,4 +1,4 @@
-"""L-BFGS, by jaxopt, which is imported when something is traced: that takes half a second."""
+"""L-BFGS from jaxopt, which is imported on first use because the import takes half a second."""
 
 import dataclasses
 from typing import Any
@@ -18,14 +18,14 @@ class LBFGS:
     clamp = False
 
     def init(self, image: Variable, aux: Any, carried: Any = None) -> SolverState:
-        """Returns the state at the image to start from, which is not evaluated yet."""
+        """Returns the state for an initial image, without evaluating it."""
         from jaxstyle.solvers import from_jaxopt
 
-        del carried  # Curvature seen at another scale is another problem's.
+        del carried  # The curvature at another scale belongs to another problem.
         return from_jaxopt.init(image, aux, self.history)
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
-        """Returns the state one evaluation further."""
+        """Returns the state after one more evaluation."""
         from jaxstyle.solvers import from_jaxopt
 
         return from_jaxopt.update(fun, state, data, self.history)
@@ -38,10 +38,11 @@ class LBFGS:
 def lbfgs(*, history: int = 10) -> LBFGS:
     """Returns the limited-memory BFGS method with a line search for the strong Wolfe conditions.
 
-    Nocedal & Wright, Numerical Optimization, 2nd ed., algorithm 7.5; jaxopt's.
+    Nocedal & Wright, Numerical Optimization, 2nd ed., algorithm 7.5; from jaxopt.
 
     Args:
-        history: Pairs of steps and gradient differences kept, ≥ 1; each costs two images.
+        history: Number of stored pairs of steps and gradient differences, ≥ 1; each pair takes the
+            memory of two images.
 
     Raises:
         InputError: The history is too small.
