@@ -1,23 +1,24 @@
-"""What the terms of the loss are divided by: what one unit of a loss weight means.
+"""Normalisations: the divisors of the terms, which define the unit of a loss weight.
 
-The field's tools differ here more than anywhere else. Style distances are taken between statistics
-per position; whoever sums instead, or divides by other numbers, scales features by some factor
-``s``, and with them a distance of degree ``d`` by ``s^d``. With ``c`` channels, ``n`` positions of
-the layer and ``m`` pixels of the image, and the squared difference of ``k = c^(d/2)`` numbers:
+This is where style transfer tools differ most. Style distances compare statistics per position. A
+tool that sums instead, or divides by other numbers, in effect scales features by some factor ``s``,
+and so a distance of degree ``d`` by ``s^d``. With ``c`` channels, ``n`` positions of the layer,
+``m`` pixels of the image, and a distance that is the squared difference of ``k = c^(d/2)`` numbers:
 
 ==============  ==================  ==============  ===================  =======
 normalisation   content term        style features  style term           TV
 ==============  ==================  ==============  ===================  =======
-energy          ``/ Σ‖p‖²``         as they are     ``/ energy``         mean
-mean            mean                as they are     ``/ k``              mean
+energy          ``/ Σ‖p‖²``         unscaled        ``/ energy``         mean
+mean            mean                unscaled        ``/ k``              mean
 neural-style    mean                ``/ √c``        ``/ k``              sum
 udacity         mean                ``· √n``        ``/ (k c n)``        mean
-keras           sum                 ``· √(n/6m)``   as it is             sum
+keras           sum                 ``· √(n/6m)``   undivided            sum
 ==============  ==================  ==============  ===================  =======
 
-``energy`` is ours: scale-free, so that a weight means the same with every encoder, layer and size.
-``mean`` is Gatys' and Crowson's, and ``keras`` the first paper's (Gatys et al. 2015,
-arXiv:1508.06576, eqs. 1, 4), whose ``4c²m²`` with ``c = 3`` Keras and Surma keep for all layers.
+``energy`` is jaxstyle's own: it does not depend on scale, so a weight means the same with every
+encoder, layer and size. ``mean`` is used by Gatys' notebook and Crowson. ``keras`` is that of the
+first paper (Gatys et al. 2015, arXiv:1508.06576, eqs. 1, 4); Keras and Surma use its divisor
+``4c²m²`` with ``c = 3`` for all layers.
 """
 
 import dataclasses
@@ -28,20 +29,20 @@ from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Scalar
 
-# The least energy per element that a term is divided by: a flat picture may have none at all.
+# Minimum energy per element in a divisor: a flat picture may have no energy at all.
 _FLOOR = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StyleLayer:
-    """A style layer, as far as a divisor may depend on it.
+    """The properties of a style layer that a divisor may depend on.
 
     Attributes:
-        degree: Power of the features' scale that the statistic's distance grows by.
+        degree: Degree of the statistic's distance as a function of the features.
         channels: Number of channels of the layer.
         positions: Number of positions of the layer.
         pixels: Number of pixels of the image.
-        energy: Of each region's target, how far features that are all zero would be from it.
+        energy: Distance of all-zero features from the target of each region.
     """
 
     degree: int
@@ -52,52 +53,52 @@ class StyleLayer:
 
     @property
     def numbers(self) -> float:
-        """Numbers that the distance is a squared difference of, ``k``."""
+        """``k``, if the distance is the squared difference of ``k`` numbers."""
         return self.channels ** (self.degree / 2)
 
 
 @runtime_checkable
 class Normalisation(Protocol):
-    """What the terms are divided by; implementations are frozen dataclasses."""
+    """The divisors of the terms; implementations are frozen dataclasses."""
 
     def content_divisor(self, energy: Scalar, size: int) -> Any:
-        """Returns what a content layer's ``Σ‖f − p‖²`` is divided by.
+        """Returns the divisor of a content layer's ``Σ‖f − p‖²``.
 
         Args:
             energy: ``Σ‖p‖²``.
-            size: Elements of the layer, positions × channels.
+            size: Number of elements of the layer, positions × channels.
         """
         ...
 
     def style_divisor(self, layer: StyleLayer) -> Any:
-        """Returns what a style layer's distance is divided by."""
+        """Returns the divisor of a style layer's distance."""
         ...
 
     def tv_divisor(self, pixels: Scalar) -> Any:
-        """Returns what the total variation is divided by."""
+        """Returns the divisor of the total variation."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
-    """Means over whatever a term sums: Gatys' and Crowson's."""
+    """Means instead of sums, as in Gatys' notebook and Crowson's style-transfer-pytorch."""
 
     def content_divisor(self, energy: Scalar, size: int) -> Any:
         """Returns the number of elements."""
         return size
 
     def style_divisor(self, layer: StyleLayer) -> Any:
-        """Returns the numbers that differ."""
+        """Returns ``k``."""
         return layer.numbers
 
     def tv_divisor(self, pixels: Scalar) -> Any:
-        """Returns the number of the image's elements."""
+        """Returns the number of elements of the image."""
         return 3 * pixels
 
 
 @dataclasses.dataclass(frozen=True)
 class Energy(Mean):
-    """Ours: every term relative to what it would be without any features."""
+    """Every term relative to its value for all-zero features; the default."""
 
     def content_divisor(self, energy: Scalar, size: int) -> Any:
         """Returns the energy of the content features."""
@@ -110,10 +111,10 @@ class Energy(Mean):
 
 @dataclasses.dataclass(frozen=True)
 class NeuralStyle(Mean):
-    """J. Johnson's neural-style."""
+    """The normalisation of J. Johnson's neural-style."""
 
     def style_divisor(self, layer: StyleLayer) -> Any:
-        """Returns the numbers that differ, of features over the root of the channels."""
+        """Returns ``k²``: ``k``, with features divided by the root of the number of channels."""
         return layer.numbers**2
 
     def tv_divisor(self, pixels: Scalar) -> Any:
@@ -123,23 +124,23 @@ class NeuralStyle(Mean):
 
 @dataclasses.dataclass(frozen=True)
 class Udacity(Mean):
-    """Udacity's notebook."""
+    """The normalisation of Udacity's notebook."""
 
     def style_divisor(self, layer: StyleLayer) -> Any:
-        """Returns ``k c n``, of features times the root of the positions ``n``."""
+        """Returns ``k c n``, with features multiplied by ``√n``."""
         return layer.numbers * layer.channels * layer.positions ** (1 - layer.degree / 2)
 
 
 @dataclasses.dataclass(frozen=True)
 class Keras:
-    """Sums: Gatys et al. 2015, with the numbers that Keras' example keeps."""
+    """Sums, as in Gatys et al. 2015, with the constants of the Keras example."""
 
     def content_divisor(self, energy: Scalar, size: int) -> Any:
         """Returns 1."""
         return 1.0
 
     def style_divisor(self, layer: StyleLayer) -> Any:
-        """Returns what makes positions of the layer elements of the image."""
+        """Returns ``(6m/n)^(d/2)``, which scales features by ``√(n/6m)``."""
         return (6 * layer.pixels / layer.positions) ** (layer.degree / 2)
 
     def tv_divisor(self, pixels: Scalar) -> Any:
@@ -154,4 +155,4 @@ NORMALISATIONS: dict[str, Normalisation] = {
     "udacity": Udacity(),
     "keras": Keras(),
 }
-"""The known ones by name."""
+"""Normalisations by name."""

@@ -1,7 +1,7 @@
-"""Style statistics: what of a layer's features is summed over positions, one family a module.
+"""Style statistics: sums over the positions of a layer's features, one family per module.
 
-A sum over positions can be taken tile by tile, device by device or under a mask, and added up.
-``Sliced`` is the exception to the rule: it sorts, so its parts do not add up.
+Sums over positions can be computed per tile, per device or under a mask, and added up. ``Sliced``
+is the exception: it sorts positions, so its parts do not add up.
 """
 
 from jaxstyle.losses.statistics.base import Additive, Statistic, region_sums
@@ -15,7 +15,7 @@ STATISTICS: dict[str, Statistic] = {
     "mean-std": MeanStd(),
     "sliced": Sliced(),
 }
-"""The known ones by name."""
+"""Statistics by name."""
 
 __all__ = [
     "STATISTICS",

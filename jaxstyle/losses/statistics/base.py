@@ -1,4 +1,4 @@
-"""What every style statistic is."""
+"""The protocol of style statistics."""
 
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
@@ -11,26 +11,26 @@ from jaxstyle.arrays import Feature, Masks, Scalar
 
 Mask = Float[Array, "h w"]
 
-# The least number of positions that a sum is divided by: a region may be missing from a picture.
+# Minimum divisor of sums: a region may be missing from a picture and have no positions.
 _FEW = 1e-6
 
 
 @runtime_checkable
 class Statistic(Protocol):
-    """What of a layer's features carries style; implementations are frozen dataclasses.
+    """A style statistic of a layer's features; implementations are frozen dataclasses.
 
-    Whoever inherits from :class:`Additive` writes ``degree``, ``sums``, ``describe``, ``distance``
-    and ``energy``.
+    Subclasses of :class:`Additive` define ``degree``, ``sums``, ``distance`` and ``energy``, and
+    optionally ``describe``.
     """
 
     @property
     def degree(self) -> int:
-        """Power of the features' scale that the distance grows by."""
+        """The degree of the distance: features scaled by ``s`` scale it by ``s^degree``."""
         ...
 
     @property
     def additive(self) -> bool:
-        """Whether the sums over parts of an image add up to those over the whole."""
+        """Whether sums over parts of an image add up to the sums over the whole image."""
         ...
 
     def sums(self, feature: Feature, mask: Mask | None) -> Any:
@@ -38,55 +38,55 @@ class Statistic(Protocol):
 
         Args:
             feature: ``f32[h, w, c]``.
-            mask: How much each position counts, in [0, 1]; all count in full if None.
+            mask: Weight of each position, ``f32[h, w]`` in [0, 1]; None for 1.
         """
         ...
 
     def target(
         self, sums: Sequence[Any], positions: Sequence[Scalar], blend: Float[Array, "_"], size: int
     ) -> Any:
-        """Returns what the sums of an image should become, per position; channels come last.
+        """Returns the target per position of the sums of an image, with channels last.
 
         Args:
-            sums: Of the layer, one per style.
-            positions: How many positions each has been summed over.
-            blend: Share of each style; the shares add up to 1.
-            size: Positions of the layer in the image to be optimised.
+            sums: Sums of the layer, one per style.
+            positions: Number of positions in the sums of each style.
+            blend: Weight of each style; the weights add up to 1.
+            size: Number of positions of the layer in the image to be optimised.
         """
         ...
 
     def distance(self, sums: Any, positions: Scalar, target: Any) -> Scalar:
-        """Returns how far sums over positions are from a target; 0 where they agree."""
+        """Returns the distance of sums over positions from a target; 0 if they agree."""
         ...
 
     def energy(self, target: Any) -> Scalar:
-        """Returns how far features that are all zero are from a target."""
+        """Returns the distance of all-zero features from a target."""
         ...
 
 
 class Additive:
-    """A statistic whose sums add up: styles are blended as sums, and then described."""
+    """Base class of statistics with sums that add up; it blends the sums of several styles."""
 
     additive = True
 
     def describe(self, means: Any) -> Any:
-        """Returns what the sums per position tell; channels come last."""
+        """Returns the target for sums per position, with channels last."""
         return means
 
     def target(
         self, sums: Sequence[Any], positions: Sequence[Scalar], blend: Float[Array, "_"], size: int
     ) -> Any:
-        """Returns the description of the blended sums."""
+        """Returns the target for the blended sums."""
         return self.describe(blended(sums, positions, blend))
 
 
 def per_position(sums: Any, positions: Scalar) -> Any:
-    """Divides sums by the number of positions; sums over nothing stay zero."""
+    """Divides sums by the number of positions; sums over no positions stay zero."""
     return jax.tree.map(lambda total: total / jnp.maximum(positions, _FEW), sums)
 
 
 def blended(sums: Sequence[Any], positions: Sequence[Scalar], blend: Float[Array, "_"]) -> Any:
-    """Returns the sums per position of several styles, weighted and added."""
+    """Returns the weighted mean of the sums per position of several styles."""
     shares = [
         jax.tree.map(lambda mean, share=share: share * mean, per_position(total, count))
         for total, count, share in zip(sums, positions, blend, strict=True)
@@ -95,12 +95,12 @@ def blended(sums: Sequence[Any], positions: Sequence[Scalar], blend: Float[Array
 
 
 def region_sums(feature: Array, masks: Masks | None, statistic: Statistic) -> Any:
-    """Returns what a statistic sums of a layer, with an axis of regions in front.
+    """Returns the sums of a statistic over a layer, with a leading axis of regions.
 
     Args:
         feature: ``f32[h, w, c]``.
         masks: One per region, ``f32[r, h, w]``; None for one region.
-        statistic: What is summed.
+        statistic: The statistic.
     """
     if masks is None:
         return jax.tree.map(lambda x: x[None], statistic.sums(feature, None))

@@ -1,4 +1,4 @@
-"""The Gram matrix: which features occur together, wherever that is."""
+"""The Gram matrix: which features occur together, regardless of position."""
 
 import dataclasses
 from typing import Any
@@ -15,14 +15,14 @@ Matrix = Float[Array, "_ _"]
 
 
 def gram(feature: Float[Array, "h w c"], mask: Mask | None = None) -> Float[Array, "c c"]:
-    """Returns the Gram matrix ``FᵀF``, summed over positions, not divided by anything.
+    """Returns the Gram matrix ``FᵀF``, summed over positions, without normalisation.
 
     Gatys, Ecker & Bethge 2016, "Image Style Transfer Using Convolutional Neural Networks", eq. 3;
     with a mask ``Σ m f fᵀ``, the guided Gram matrix of Gatys et al. 2017, arXiv:1611.07865, eq. 4.
 
     Args:
         feature: ``f32[h, w, c]``.
-        mask: How much each position counts, ``f32[h, w]`` in [0, 1].
+        mask: Weight of each position, ``f32[h, w]`` in [0, 1]; None for 1.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -40,13 +40,12 @@ def _gram(feature: Feature, mask: Mask | None) -> Matrix:
     return (_by_rows if jax.default_backend() == "cpu" else _product)(weighted, feature)
 
 
-# Multiplied at a time on CPUs.
+# Positions per product on CPUs.
 _POSITIONS = 2**12
 
 
 def _by_rows(a: Feature, b: Feature) -> Matrix:
-    # XLA's CPU backend transposes one side of the product: so within the cache, and not as a copy
-    # of the whole feature map.
+    # XLA's CPU backend transposes one operand. Blocks of rows keep the copy in the cache.
     height, width = a.shape[:2]
     rows = min(height, -(-_POSITIONS // width))
     count = height // rows
@@ -59,7 +58,7 @@ def _by_rows(a: Feature, b: Feature) -> Matrix:
 
 
 def _product(a: Feature, b: Feature) -> Matrix:
-    # In full float32: style is in small differences of these sums, which shortened products lose.
+    # Full float32, because style depends on small differences between these sums.
     return jnp.einsum("hwi,hwj->ij", a, b, precision="highest")
 
 
@@ -68,7 +67,7 @@ def _forward(feature: Any, mask: Any) -> Any:
 
 
 def _backward(residuals: Any, dg: Any) -> Any:
-    # One product where autodiff, which does not see the symmetry, takes two.
+    # One product instead of autodiff's two, by symmetry.
     feature, mask = residuals
     df = jnp.einsum("hwi,ij->hwj", feature, dg + dg.T, precision="highest")
     if mask is None:
@@ -97,5 +96,5 @@ class Gram(Additive):
 
     def energy(self, target: Matrix) -> Scalar:
         """Returns ``‖A‖²``."""
-        # XLA's CPU backend would unroll a sum of 32 · 32 squares: half a second of compiling.
+        # XLA's CPU backend would unroll a sum of 32 · 32 squares and compile for half a second.
         return jnp.vdot(target, target, precision="highest")

@@ -1,4 +1,4 @@
-"""Mean and spread: the features of a layer seen as a normal distribution."""
+"""Statistics that describe the features of a layer as a normal distribution."""
 
 import dataclasses
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Moments(NamedTuple):
 
     Attributes:
         first: ``Σ f``.
-        second: ``Σ f fᵀ``, or its diagonal alone.
+        second: ``Σ f fᵀ``, or its diagonal only.
     """
 
     first: Vector
@@ -29,12 +29,12 @@ class Moments(NamedTuple):
 
 
 class Normal(NamedTuple):
-    """A normal distribution to become.
+    """A normal distribution.
 
     Attributes:
         mean: ``f32[c]``.
-        covariance: With the ridge, ``f32[c, c]``.
-        factor: Its Cholesky factor.
+        covariance: Covariance with the ridge added, ``f32[c, c]``.
+        factor: Cholesky factor of the covariance.
     """
 
     mean: Vector
@@ -59,7 +59,7 @@ def _sum(feature: Feature, mask: Mask | None) -> Vector:
     return (feature if mask is None else feature * mask[..., None]).sum((0, 1))
 
 
-# Of the second moments: what float32 may lose where the mean is subtracted.
+# Relative to the second moments: rounding error of subtracting the mean in float32.
 _ROUNDING = 1e-6
 
 
@@ -71,8 +71,8 @@ class Wasserstein(Additive):
     Li et al. 2017, arXiv:1701.01036, and K. Crowson's style-transfer-pytorch).
 
     Attributes:
-        ridge: Added to the diagonals of both covariances, > 0: without it roots have no gradient.
-            Where it is less than 1e-6 of the sum of the mean squares, that is added instead.
+        ridge: Number added to the diagonals of both covariances, > 0, without which roots have no
+            gradient; at least 1e-6 of the sum of the mean squares is added.
     """
 
     ridge: float = 1e-4
@@ -80,11 +80,11 @@ class Wasserstein(Additive):
     degree = 2  # squares of features
 
     def sums(self, feature: Feature, mask: Mask | None) -> Moments:
-        """Returns the sums of features and of their products."""
+        """Returns the sums of the features and of their products."""
         return Moments(_sum(feature, mask), gram(feature, mask))
 
     def describe(self, means: Moments) -> Normal:
-        """Returns the normal distribution of these moments."""
+        """Returns the normal distribution with these moments."""
         mean, covariance = self._normal(means)
         return Normal(mean, covariance, jnp.linalg.cholesky(covariance))
 
@@ -111,7 +111,7 @@ class MeanStd(Additive):
     """``‖μ − μ̂‖² + ‖σ − σ̂‖²`` over channels (Huang & Belongie 2017, arXiv:1703.06868, eq. 13).
 
     Attributes:
-        ridge: Added to the variances, > 0: without it a flat channel has no gradient.
+        ridge: Number added to the variances, > 0, without which a constant channel has no gradient.
     """
 
     ridge: float = 1e-4
@@ -119,11 +119,11 @@ class MeanStd(Additive):
     degree = 2  # squares of features
 
     def sums(self, feature: Feature, mask: Mask | None) -> Moments:
-        """Returns the sums of features and of their squares."""
+        """Returns the sums of the features and of their squares."""
         return Moments(_sum(feature, mask), _sum(jnp.square(feature), mask))
 
     def describe(self, means: Moments) -> Spread:
-        """Returns mean and standard deviation of these moments."""
+        """Returns the mean and standard deviation for these moments."""
         mean, second = means
         variance = jnp.maximum(second - jnp.square(mean), 0.0)
         return Spread(mean, jnp.sqrt(variance + self.ridge))

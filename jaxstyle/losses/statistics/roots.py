@@ -1,4 +1,4 @@
-"""Roots of covariances by products and triangular solves: no eigenvectors on the device."""
+"""Square roots of covariances by products and triangular solves, without eigendecompositions."""
 
 from typing import Any
 
@@ -10,8 +10,9 @@ from jaxstyle.arrays import Scalar
 
 Matrix = Float[Array, "n n"]
 
-# Fast steps take singular values from 1e-7 of the largest, float32's end, to [0.56, 1]; the plain
-# ones from there to 1. A faster step yet would send 1 near 0, and rounding with it.
+# Fast steps take singular values from 1e-7 of the largest (the precision of float32) to [0.56, 1];
+# plain steps take them from there to 1. Even faster steps would map 1 to almost 0 and amplify
+# rounding errors.
 _FAST, _STEPS = 20, 26
 
 
@@ -19,8 +20,8 @@ def polar_factor(matrix: Matrix) -> Matrix:
     """Returns the orthogonal matrix ``U`` of the polar decomposition ``M = U (MᵀM)^½``.
 
     The Newton–Schulz iteration ``X ← 3/2 α X − 1/2 α³ X Xᵀ X`` from ``M / ‖M‖`` (Higham 2008,
-    Functions of Matrices, eq. 8.20), at first scaled by ``α = 3/2`` (Chen & Chow 2014, "A stable
-    scaling of Newton-Schulz for improving the sign function computation").
+    Functions of Matrices, eq. 8.20), with ``α = 3/2`` in the first steps and then 1 (Chen & Chow
+    2014, "A stable scaling of Newton-Schulz for improving the sign function computation").
 
     Args:
         matrix: ``f32[n, n]``, of full rank.
@@ -40,18 +41,19 @@ def polar_factor(matrix: Matrix) -> Matrix:
     return jax.lax.fori_loop(0, _STEPS, iterate, matrix / jnp.linalg.norm(matrix))
 
 
-# Tenfold steps, up to more than any sum loses.
+# Number of tenfold increases, beyond the rounding error of any sum.
 _SHIFTS = 6
 
 
 def made_definite(covariance: Matrix, least: Scalar) -> Matrix:
-    """Returns ``Σ + δI``, with a ``δ`` that makes up for what rounding took off.
+    """Returns ``Σ + δI`` with a ``δ`` that compensates for rounding errors.
 
-    ``δ`` is 0, or ``least``, or tenfold, … until there is a Cholesky factor. It has no derivative.
+    ``δ`` is the first of 0, ``least``, ``10 least``, … for which a Cholesky factor exists. It has
+    no derivative.
 
     Args:
-        covariance: ``Σ``, symmetric, and definite but for rounding.
-        least: The first ``δ`` that is tried, > 0.
+        covariance: ``Σ``, symmetric, and positive definite except for rounding errors.
+        least: The smallest ``δ`` other than 0, > 0.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -59,7 +61,7 @@ def made_definite(covariance: Matrix, least: Scalar) -> Matrix:
         >>> [round(float(x), 4) for x in jnp.diagonal(definite)]
         [1.01, 0.008]
     """
-    # Behind a barrier, or XLA computes it again, rounds otherwise, and the factor may be gone.
+    # Without the barrier XLA computes it again with other rounding, and the factor may not exist.
     covariance = jax.lax.optimization_barrier(covariance)
     frozen = jax.lax.stop_gradient(covariance)
     identity = jnp.eye(len(frozen), dtype=frozen.dtype)
@@ -78,12 +80,12 @@ def made_definite(covariance: Matrix, least: Scalar) -> Matrix:
 
 @jax.custom_vjp
 def fidelity(covariance: Matrix, factor: Matrix) -> Scalar:
-    """Returns ``tr (LᵀΣL)^½``, how alike the covariances ``Σ`` and ``LLᵀ`` are.
+    """Returns the fidelity of the covariances ``Σ`` and ``LLᵀ``, ``tr (LᵀΣL)^½``.
 
     The sum of the singular values of ``B = LᵀK`` with ``Σ = KKᵀ`` (Bhatia, Jain & Lim 2019, "On the
     Bures–Wasserstein distance between positive definite matrices", eq. 4). ``LᵀΣL`` itself, which
-    squares the condition number, is never formed. With the polar factor ``U`` of ``B`` the gradient
-    with respect to ``Σ`` is ``L U K⁻¹ / 2``, and to ``L`` it is ``K Uᵀ``.
+    would square the condition number, is never formed. With the polar factor ``U`` of ``B``, the
+    gradient with respect to ``Σ`` is ``L U K⁻¹ / 2``, and with respect to ``L`` it is ``K Uᵀ``.
 
     Args:
         covariance: ``Σ``, symmetric, positive definite.
@@ -108,7 +110,7 @@ def _forward(covariance: Any, factor: Any) -> Any:
 def _backward(saved: Any, dy: Any) -> Any:
     root, factor, polar = saved
     product = jnp.matmul(factor, polar, precision="highest")
-    # Symmetric but for rounding; the transpose of L U K⁻¹.
+    # The transpose of L U K⁻¹, symmetric except for rounding errors.
     gradient = jax.scipy.linalg.solve_triangular(root, product.T, trans=1, lower=True)
     dfactor = dy * jnp.matmul(root, polar.T, precision="highest")
     return 0.25 * dy * (gradient + gradient.T), dfactor

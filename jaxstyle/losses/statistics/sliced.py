@@ -1,6 +1,7 @@
-"""Sliced Wasserstein: whole distributions of features, seen along directions at random.
+"""Sliced Wasserstein: distributions of features, projected onto random directions.
 
-The one statistic that is no sum over positions. It sorts them, so parts of an image do not add up.
+This is the only statistic that is not a sum over positions. It sorts them, so parts of an image do
+not add up.
 """
 
 import dataclasses
@@ -19,11 +20,11 @@ Table = Float[Array, "_ _"]
 
 
 class Sorted(NamedTuple):
-    """Features along directions, in ascending order.
+    """Features projected onto directions, in ascending order.
 
     Attributes:
         values: ``f32[positions, directions]``.
-        counts: How much each counts, in the same order; None if all count in full.
+        counts: Weight of each value, in the same order; None for 1.
     """
 
     values: Table
@@ -31,13 +32,13 @@ class Sorted(NamedTuple):
 
 
 def _levels(data: Sorted) -> Table:
-    """Returns the part of all positions that lies below each value, half of its own included."""
+    """Returns the fraction of positions below each value, counting the value itself by half."""
     counts = jnp.ones_like(data.values) if data.counts is None else data.counts
     return (jnp.cumsum(counts, 0) - counts / 2) / jnp.maximum(counts.sum(0), 1e-6)
 
 
 def _middles(size: int, directions: int) -> Table:
-    """Returns the levels of that many values that count alike, for each direction."""
+    """Returns the levels of ``size`` equally weighted values, for each direction."""
     return jnp.tile(((jnp.arange(size) + 0.5) / size)[:, None], directions)
 
 
@@ -50,29 +51,29 @@ class Sliced:
 
     ``c · mean_v mean_i (x_v(i) − t_v(i))²`` with the features ``x`` and ``t`` sorted along ``c``
     unit directions ``v`` (Heitz et al. 2021, arXiv:2006.07229, eqs. 6 to 8). The directions are
-    drawn once, not at every step, so that there is one loss and a line search can go down it.
+    drawn once, not at every step, so that the loss is a fixed function, as a line search requires.
 
     Attributes:
-        seed: Of the directions.
+        seed: Random seed of the directions.
     """
 
     seed: int = 0
 
     degree = 2  # squares of features
-    additive = False  # sorting takes all positions at once
+    additive = False  # sorting needs all positions at once
 
     def _directions(self, channels: int) -> np.ndarray:
         drawn = np.random.default_rng(self.seed).normal(size=(channels, channels))
         return (drawn / np.linalg.norm(drawn, axis=0)).astype(np.float32)
 
     def sums(self, feature: Feature, mask: Mask | None) -> Sorted:
-        """Returns the features along each direction, sorted."""
+        """Returns the features projected onto each direction, sorted."""
         flat = feature.reshape(-1, feature.shape[-1])
         projected = jnp.matmul(flat, self._directions(flat.shape[1]), precision="highest")
         if mask is None:
             return Sorted(jnp.sort(projected, 0), None)
         counts = jnp.broadcast_to(mask.reshape(-1, 1), projected.shape)
-        # What the mask leaves out goes to the end, and has the largest of what it leaves in.
+        # Masked-out positions are sorted to the end, with the largest value of the others.
         inside = counts > 0
         largest = jnp.where(inside, projected, projected.min(0)).max(0)
         keys = jnp.where(inside, projected, largest), -counts
@@ -86,7 +87,7 @@ class Sliced:
         blend: Float[Array, "_"],
         size: int,
     ) -> Table:
-        """Returns the blended quantiles, ``size`` along each direction."""
+        """Returns the blended quantiles, ``size`` for each direction."""
         tables = [
             data.values
             if data.counts is None and len(data.values) == size
@@ -96,7 +97,7 @@ class Sliced:
         return jnp.einsum("s,sqv->qv", blend, jnp.stack(tables))
 
     def distance(self, sums: Sorted, positions: Scalar, target: Table) -> Scalar:
-        """Returns the sum over as many directions as channels of the mean squared difference."""
+        """Returns the mean squared difference, summed over as many directions as channels."""
         if sums.counts is None:
             return jnp.square(sums.values - target).mean(0).sum()
         levels = jax.lax.stop_gradient(_levels(sums))
@@ -105,5 +106,5 @@ class Sliced:
         return per_position(weighted.sum(), positions)
 
     def energy(self, target: Table) -> Scalar:
-        """Returns the sum over directions of the mean square."""
+        """Returns the mean square, summed over directions."""
         return jnp.square(target).mean(0).sum()
