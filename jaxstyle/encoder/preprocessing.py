@@ -1,4 +1,4 @@
-"""What the networks see of an image, by where their parameters come from."""
+"""Preprocessing of images for the networks, by the origin of their parameters."""
 
 import dataclasses
 
@@ -12,14 +12,14 @@ _IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """What an encoder does to an sRGB image in [0, 1] first: ``(scale·image − mean) / std``.
+    """The first step of an encoder, ``(scale·image − mean) / std`` for an sRGB image in [0, 1].
 
     Attributes:
-        name: What it goes by in files.
-        bgr: Whether the channels are then put in the order blue, green, red.
-        scale: The brightest value of the range that the network was trained on.
-        mean: Per channel, in the order red, green, blue, on that range.
-        std: Likewise.
+        name: Name in files.
+        bgr: Whether the channels are then reordered to blue, green, red.
+        scale: Maximum of the range of values that the network was trained on.
+        mean: Mean of each channel in this range, in the order red, green, blue.
+        std: Standard deviation of each channel, in the same order.
     """
 
     name: str
@@ -29,17 +29,17 @@ class Preprocessing:
     std: tuple[float, float, float]
 
     def __call__(self, image: Image) -> Image:
-        """Turns an sRGB image into the network's input."""
+        """Converts an sRGB image to the input of the network."""
         x = self.normalise(image)
         return x[..., ::-1] if self.bgr else x
 
     def normalise(self, image: Image) -> Image:
-        """Returns ``(scale·image − mean) / std``, channels in the image's order."""
+        """Returns ``(scale·image − mean) / std``, with the channels in the image's order."""
         mean, std = (jnp.asarray(v, image.dtype) for v in (self.mean, self.std))
         return (image * self.scale - mean) / std
 
     def denormalise(self, x: Image) -> Image:
-        """Returns the image that :meth:`normalise` turns into ``x``."""
+        """Inverts :meth:`normalise`."""
         mean, std = (jnp.asarray(v, x.dtype) for v in (self.mean, self.std))
         return (x * std + mean) / self.scale
 

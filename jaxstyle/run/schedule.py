@@ -1,4 +1,4 @@
-"""The sizes that a run goes through, from coarse to fine."""
+"""The schedule of sizes and iterations of a run, from coarse to fine."""
 
 import dataclasses
 import math
@@ -13,7 +13,7 @@ class Scale(NamedTuple):
 
     Attributes:
         shape: Height and width in pixels.
-        iterations: Solver iterations.
+        iterations: Number of solver iterations.
     """
 
     shape: tuple[int, int]
@@ -25,19 +25,18 @@ class Schedule:
     """Sizes and iterations, from coarse to fine.
 
     Attributes:
-        iterations: Solver iterations at the finest scale, ≥ 0.
-        scales: How many scales, ≥ 1.
-        coarse_iterations: Solver iterations at each coarser scale, ≥ 0.
-        coarsest: Shorter side in pixels below which a coarser scale is left out, ≥ 16: the fewer
-            positions the content's features have, the more the style rearranges the picture.
-        scale_factor: How many times longer the sides of a scale are than those of the one
-            before, > 1.
-        first_iterations: Solver iterations at the coarsest of several scales, ≥ 0; as at the other
-            coarser ones if None.
-        decline: By how much iterations fall from each scale to the next finer one, from those of
-            the coarsest down to those of the finest, ≥ 1; where it is 1, they do not.
-        average: Decay of the moving average of the images that is the result, in [0, 1); 0 for the
-            last image. For the variable ``sigmoid`` it is its argument that is averaged.
+        iterations: Number of solver iterations at the finest scale, ≥ 0.
+        scales: Number of scales, ≥ 1.
+        coarse_iterations: Number of solver iterations at each coarser scale, ≥ 0.
+        coarsest: Coarser scales with a shorter side of fewer pixels are omitted, ≥ 16. The fewer
+            positions the content features have, the more the style rearranges the picture.
+        scale_factor: Ratio of the sides of one scale to those of the next coarser one, > 1.
+        first_iterations: Number of solver iterations at the coarsest of several scales, ≥ 0; None
+            for ``coarse_iterations``.
+        decline: Factor by which the number of iterations falls from each scale to the next finer
+            one, from the coarsest down to ``iterations``, ≥ 1; 1 for no decline.
+        average: Decay rate of the moving average of images that becomes the result, in [0, 1); 0
+            for the last image. For the variable ``sigmoid`` the logits are averaged.
     """
 
     iterations: int = 50
@@ -62,14 +61,14 @@ class Schedule:
             if value is not None and value < minimum:
                 raise InputError(f"{name} {value}: too small; give at least {minimum}")
         if not 1 < self.scale_factor < math.inf:
-            raise InputError(f"scale_factor {self.scale_factor}: no growth; give a number above 1")
+            raise InputError(f"scale_factor {self.scale_factor}: too small; give a number above 1")
         if not 1 <= self.decline < math.inf:
-            raise InputError(f"decline {self.decline}: no fall; give a number of at least 1")
+            raise InputError(f"decline {self.decline}: out of range; give at least 1")
         if not 0 <= self.average < 1:
-            raise InputError(f"average {self.average}: no decay; give a number in [0, 1)")
+            raise InputError(f"average {self.average}: out of range; give a number in [0, 1)")
 
     def scales_of(self, shape: tuple[int, int]) -> list[Scale]:
-        """Returns the scales of a run, leaving out those too small and those without iterations.
+        """Returns the scales of a run, omitting those that are too small or without iterations.
 
         Args:
             shape: Height and width of the finest scale, in pixels.
@@ -88,7 +87,7 @@ class Schedule:
         return [scale for scale in [*planned, Scale(shape, self.iterations)] if scale.iterations]
 
     def _coarse(self, i: int) -> int:
-        """Returns the iterations of a coarser scale, from the coarsest on."""
+        """Returns the number of iterations of the i-th scale, counted from the coarsest."""
         first = self.coarse_iterations if self.first_iterations is None else self.first_iterations
         if self.decline > 1:
             return max(self.iterations, round(first / self.decline**i))
@@ -96,11 +95,11 @@ class Schedule:
 
 
 def fraction_done(scales: list[Scale], step: int | float) -> float:
-    """Returns the part of the work that is done after some iterations: pixels × iterations.
+    """Returns the completed fraction of the work, measured in pixels × iterations.
 
     Args:
-        scales: Of the run.
-        step: Solver iterations done, over all scales; a mean of several runs need not be whole.
+        scales: Scales of the run.
+        step: Number of completed solver iterations over all scales; may be a mean of several runs.
 
     Examples:
         >>> fraction_done([Scale((10, 10), 4), Scale((20, 20), 4)], 4)
