@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and folders of one's own."""
+"""Atomic replacement of files, and private folders."""
 
 import contextlib
 import os
@@ -11,32 +11,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _KIND = ".jaxstyle-"
-_TIDIED: set[Path] = set()  # folders, by this process
+_CLEANED: set[Path] = set()  # folders cleaned by this process
 
 
 def make_private(folder: Path) -> bool:
-    """Makes a folder that nobody else may write to, and tells whether an existing one is such.
+    """Creates a folder that only this user may write to.
+
+    Returns:
+        Whether the folder, which may have existed before, is private.
 
     Raises:
-        OSError: It cannot be made.
+        OSError: The folder cannot be created.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)
     if not hasattr(os, "getuid"):
         return True
-    found = folder.stat()
-    return found.st_uid == os.getuid() and not found.st_mode & 0o022
+    status = folder.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022
 
 
 def name_temporary(kind: str) -> str:
-    """Returns a name that no other file has, and that tells which process made it."""
+    """Returns a unique file name that identifies the process that created it."""
     return f"{kind}{_machine()}-{os.getpid()}-{secrets.token_hex(8)}"
 
 
 def remove_abandoned(folder: Path, kind: str = _KIND) -> None:
-    """Removes the temporary files and folders of a kind whose processes were killed.
+    """Removes temporary files and folders of a kind that were left by killed processes.
 
-    Those of other machines, whose processes cannot be asked for, stay.
+    Files of other machines, where processes cannot be checked, are not removed.
     """
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
@@ -49,9 +52,9 @@ def remove_abandoned(folder: Path, kind: str = _KIND) -> None:
 
 
 def is_abandoned(name: str, kind: str) -> bool:
-    """Tells whether a name of :func:`name_temporary` is of a process of this machine that died."""
+    """Returns whether a name is from a process of this machine that no longer exists."""
     if os.name != "posix":
-        return False  # Windows ends a process that is asked for by a signal.
+        return False  # On Windows, ``os.kill`` would end the process.
     match = re.fullmatch(rf"{re.escape(kind)}{_machine()}-(\d+)-\w+(\.tmp)?", name)
     return match is not None and not _is_alive(int(match[1]))
 
@@ -66,23 +69,23 @@ def _is_alive(process: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
-        pass  # It is another user's.
+        pass  # The process belongs to another user.
     return True
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yields a path beside the given one, for a file that takes its place if the block succeeds.
+    """Yields a temporary path, and renames it to the given path if the block succeeds.
 
-    If it fails, what was there before stays, and nothing is left beside it. Links are followed, and
-    a file's permissions kept. What processes that were killed have left there goes, too, the first
-    time that this one writes there.
+    If the block fails, the old file stays and the temporary file is removed. Links are followed,
+    and the permissions of an existing file are preserved. The first time that this process writes
+    to a folder, temporary files left there by killed processes are removed.
     """
     path = Path(os.path.realpath(path))
-    if path.parent not in _TIDIED:
-        _TIDIED.add(path.parent)
+    if path.parent not in _CLEANED:
+        _CLEANED.add(path.parent)
         remove_abandoned(path.parent)
-    # Named, not opened: tempfile's files would be nobody else's to read.
+    # Not from ``tempfile``, which creates files that other users cannot read.
     temporary = path.with_name(f"{name_temporary(_KIND)}.tmp")
     try:
         yield temporary

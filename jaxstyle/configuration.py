@@ -1,4 +1,4 @@
-"""JAX's configuration: what this library is written for, and what threads have to be told."""
+"""JAX's configuration while this library runs, and in its threads."""
 
 import contextlib
 import functools
@@ -13,11 +13,11 @@ R = TypeVar("R")
 
 @contextlib.contextmanager
 def defaults() -> Iterator[None]:
-    """JAX's defaults in what is strictness, not meaning.
+    """Context with JAX's default checks.
 
-    Whoever has ``jax_numpy_rank_promotion="raise"``, ``jax_numpy_dtype_promotion="strict"``,
-    ``jax_debug_infs`` or ``jax_transfer_guard="disallow"`` looks for faults of their own; here a
-    bias is added to a feature map, and what has not been tried yet is infinitely far.
+    Users set ``jax_numpy_rank_promotion="raise"``, ``jax_numpy_dtype_promotion="strict"``,
+    ``jax_debug_infs`` or ``jax_transfer_guard="disallow"`` to check their own code. This library
+    relies on the defaults: it adds biases to feature maps, and uses infinity for unknown values.
     """
     with (
         jax.numpy_rank_promotion("allow"),
@@ -29,7 +29,7 @@ def defaults() -> Iterator[None]:
 
 
 def configured(function: Callable[P, R]) -> Callable[P, R]:
-    """Returns the function, computed under :func:`defaults`.
+    """Decorates a function to run under :func:`defaults`.
 
     Examples:
         >>> import jax, jax.numpy as jnp
@@ -48,8 +48,11 @@ def configured(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def of_this_thread() -> Callable[[], contextlib.ExitStack]:
-    """Returns what makes a context with this thread's configuration, for other threads to enter."""
-    # Older versions of JAX have the last one elsewhere.
+    """Returns a function that creates a context with this thread's configuration of JAX.
+
+    Other threads enter the context.
+    """
+    # Older versions of JAX have it in ``jax.experimental``.
     enable_x64: Any = (jax if hasattr(jax, "enable_x64") else jax.experimental).enable_x64  # pyright: ignore[reportAttributeAccessIssue]
     managers: dict[str, Any] = {
         "jax_default_device": jax.default_device,

@@ -1,4 +1,4 @@
-"""Exceptions told in one line: what was handed in cannot be used, or what it takes is not there."""
+"""Exceptions with one-line messages, for bad input and missing resources."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -8,9 +8,9 @@ T = TypeVar("T")
 
 
 class InputError(ValueError):
-    """Bad input, told in one line: which file or option, what is wrong with it, what to do.
+    """Bad input. The message is one line: file or option, what is wrong with it, what to do.
 
-    The command turns it into that line and exit code 2.
+    The command prints the message and exits with code 2.
 
     Examples:
         >>> raise InputError("photo.jpg: is empty; choose another file")
@@ -20,24 +20,24 @@ class InputError(ValueError):
 
 
 class InputWarning(UserWarning):
-    """A warning in one line about an input that is used although something is wrong with it."""
+    """A one-line warning about an input that is used although something is wrong with it."""
 
 
 class ResourceError(RuntimeError):
-    """What a run takes is not there, memory or room on a disk; told in one line.
+    """Not enough memory or disk space. The message is one line.
 
-    The command turns it into that line and exit code 1.
+    The command prints the message and exits with code 1.
     """
 
 
 def unknown(what: str, value: object, choices: Iterable[str], more: str = "") -> InputError:
-    """Returns the error for a value that is none of the known ones, with the one probably meant.
+    """Returns the error for an unknown value, with a suggestion if a choice is similar.
 
     Args:
-        what: The option, or the kind of thing.
-        value: What was given.
-        choices: What could have been.
-        more: What else could have been, after a comma.
+        what: Name of the option, or of the kind of value.
+        value: The unknown value.
+        choices: The valid values.
+        more: Text to append to the choices.
 
     Examples:
         >>> raise unknown("padding", "zero", ["zeros", "circular"])
@@ -45,17 +45,17 @@ def unknown(what: str, value: object, choices: Iterable[str], more: str = "") ->
         jaxstyle.errors.InputError: padding 'zero': unknown, perhaps zeros; choose zeros, circular
     """
     choices = list(choices)
-    # Other libraries name a layer after its rectifier.
+    # Other libraries name a layer after its ReLU.
     near = difflib.get_close_matches(str(value).replace("relu", "conv"), choices, 1)
     meant = "".join(f", perhaps {choice}" for choice in near)
     return InputError(f"{what} {value!r}: unknown{meant}; choose {', '.join(choices)}{more}")
 
 
 def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
-    """Refuses a value that is none of the choices.
+    """Checks that a value is one of the choices.
 
     Raises:
-        InputError: It is not.
+        InputError: The value is not one of the choices.
     """
     choices = list(choices)
     if value not in choices:
@@ -63,10 +63,10 @@ def check_choice(what: str, value: object, choices: Iterable[str]) -> None:
 
 
 def choose(what: str, value: Any, table: Mapping[str, T]) -> T:
-    """Returns what goes by a name; what is no name is taken for the thing itself.
+    """Looks up a name in a table; returns a value that is not a string unchanged.
 
     Raises:
-        InputError: The name is none of the table's.
+        InputError: The name is not in the table.
 
     Examples:
         >>> choose("number", "two", {"one": 1, "two": 2}), choose("number", 3, {"one": 1})

@@ -1,6 +1,6 @@
-"""Ctrl-C before the command runs and after it: the end, at once and without a traceback.
+"""Makes Ctrl-C end the command at once, without a traceback, before and after it runs.
 
-What is imported takes a second or two, in which Python would answer with a traceback of its own.
+Imports take a second or two, during which Python would print a traceback.
 """
 
 import os
@@ -13,7 +13,7 @@ _NAMES = ("jaxstyle", "jaxstyle.exe", "jaxstyle-script.py")
 
 def _is_command() -> bool:
     arguments = getattr(sys, "argv", [""])[:1]
-    if arguments == ["-m"]:  # Python is still looking for the module.
+    if arguments == ["-m"]:  # Python is still locating the module.
         return "jaxstyle" in sys.orig_argv
     return bool(arguments) and os.path.basename(arguments[0]) in _NAMES
 
@@ -23,17 +23,17 @@ IN_COMMAND = (
     and threading.current_thread() is threading.main_thread()
     and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 )
-"""Whether this process runs the command; in programs of others the signal is theirs."""
+"""Whether this process runs the command; other programs handle the signal themselves."""
 
 
 def end_at_once() -> None:
-    """Lets Ctrl-C end the command without Python."""
+    """Makes Ctrl-C end the process at once."""
     if IN_COMMAND:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def raise_error() -> None:
-    """Lets Ctrl-C raise ``KeyboardInterrupt`` again, for what must tidy up."""
+    """Makes Ctrl-C raise ``KeyboardInterrupt`` again, for code that must clean up."""
     if IN_COMMAND:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -1,4 +1,4 @@
-"""How functions are compiled, and where compiled programs are cached."""
+"""Compilation of functions, and the cache of compiled programs."""
 
 from jaxstyle.compilation.jitted import Jitted as Jitted
 from jaxstyle.compilation.jitted import jit as jit

@@ -40,16 +40,16 @@ class Jitted(Generic[P, R]):
 
     @functools.cached_property
     def part(self) -> Any:
-        """The function as a part of other programs."""
+        """The function as part of another program."""
         return self._jit()
 
     @functools.cached_property
     def whole(self) -> Any:
-        """The function as a program of its own, with the compiler options."""
+        """The function as a separate program, with the compiler options."""
         return self._jit(compiler_options=compiler_options())
 
     def _choose(self, *arguments: Any) -> Any:
-        # JAX accepts options for whole programs only. While tracing, new constants are tracers.
+        # JAX accepts options for whole programs only. During tracing, new constants are tracers.
         return self.part if is_traced(arguments, jnp.zeros(())) else self.whole
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:

@@ -1,4 +1,4 @@
-"""Compiler options for CPUs: half the compile time of XLA's defaults, less memory, right sums."""
+"""Compiler options for CPUs: half the compile time of XLA's defaults, less memory, correct sums."""
 
 import functools
 import os
@@ -8,13 +8,13 @@ import jax
 
 # Measurements are in docs/performance.md.
 _COMPILER_OPTIONS = {
-    # Most time is spent in matrix products, which XLA does not compile: optimising the rest gains
-    # little.
+    # Most of the time is spent in matrix products, which XLA does not compile, so optimising the
+    # rest gains little.
     "xla_cpu_use_fusion_emitters": False,
     "xla_backend_optimization_level": 1,
-    # Temporaries are allocated at every call: fewer of them take less time.
+    # Temporaries are allocated at every call, so fewer of them take less time.
     "xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED",
-    # No YNNPACK: jaxlib 0.10.2 fuses some sums with it wrongly (jax issue 39103), and Eigen is
+    # No YNNPACK: jaxlib 0.10.2 miscompiles some fused sums with it (jax issue 39103), and Eigen is
     # faster for matrix products and convolutions.
     "xla_cpu_experimental_ynn_fusion_type": "",
 }
@@ -25,7 +25,7 @@ def compiler_options() -> dict[str, Any]:
     """Returns compiler options for ``jax.jit``; an empty dictionary on accelerators.
 
     Returns:
-        Options that this version of XLA knows and that ``XLA_FLAGS`` does not set.
+        Options that this version of XLA supports and that ``XLA_FLAGS`` does not set.
 
     Examples:
         >>> import jax
@@ -44,6 +44,6 @@ def _known() -> dict[str, Any]:
         try:
             jax.jit(lambda: 0, compiler_options={name: value})()
         except jax.errors.JaxRuntimeError:
-            continue  # unknown to this version
+            continue  # not supported by this version
         options[name] = value
     return options

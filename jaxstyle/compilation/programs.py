@@ -1,4 +1,4 @@
-"""JAX's cache of compiled programs, and what to do about its damaged files."""
+"""JAX's cache of compiled programs, and the removal of damaged files."""
 
 import contextlib
 import glob
@@ -15,18 +15,18 @@ _WARNING = r"Error (reading|writing) persistent compilation cache entry for '(.*
 def keep_programs(folder: Path) -> None:
     """Caches compiled programs in a folder, unless JAX is configured to use another one.
 
-    JAX never replaces a file that it cannot read, and warns at every use: such a file is removed
-    here, so that JAX writes it again. Warnings about files that cannot be written are dropped. For
-    applications: this changes how all warnings of the process are shown.
+    JAX never replaces a file that it cannot read, and warns at every use. This function removes
+    such files, so that JAX writes them again, and drops warnings about files that cannot be
+    written. It is meant for applications, because it replaces the process's ``showwarning``.
 
     Args:
-        folder: Created with the first program. Whoever can write there can run code in this
-            process.
+        folder: The folder, created with the first program. Anyone who can write to it can run code
+            in this process.
     """
     if getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    # Small programs as well: together, they take a second to compile.
+    # Include small programs, which take a second to compile in total.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     show = warnings.showwarning
 
@@ -42,7 +42,7 @@ def keep_programs(folder: Path) -> None:
         if match is None:
             show(message, category, filename, lineno, file, line)
         elif match[1] == "reading":
-            # The warning names only the program; other files of that name are removed as well.
+            # The warning names only the program, so all files of that name are removed.
             for path in folder.glob(f"{glob.escape(match[2])}-*-cache"):
                 with contextlib.suppress(OSError):
                     path.unlink()
