@@ -1,1 +1,1 @@
-"""Recipes: every setting that decides how a picture is painted, in plain values."""
+"""Recipes: every setting that decides how a picture is painted, as plain values."""

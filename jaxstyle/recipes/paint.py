@@ -1,4 +1,4 @@
-"""Painting by a recipe: recipe and pictures in, picture out."""
+"""Painting with a recipe: recipe and pictures in, picture out."""
 
 import os
 from collections.abc import Sequence
@@ -25,11 +25,11 @@ from jaxstyle.run.texture import texture
 
 
 def encoder_of(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> VGGEncoder:
-    """Loads the encoder that a recipe names; it never downloads one.
+    """Loads the encoder of a recipe, without downloading anything.
 
     Args:
-        recipe: How a picture is painted.
-        cache: Folder of downloads; None as for ``cache_folder``.
+        recipe: The recipe.
+        cache: Folder of downloads; None for the default of ``cache_folder``.
 
     Raises:
         InputError: The encoder is unknown, not downloaded, or lacks one of the recipe's layers.
@@ -40,13 +40,13 @@ def encoder_of(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> V
 
 
 def encoder_key(recipe: Recipe) -> tuple[str | int | None, ...]:
-    """Returns a key that recipes with the same encoder share."""
+    """Returns a key that is equal for recipes with the same encoder."""
     seed = recipe.seed if recipe.encoder == RANDOM else 0
     return recipe.encoder, recipe.pooling, recipe.padding, recipe.precision, seed
 
 
 def load_named(recipe: Recipe, cache: str | os.PathLike[str] | None = None) -> VGGEncoder:
-    """Loads the encoder that a recipe names, without checking its layers."""
+    """Loads the encoder of a recipe without checking the layers."""
     return load_encoder(
         recipe.encoder,
         pooling=recipe.pooling,
@@ -68,24 +68,24 @@ def paint(
     callback: Callback | None = None,
     callback_every: Sequence[int] = (),
 ) -> Result:
-    """Paints by a recipe.
+    """Paints a picture with a recipe.
 
     Args:
-        recipe: How the picture is painted.
+        recipe: The recipe.
         content: The photograph, ``f32[h, w, 3]``, sRGB in [0, 1], of any size; or a
             :class:`~jaxstyle.Scene` with masks of any size. None for a texture.
         style: The painting, ``f32[h', w', 3]``, of any size, or several; or
-            :class:`~jaxstyle.Styles` with their blend, masks of any size, and targets from
+            :class:`~jaxstyle.Styles` with a blend, masks of any size, or targets from
             :func:`prepare_styles`.
-        encoder: Network and pretrained parameters; loaded as the recipe says if None.
-        init: The initial image, or a ``Progress.checkpoint`` of the same run to continue from; as
-            the recipe says if None.
-        plan: How sums are evaluated; as the recipe says if None.
+        encoder: Network and pretrained parameters; None for the encoder of the recipe.
+        init: The initial image, or a ``Progress.checkpoint`` of the same run to continue from; None
+            for the initial image of the recipe.
+        plan: How sums are evaluated; None for the plan of the recipe.
         callback: Called with the progress after every chunk of iterations; returns True to stop.
         callback_every: As for :func:`jaxstyle.stylize`.
 
     Raises:
-        InputError: As for :func:`jaxstyle.stylize`; or the encoder is not here.
+        InputError: As for :func:`jaxstyle.stylize`, or if the encoder is not available.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -127,15 +127,15 @@ def prepare_styles(
     """Returns styles with their targets, for :func:`paint` to use with any photograph.
 
     Args:
-        recipe: How pictures are painted.
+        recipe: The recipe.
         style: The painting, ``f32[h', w', 3]``, of any size, or several; or
             :class:`~jaxstyle.Styles`.
         shape: Height and width of the results.
         encoder: Network and pretrained parameters.
-        plan: How sums are evaluated; as the recipe says if None.
+        plan: How sums are evaluated; None for the plan of the recipe.
 
     Returns:
-        The styles; without targets where these depend on the photograph's colours.
+        The styles; without targets if these depend on the colours of the photograph.
     """
     styles = as_styles(style)
     if recipe.colour != "style":
@@ -152,10 +152,10 @@ def prepare_styles(
 
 
 def texture_shape(recipe: Recipe) -> tuple[int, int]:
-    """Returns height and width of a texture.
+    """Returns the height and width of a texture.
 
     Raises:
-        InputError: The size is a photograph's.
+        InputError: The size is ``original``, and there is no photograph.
     """
     if recipe.size == "original":
         raise InputError("size original: a texture has no photograph; give WIDTHxHEIGHT")
@@ -163,15 +163,15 @@ def texture_shape(recipe: Recipe) -> tuple[int, int]:
 
 
 def texture_side(recipe: Recipe) -> Recipe:
-    """Returns the recipe that a texture's paintings are resized by: to its longer side.
+    """Returns the recipe for resizing the paintings of a texture.
 
-    They keep their own proportions.
+    It refers to the longer side of the texture and preserves the paintings' aspect ratios.
     """
     return recipe.replace(size=max(texture_shape(recipe)), side="longer")
 
 
 def fit_styles(styles: Styles, recipe: Recipe, shape: tuple[int, int]) -> Styles:
-    """Returns styles and their masks at the size that a recipe gives them beside a result."""
+    """Resizes styles and their masks as a recipe specifies for a result of a shape."""
     images = [
         resize.resize(s, recipe.style_shape_of(resize.shape_of(s), shape)) for s in styles.images
     ]
@@ -185,7 +185,7 @@ def fit_styles(styles: Styles, recipe: Recipe, shape: tuple[int, int]) -> Styles
 
 
 def named_init(init: str) -> Init:
-    """Returns the name of an initial image.
+    """Checks the name of an initial image.
 
     Raises:
         InputError: The name is unknown.

@@ -1,8 +1,8 @@
-"""The recipes of the best-known tools, and ours, by name.
+"""Named recipes: those of jaxstyle and of the best-known tools.
 
-Each reproduces its original's loss: layers, statistic, normalisation, weights, preprocessing,
-variable, start and solver. Total variations that the originals take on a scale of 0 to 255 have the
-factor 255 to their degree in the weight.
+Each of the latter reproduces the original's loss (layers, statistic, normalisation, weights,
+preprocessing), variable, initial image and solver. If the original computes the total variation on
+a scale of 0 to 255, the weight contains the factor 255 to the power of its degree.
 """
 
 import math
@@ -20,8 +20,8 @@ class Preset(NamedTuple):
     """A named recipe.
 
     Attributes:
-        source: Where it comes from.
-        recipe: All its settings.
+        source: Origin of the recipe.
+        recipe: The recipe.
     """
 
     source: str
@@ -33,16 +33,16 @@ def _layers(weights: tuple[float, ...], names: tuple[str, ...] = _FIRSTS) -> Lay
 
 
 PRESETS = {
-    "default": Preset("jaxstyle's own; docs/recipe.md tells how it was chosen", Recipe()),
+    "default": Preset("jaxstyle's own; docs/recipe.md explains how it was chosen", Recipe()),
     "draft": Preset(
-        "The default, small and in few iterations: a preview", Recipe(size=256, iterations=30)
+        "The default, small and with few iterations: a preview", Recipe(size=256, iterations=30)
     ),
     "best": Preset(
-        "The default, larger and to its end: as good as it gets",
+        "The default, larger and with more iterations: the best quality",
         Recipe(size=1024, history=50, iterations=200, coarse_iterations=300),
     ),
     "texture": Preset(
-        "What `jaxstyle texture` starts from: no content, from coarse to fine out of noise",
+        "The default of `jaxstyle texture`: no content, from noise, coarse to fine",
         Recipe(
             content_layers={},
             init="noise",
@@ -52,7 +52,7 @@ PRESETS = {
         ),
     ),
     "print": Preset(
-        "The default for prints, 4096 pixels and beyond; iterations fall as sizes grow",
+        "The default for prints of 4096 pixels and more; fewer iterations at larger sizes",
         Recipe(size=4096, scales=8, first_iterations=300, decline=3.0, iterations=10),
     ),
     "gatys": Preset(
@@ -198,7 +198,7 @@ def preset(name: str) -> Recipe:
         name: A key of ``PRESETS``.
 
     Raises:
-        InputError: There is none of that name.
+        InputError: The name is unknown.
 
     Examples:
         >>> preset("gatys").history

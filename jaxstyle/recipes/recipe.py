@@ -1,7 +1,8 @@
-"""A recipe: every setting of a picture, in plain values.
+"""A recipe: every setting of a picture, as plain values.
 
-Options of the command, TOML files, presets and the metadata of results are all this one flat
-dataclass. Its ``make_…`` methods return the objects of the library. Its defaults are the library's.
+The options of the command, TOML files, presets and the metadata of results all use this flat
+dataclass. Its ``make_…`` methods return the objects of the library, and its defaults are those of
+the library.
 """
 
 import dataclasses
@@ -38,7 +39,7 @@ _OBJECTIVE = Objective()
 _NORMALISATION = cast(Normalisation, Objective.normalisation)
 _TV = cast(Variation, Objective.tv)
 _SEEDS = 2**32
-# Beyond any use: what is larger would fill the memory, or time, before it is noticed.
+# Larger values have no use; they would exhaust memory or time before anyone notices.
 _MOST = {"history": 1000, "multiple": 1024, "style_scale": 64, "scales": 64, "iterations": 10**9}
 _MOST |= dict.fromkeys(("coarse_iterations", "first_iterations", "decay_steps"), 10**9)
 
@@ -71,13 +72,13 @@ class Recipe:
     style_layers: LayerWeights = dataclasses.field(
         default_factory=lambda: _weighted(_OBJECTIVE.style_layers, STYLE_LAYERS)
     )
-    """Layers of the style, and their weights; `image` stands for the pixels, the palette."""
+    """Layers of the style, and their weights; `image` is the pixels, that is, the palette."""
     content_layers: LayerWeights = dataclasses.field(
         default_factory=lambda: _weighted(_OBJECTIVE.content_layers, {})
     )
     """Layers of the content, and their weights."""
     terms: LayerWeights = dataclasses.field(default_factory=dict)
-    """Further terms of the loss, and their weights; laplacian keeps outlines."""
+    """Further terms of the loss, and their weights; laplacian preserves outlines."""
     statistic: Literal["gram", "wasserstein", "mean-std", "sliced"] = "gram"
     """Which style statistic is matched."""
     normalisation: Normalisation = _NORMALISATION
@@ -87,8 +88,8 @@ class Recipe:
     normalise_gradients: bool = Objective.normalise_gradients
     """Divide the gradient of each layer by its L1 norm; not with lbfgs."""
     colour: Colour = "style"
-    """Colours of the style; or of the content: by moments (content), by transferring only the
-    luminance (luminance), or by histogram (match)."""
+    """Colours of the result: those of the style (style), or of the content by matching moments
+    (content), by transferring only the luminance (luminance), or by matching histograms (match)."""
     init: str = "content"
     """Start: content, matched (the content in the colours of the style), style, noise, grey, or a
     picture file."""
@@ -120,7 +121,7 @@ class Recipe:
     b2: float = solvers.adam().b2
     """Decay rate of the second moment of adam."""
     decay: float = 1.0
-    """Factor of the learning rate of gradient-descent in --decay-steps iterations."""
+    """Factor by which the learning rate of gradient-descent changes in --decay-steps iterations."""
     decay_steps: int = 100
     """Number of iterations in which the learning rate is multiplied by --decay."""
     variable: Variable = "image"
@@ -129,8 +130,8 @@ class Recipe:
     clamp: bool = False
     """Clip the image to its range after each iteration; not with lbfgs."""
     memory: Memory = "auto"
-    """whole stores the activations of the whole picture; tiles takes more time, in memory that
-    hardly grows with the picture, with the same loss; auto chooses whole if it fits."""
+    """whole stores the activations of the whole picture; tiles computes the same loss in more time
+    and in memory that hardly grows with the picture; auto chooses whole if it fits."""
     encoder: str = "vgg16"
     """vgg16, random, or a file; vgg19, vgg19-torch and vgg16-torch after `jaxstyle weights
     download`."""
@@ -150,7 +151,7 @@ class Recipe:
             for layer, weight in getattr(self, name).items():
                 _check_weight(f"{name} {layer}", weight)
         if not 0 < self.style_scale < math.inf:
-            raise InputError(f"style_scale {self.style_scale}: no size; give a number above 0")
+            raise InputError(f"style_scale {self.style_scale}: out of range; give a number above 0")
         for name, most in _MOST.items():
             if (getattr(self, name) or 0) > most:
                 raise InputError(f"{name} {getattr(self, name)}: too large; give at most {most}")
@@ -172,11 +173,11 @@ class Recipe:
         return hash(repr(self))
 
     def replace(self, **changes: Any) -> "Recipe":
-        """Returns the recipe with some settings replaced."""
+        """Returns a copy of the recipe with some settings replaced."""
         return dataclasses.replace(self, **changes)
 
     def shape_of(self, content: tuple[int, int]) -> tuple[int, int]:
-        """Returns height and width of the result for a content image of a shape.
+        """Returns the height and width of the result for a content image of a shape.
 
         Raises:
             InputError: A side would be too short.
@@ -193,7 +194,7 @@ class Recipe:
         return shape
 
     def style_shape_of(self, style: tuple[int, int], result: tuple[int, int]) -> tuple[int, int]:
-        """Returns height and width that a style image is resized to.
+        """Returns the height and width to which a style image is resized.
 
         Raises:
             InputError: A side would be too short.
@@ -224,7 +225,7 @@ class Recipe:
         )
 
     def make_plan(self) -> Plan:
-        """Returns how sums are evaluated; with ``auto`` as a whole, whatever the memory."""
+        """Returns the plan; for ``auto`` it is ``Whole``, regardless of the available memory."""
         return Tiles() if self.memory == "tiles" else Whole()
 
     def make_loss_weights(self) -> LossWeights:
@@ -274,7 +275,7 @@ class Recipe:
         return table | {"size": size_text(self.size) if isinstance(self.size, tuple) else self.size}
 
     def updated(self, table: Mapping[str, Any]) -> "Recipe":
-        """Returns the recipe with values from a TOML table.
+        """Returns a copy of the recipe with values from a TOML table.
 
         Args:
             table: Names and values as :meth:`to_table` writes them.

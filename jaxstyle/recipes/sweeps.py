@@ -1,4 +1,4 @@
-"""Several recipes on the same pictures: recipes that differ only in numbers share a program."""
+"""Painting with several recipes; recipes that differ only in numbers share a program."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ from jaxstyle.run.sweep import SweepProgress, Swept, sweep
 NUMBERS = {"style_weight": 0.0, "content_weight": 0.0, "tv_weight": 0.0, "seed": 0}
 
 FractionCallback = Callable[[float], bool | None]
-"""Called with the part of the work that is done, in [0, 1]; returns True to stop."""
+"""Called with the completed fraction of the work, in [0, 1]; returns True to stop."""
 
 
 def paint_all(
@@ -36,21 +36,21 @@ def paint_all(
     lanes: int | None = None,
     callback: FractionCallback | None = None,
 ) -> list[Result]:
-    """Paints a photograph by several recipes; recipes that differ only in numbers run as lanes.
+    """Paints a photograph with several recipes; those that differ only in numbers run as lanes.
 
     Args:
-        recipes: How each picture is painted.
+        recipes: One recipe per picture.
         content: The photograph, as for :func:`paint`.
         style: The painting, or several, as for :func:`paint`.
-        encoder: Network and pretrained parameters of all, or for each recipe; loaded as each recipe
-            says if None.
-        init: The initial image; as each recipe says if None.
-        lanes: Number of pictures at once, ≥ 1; all that share a program if None.
+        encoder: Network and pretrained parameters, for all recipes or for each; None for the
+            encoder of each recipe.
+        init: The initial image; None for the initial image of each recipe.
+        lanes: Number of pictures painted at once, ≥ 1; None for all that share a program.
         callback: Called with the progress; returns True to stop.
 
     Returns:
-        A result for each recipe; a lane's terms are those of the last iteration. After a stop there
-        are fewer.
+        One result per recipe, fewer if the callback stopped the run. The terms of pictures painted
+        in lanes are those of the last iteration only.
 
     Raises:
         InputError: As for :func:`jaxstyle.paint`.
@@ -69,21 +69,21 @@ def paint_all(
     for group in _groups(recipes):
         first, many = recipes[group[0]], [recipes[i] for i in group]
         given = encoder[group[0]] if isinstance(encoder, Sequence) else encoder
-        own = encoder_of(first) if given is None else given
+        used = encoder_of(first) if given is None else given
         scaled = _scaled(callback, len(results) / len(recipes), len(group) / len(recipes))
-        options: dict[str, Any] = {"encoder": own, "init": init, "callback": scaled}
+        options: dict[str, Any] = {"encoder": used, "init": init, "callback": scaled}
         if len(group) == 1:
-            found = [paint(first, scene, styles, **options)]
+            painted = [paint(first, scene, styles, **options)]
         else:
-            found = _sweep(many, scene, styles, lanes=lanes, **options)
-        results |= dict(zip(group, found, strict=True))
-        if any(result.status == "stopped" for result in found):
+            painted = _sweep(many, scene, styles, lanes=lanes, **options)
+        results |= dict(zip(group, painted, strict=True))
+        if any(result.status == "stopped" for result in painted):
             break
     return [results[i] for i in sorted(results)]
 
 
 def _groups(recipes: Sequence[Recipe]) -> list[list[int]]:
-    """Returns groups of recipes that share a program, as indices."""
+    """Returns the indices of the recipes in groups that share a program."""
     groups: dict[Any, list[int]] = defaultdict(list)
     for i, recipe in enumerate(recipes):
         alone = recipe.encoder == "random" or not fits_lanes(recipe)
@@ -92,12 +92,12 @@ def _groups(recipes: Sequence[Recipe]) -> list[list[int]]:
 
 
 def fits_lanes(recipe: Recipe) -> bool:
-    """Returns whether a sweep can paint by a recipe."""
+    """Returns whether a sweep supports a recipe."""
     return recipe.average == 0 and recipe.colour == "style"
 
 
 def program_of(recipe: Recipe) -> str:
-    """Returns a key that recipes that share a program share, apart from sizes."""
+    """Returns a key that is equal for recipes that share a program if the sizes agree."""
     return repr(recipe.replace(**NUMBERS).to_table())
 
 
@@ -143,12 +143,12 @@ def paint_lanes(
     *,
     callback: Callable[[SweepProgress], bool | None] | None = None,
 ) -> list[Result]:
-    """Paints as many photographs as recipes at once, a lane each, all of one shape.
+    """Paints several photographs of one shape at once, one lane per photograph.
 
     Args:
-        recipes: How each is painted; they share a program (:func:`program_of`, :func:`fits_lanes`).
+        recipes: One per photograph; they share a program (:func:`program_of`, :func:`fits_lanes`).
         contents: The photographs, each ``f32[h, w, 3]``.
-        styles: The painting of each, from :func:`prepare_styles`; all of one shape.
+        styles: The painting for each, from :func:`prepare_styles`; all of one shape.
         encoder: Network and pretrained parameters.
         callback: Called with the progress; returns True to stop.
     """

@@ -1,4 +1,4 @@
-"""Values of settings, as files write them, in the types that recipes have them in."""
+"""Conversion of setting values from files to the types that recipes use."""
 
 from collections.abc import Mapping
 from typing import Any, TypeAlias, get_args
@@ -7,11 +7,15 @@ from jaxstyle.errors import InputError, check_choice
 from jaxstyle.ops.resize import Size, parse_size
 
 LayerWeights: TypeAlias = Mapping[str, float]
-"""Layers and how much each counts."""
+"""Layers and their weights."""
 
 
 def typed(name: str, value: Any, kind: Any) -> Any:
-    """Returns a TOML value as a setting's type, or says why it is none."""
+    """Converts a TOML value to the type of a setting.
+
+    Raises:
+        InputError: The value does not have this type.
+    """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if kind == Size:
         return parse_size(str(value))
@@ -19,7 +23,7 @@ def typed(name: str, value: Any, kind: Any) -> Any:
         try:
             return float(value)
         except OverflowError:
-            raise InputError(f"{name}: a number of too many digits; give a smaller one") from None
+            raise InputError(f"{name}: the number is too large; give a smaller one") from None
     if kind == LayerWeights and isinstance(value, dict):
         return {layer: typed(name, weight, float) for layer, weight in value.items()}
     options = [option for option in get_args(kind) if option is not type(None)] or [kind]
@@ -31,4 +35,4 @@ def typed(name: str, value: Any, kind: Any) -> Any:
         return value
     if kind != LayerWeights and any(type(value) is option for option in options):
         return value
-    raise InputError(f"{name} {value!r}: not of the kind that it should be; see jaxstyle.Recipe")
+    raise InputError(f"{name} {value!r}: wrong type; see jaxstyle.Recipe")

@@ -1,4 +1,4 @@
-"""Settings as words, as they are typed or stand in a table's cells."""
+"""Parsing of settings from text, as typed on the command line or in the cells of a table."""
 
 import dataclasses
 import json
@@ -13,14 +13,14 @@ _TEXTS = {field.name for field in dataclasses.fields(Recipe) if field.type in (s
 
 
 def parse_setting(name: str, word: str) -> Any:
-    """Returns what a word means as a setting, for ``Recipe.updated``.
+    """Parses the value of a setting for ``Recipe.updated``.
 
     Args:
-        name: The setting's; of an unknown one the word is taken as in TOML.
-        word: As it is typed after the option of that name.
+        name: Name of the setting; if it is unknown, the text is parsed as JSON.
+        word: The value as text, in the format of the command's options.
 
     Raises:
-        InputError: It names no layers.
+        InputError: The setting is layers, and the text is not.
 
     Examples:
         >>> parse_setting("style_weight", "3"), parse_setting("style_layers", "image=20,conv1_1")
@@ -40,10 +40,10 @@ def parse_setting(name: str, word: str) -> Any:
 
 
 def parse_layers(text: str) -> LayerWeights:
-    """Reads ``image=20,conv1_1``.
+    """Parses layers and weights such as ``image=20,conv1_1``.
 
     Raises:
-        ValueError: A weight is no number, or a layer is named twice.
+        ValueError: A weight is not a number, or a layer is named twice.
     """
     parts = [part.partition("=") for part in text.split(",") if part.strip()]
     names = [name.strip() for name, *_ in parts]
