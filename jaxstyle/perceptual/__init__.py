@@ -1,13 +1,13 @@
 """Perceptual distances between pictures, as pure functions on an encoder's features.
 
-Each takes an image and a reference, returns a number ≥ 0 that is 0 for a picture and itself, and
-works under ``jax.jit``, ``jax.grad`` and ``jax.vmap``. Derivatives in reverse mode are exact, for
-both pictures, the encoder's parameters and the calibration.
+Each takes an image and a reference, returns a number ≥ 0, which is 0 for equal pictures, and
+works under ``jax.jit``, ``jax.grad`` and ``jax.vmap``. Derivatives in reverse mode are exact, with
+respect to both pictures, the encoder's parameters and the calibration.
 
-``lpips`` and ``dists`` take the published numbers, from :func:`jaxstyle.load_calibration`, and
-refuse an encoder that these were not fitted to. ``lpips_uncalibrated`` and ``dists_uncalibrated``
-have the same form on any encoder, without a judgement of people's in it: their values are no LPIPS
-and no DISTS, and only to be compared with each other.
+``lpips`` and ``dists`` use the published calibrations, from :func:`jaxstyle.load_calibration`, and
+reject an encoder to which these were not fitted. ``lpips_uncalibrated`` and ``dists_uncalibrated``
+have the same form for any encoder, without human judgements. Their values are not LPIPS or DISTS
+values and can only be compared with each other.
 """
 
 from jaxstyle.perceptual.calibration import (

@@ -1,4 +1,4 @@
-"""What people's judgements say of channels, and which encoder's channels these are."""
+"""Weights of channels fitted to human judgements, and the encoder to which they belong."""
 
 import dataclasses
 from typing import Any
@@ -13,12 +13,12 @@ from jaxstyle.perceptual.pair import plain
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FittedTo:
-    """The encoder that a calibration belongs to; on another its numbers mean nothing.
+    """The encoder to which a calibration was fitted; with another, it is meaningless.
 
     Attributes:
-        network: Network, padding included; its precision does not matter.
-        preprocessing: What it sees of an image.
-        name: What ``load_encoder`` calls it.
+        network: The network, including its padding; its precision does not matter.
+        preprocessing: The encoder's preprocessing.
+        name: The encoder's name for ``load_encoder``.
     """
 
     network: VGG
@@ -26,10 +26,10 @@ class FittedTo:
     name: str
 
     def check(self, encoder: Encoder) -> None:
-        """Refuses another encoder.
+        """Checks that an encoder is this one.
 
         Raises:
-            InputError: It is another.
+            InputError: The encoder is another one.
         """
         network = getattr(plain(encoder), "network", None)
         same = isinstance(network, VGG) and (
@@ -38,36 +38,36 @@ class FittedTo:
         if not same or getattr(encoder, "preprocessing", None) != self.preprocessing:
             padding = self.network.padding
             raise InputError(
-                "encoder: none that the calibration was fitted to; take "
+                "encoder: not the one that the calibration was fitted to; choose "
                 f"load_encoder({self.name!r}, padding={padding!r}), or the uncalibrated distance"
             )
 
 
 VGG16_TORCH = FittedTo(network=VGG16, preprocessing=TORCH, name="vgg16-torch")
-"""What both publications were fitted to: torchvision's VGG-16, zeros around its images."""
+"""The encoder of both publications: torchvision's VGG-16 with zero padding."""
 
 
 @struct.dataclass(eq=False, kw_only=True)
 class LpipsCalibration:
-    """What LPIPS weighs channels by: a pytree of traced numbers.
+    """The channel weights of LPIPS: a pytree of traced numbers.
 
     Attributes:
-        channels: Per layer, the weight of each channel, ``f32[c]`` ≥ 0.
-        fitted_to: The encoder that they belong to, static; None is not checked.
+        channels: For each layer the weights of its channels, ``f32[c]`` ≥ 0.
+        fitted_to: The encoder to which they belong, static; None to accept any.
     """
 
-    channels: Any  # dict[str, Channels]; JAX puts other leaves in, too
+    channels: Any  # dict[str, Channels], but JAX also inserts other leaves
     fitted_to: FittedTo | None = struct.field(pytree_node=False, default=None)
 
 
 @struct.dataclass(eq=False, kw_only=True)
 class DistsCalibration:
-    """What DISTS weighs channels by: a pytree of traced numbers.
+    """The channel weights of DISTS: a pytree of traced numbers, which need not add up to 1.
 
     Attributes:
-        texture: Per layer, ``image`` first, how much the mean of each channel counts, ``α``.
-        structure: Likewise the covariance, ``β``. Both need not add up to 1.
-        fitted_to: The encoder that they belong to, static; None is not checked.
+        texture: For each layer, ``image`` first, the weights ``α`` of the means, ``f32[c]``.
+        structure: For each layer the weights ``β`` of the covariances, ``f32[c]``.
+        fitted_to: The encoder to which they belong, static; None to accept any.
     """
 
     texture: Any  # dict[str, Channels]

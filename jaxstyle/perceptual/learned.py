@@ -1,4 +1,4 @@
-"""LPIPS and DISTS, and their forms without a calibration."""
+"""LPIPS and DISTS, with and without a calibration."""
 
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
@@ -16,8 +16,8 @@ from jaxstyle.perceptual.pair import features_of_both
 LAYERS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
 """Layers of VGG-16 that LPIPS and DISTS compare: the last of each block."""
 
-_NOT_ZERO = 1e-10  # of a feature's length, where LPIPS divides by it
-_STABLE = 1e-6  # what DISTS adds to both sides of its fractions
+_NOT_ZERO = 1e-10  # added to the lengths of features in LPIPS
+_STABLE = 1e-6  # added to numerators and denominators in DISTS
 
 Channels: TypeAlias = Float[Array, "_"]
 
@@ -26,19 +26,20 @@ Channels: TypeAlias = Float[Array, "_"]
 def lpips(
     image: Image, reference: Image, encoder: Encoder, calibration: LpipsCalibration
 ) -> Scalar:
-    """Returns LPIPS, the learned perceptual image patch similarity (less is more alike).
+    """Returns LPIPS, the learned perceptual image patch similarity (smaller is more similar).
 
     ``Σ_l 1/(h_l w_l) Σ_p Σ_c w_lc (x̂_lpc − ŷ_lpc)²`` with features of unit length, ``x̂ = x / ‖x‖``
     at each position (Zhang et al. 2018, arXiv:1801.03924, eq. 1, version 0.1, ``net="vgg"``).
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        reference: Of the same size.
+        reference: ``f32[h, w, 3]``, sRGB in [0, 1].
         encoder: ``load_encoder("vgg16-torch", padding="zeros")``.
-        calibration: The published ``w``, ``load_calibration("lpips")``, or one of your own.
+        calibration: The published ``w``, ``load_calibration("lpips")``, or a custom calibration.
 
     Raises:
-        InputError: A picture is none, the sizes differ, or the encoder is not the calibration's.
+        InputError: A picture is invalid, the sizes differ, or the calibration was not fitted to the
+            encoder.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -57,18 +58,18 @@ def lpips(
 def lpips_uncalibrated(
     image: Image, reference: Image, encoder: Encoder, layers: Iterable[str] = LAYERS
 ) -> Scalar:
-    """Returns what LPIPS was before it was learned: all channels count 1. No LPIPS values.
+    """Returns the distance of LPIPS with all weights 1, which is not an LPIPS value.
 
-    For any encoder; otherwise as :func:`lpips`.
+    Works with any encoder; otherwise like :func:`lpips`.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        reference: Of the same size.
+        reference: ``f32[h, w, 3]``, sRGB in [0, 1].
         encoder: Network and pretrained parameters.
-        layers: Of the encoder; the last of each block of VGG-16 by default.
+        layers: Layers of the encoder; by default the last of each block of VGG-16.
 
     Raises:
-        InputError: A picture is none, the sizes differ, or a layer is unknown.
+        InputError: A picture is invalid, the sizes differ, or a layer is unknown.
     """
     x, y = features_of_both(image, reference, encoder, tuple(layers))
     return _lpips(x, y, {name: jnp.ones(f.shape[-1], f.dtype) for name, f in x.items()})
@@ -78,22 +79,23 @@ def lpips_uncalibrated(
 def dists(
     image: Image, reference: Image, encoder: Encoder, calibration: DistsCalibration
 ) -> Scalar:
-    """Returns DISTS, the deep image structure and texture similarity (less is more alike).
+    """Returns DISTS, the deep image structure and texture similarity (smaller is more similar).
 
     ``1 − Σ_l Σ_c (α l(x, y) + β s(x, y))`` with ``l = (2 μ_x μ_y + ε) / (μ_x² + μ_y² + ε)`` of
     means over positions and ``s = (2 σ_xy + ε) / (σ_x² + σ_y² + ε)`` of covariances, on the image
-    and the features of a VGG whose pooling is :func:`jaxstyle.ops.pooling.hanning_pool`
-    (Ding et al. 2020, arXiv:2004.07728). A texture is near to another part of itself.
+    and the features of a VGG with the pooling :func:`jaxstyle.ops.pooling.hanning_pool`
+    (Ding et al. 2020, arXiv:2004.07728). Different parts of one texture are similar.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        reference: Of the same size.
+        reference: ``f32[h, w, 3]``, sRGB in [0, 1].
         encoder: ``load_encoder("vgg16-torch", padding="zeros")``.
-        calibration: The published ``α`` and ``β``, ``load_calibration("dists")``, or one of your
-            own.
+        calibration: The published ``α`` and ``β``, ``load_calibration("dists")``, or a custom
+            calibration.
 
     Raises:
-        InputError: A picture is none, the sizes differ, or the encoder is not the calibration's.
+        InputError: A picture is invalid, the sizes differ, or the calibration was not fitted to the
+            encoder.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -115,18 +117,19 @@ def dists(
 def dists_uncalibrated(
     image: Image, reference: Image, encoder: Encoder, layers: Iterable[str] = (IMAGE, *LAYERS)
 ) -> Scalar:
-    """Returns DISTS's form with all layers alike, and the channels within one. No DISTS values.
+    """Returns the distance of DISTS with equal weights of layers, which is not a DISTS value.
 
-    For any encoder: a VGG is pooled as in :func:`dists`, others keep their own pooling.
+    The channels of a layer also have equal weights. Works with any encoder: a VGG is pooled as in
+    :func:`dists`, other encoders use their own pooling.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        reference: Of the same size.
+        reference: ``f32[h, w, 3]``, sRGB in [0, 1].
         encoder: Network and pretrained parameters.
-        layers: Of the encoder, and ``image`` for the pixels.
+        layers: Layers of the encoder, and ``image`` for the pixels.
 
     Raises:
-        InputError: A picture is none, the sizes differ, or a layer is unknown.
+        InputError: A picture is invalid, the sizes differ, or a layer is unknown.
     """
     x, y = features_of_both(image, reference, encoder, tuple(layers), smooth=True)
     alike = {name: jnp.full(f.shape[-1], 0.5 / f.shape[-1], f.dtype) for name, f in x.items()}
@@ -138,14 +141,12 @@ def _sum(terms: Iterable[Scalar]) -> Scalar:
 
 
 def _lpips(x: Features, y: Features, channels: Mapping[str, Channels]) -> Scalar:
-    differences = {
-        name: jnp.square(_of_unit_length(x[name]) - _of_unit_length(y[name])) for name in x
-    }
+    differences = {name: jnp.square(_normalised(x[name]) - _normalised(y[name])) for name in x}
     return _sum((d.mean((0, 1)) * channels[n]).sum() for n, d in differences.items())
 
 
-def _of_unit_length(feature: Feature) -> Feature:
-    # A root has no derivative where all is zero, which the ReLU leaves at some positions.
+def _normalised(feature: Feature) -> Feature:
+    # The root is not differentiable at zero, and the ReLU leaves only zeros at some positions.
     squares = jnp.square(feature).sum(-1, keepdims=True)
     lengths = jnp.sqrt(jnp.where(squares > 0, squares, 1.0))
     return feature / (jnp.where(squares > 0, lengths, 0.0) + _NOT_ZERO)
@@ -159,7 +160,7 @@ def _dists(
     )
 
 
-# One minus the fractions of the publication, put so that nothing is lost where they are near 1.
+# One minus the fractions of the publication, without cancellation where they are near 1.
 def _texture(x: Feature, y: Feature) -> Channels:
     a, b = x.mean((0, 1)), y.mean((0, 1))
     return jnp.square(a - b) / (jnp.square(a) + jnp.square(b) + _STABLE)

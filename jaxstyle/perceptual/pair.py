@@ -1,4 +1,4 @@
-"""The features of two pictures that are compared."""
+"""Features of two pictures to compare."""
 
 import dataclasses
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ def check_pair(image: Image, reference: Image) -> None:
     """Checks that two pictures are images of one size.
 
     Raises:
-        InputError: They are not.
+        InputError: A picture is not an image, or the sizes differ.
     """
     for name, picture in (("image", image), ("reference", reference)):
         (check_image if is_traced(picture) else check_picture)(name, picture)
@@ -46,7 +46,7 @@ def features_of_both(
         reference: A picture of the same size.
         encoder: Network and pretrained parameters.
         layers: Layer names.
-        smooth: Whether to pool without aliasing and to take pixels as they are.
+        smooth: Whether to pool without aliasing and to use pixels that are not normalised.
     """
     check_pair(image, reference)
     names = check_layers(encoder, layers)

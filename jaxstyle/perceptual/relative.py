@@ -1,4 +1,4 @@
-"""Distances of content and style: the terms of the loss, without weights, between two pictures."""
+"""Distances in content and in style: the terms of the loss between two pictures, unweighted."""
 
 import dataclasses
 
@@ -17,19 +17,19 @@ from jaxstyle.perceptual.pair import check_pair
 def content_distance(
     image: Image, reference: Image, encoder: Encoder, objective: Objective | None = None
 ) -> Scalar:
-    """Returns how far an image's content is from a reference's: the loss's content term.
+    """Returns the distance of an image from a reference in content: the content term of the loss.
 
-    ``1/L Σ_l ‖F − P‖² / n_l``: by default relative to the reference, ``n_l = ‖P‖²``, so that the
-    two do not change places; symmetric with a normalisation by sizes, such as ``"mean"``.
+    ``1/L Σ_l ‖F − P‖² / n_l``. By default it is relative to the reference, ``n_l = ‖P‖²``, and so
+    not symmetric; it is symmetric with a normalisation by sizes, such as ``"mean"``.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        reference: Of the same size.
+        reference: ``f32[h, w, 3]``, sRGB in [0, 1].
         encoder: Network and pretrained parameters.
-        objective: Content layers and normalisation; the default's if None.
+        objective: Content layers and normalisation; None for the default objective.
 
     Raises:
-        InputError: A picture is none, the sizes differ, or a layer is unknown.
+        InputError: A picture is invalid, the sizes differ, or a layer is unknown.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -49,19 +49,19 @@ def content_distance(
 def style_distance(
     image: Image, reference: Image, encoder: Encoder, objective: Objective | None = None
 ) -> Scalar:
-    """Returns how far an image's style is from a reference's: the loss's style term.
+    """Returns the distance of an image from a reference in style: the style term of the loss.
 
-    ``1/L Σ_l D(S_l, A_l) / n_l`` with the objective's statistic, all layers alike; by default
-    relative to the reference, ``‖G − A‖² / ‖A‖²``. The two may have different sizes.
+    ``1/L Σ_l D(S_l, A_l) / n_l`` with the objective's statistic and equal weights of layers; by
+    default relative to the reference, ``‖G − A‖² / ‖A‖²``. The two may have different sizes.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        reference: ``f32[h', w', 3]``, the painting.
+        reference: The painting, ``f32[h', w', 3]``, sRGB in [0, 1].
         encoder: Network and pretrained parameters.
-        objective: Style layers, statistic and normalisation; the default's if None.
+        objective: Style layers, statistic and normalisation; None for the default objective.
 
     Raises:
-        InputError: A picture is none, or too small for a layer, or the layer is unknown.
+        InputError: A picture is invalid or too small for a layer, or a layer is unknown.
 
     Examples:
         >>> import jax, jaxstyle as js
