@@ -1,4 +1,4 @@
-"""The content term: features stay near those of the content picture."""
+"""The content term: features stay close to those of the content picture."""
 
 import dataclasses
 from typing import Any
@@ -18,7 +18,7 @@ class Content(Term):
     """``Σ_l w_l Σ‖f − p‖² / n_l`` (Gatys, Ecker & Bethge 2016, eq. 1).
 
     Attributes:
-        layers: Layers whose features ``f`` are compared with the content's, ``p``.
+        layers: Layers at which the image's features ``f`` are compared with the content's, ``p``.
         normalisation: The divisors ``n_l``.
     """
 
@@ -51,7 +51,7 @@ class Content(Term):
             divisor = self.normalisation.content_divisor(target.content[name], elements)
             part = weight.of(name) * distance / divisor
             total = zero(distance) + part if total is None else total + part
-        assert total is not None  # an objective leaves out a term without layers
+        assert total is not None  # an objective omits terms without layers
         return total
 
 

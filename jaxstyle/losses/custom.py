@@ -14,11 +14,11 @@ from jaxstyle.losses.term import Local, Size, Target, Term, View, Weight
 
 @dataclasses.dataclass(frozen=True)
 class ImageTerm(Term):
-    """A pure function of the whole image, and of data if it uses any.
+    """A pure function of the whole image, and optionally of data.
 
     Attributes:
         function: ``image -> scalar``, or ``(image, data) -> scalar``.
-        data: Name in ``Scene.data`` of the pytree that the function uses; None if it uses none.
+        data: Name in ``Scene.data`` of the pytree that the function uses; None for no data.
 
     Examples:
         >>> import jax.numpy as jnp, jaxstyle as js
@@ -44,6 +44,6 @@ class ImageTerm(Term):
         return view.image
 
     def value(self, sums: Any, target: Target, weight: Weight, size: Size) -> Scalar:
-        """Returns the weighted function's value."""
+        """Returns the weighted value of the function."""
         data = () if self.data is None else (target.content,)
         return weight.total * jnp.asarray(self.function(sums, *data))

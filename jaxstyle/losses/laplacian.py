@@ -1,4 +1,4 @@
-"""The Laplacian term: edges stay where those of the content picture are."""
+"""The Laplacian term: preserves the edges of the content picture."""
 
 import dataclasses
 from typing import Any
@@ -14,7 +14,7 @@ from jaxstyle.losses.term import Local, Size, Target, Term, View, Weight
 class Laplacian(Term):
     """``w Σ (L x − L p)² / n``, with ``L`` the Laplacian of the image averaged in blocks.
 
-    Small details such as eyes and windows keep their outlines (Li et al. 2017, "Laplacian-Steered
+    It preserves the outlines of small details such as eyes and windows (Li et al. 2017, "Laplacian-Steered
     Neural Style Transfer", arXiv:1707.01253). ``n`` is the number of blocks.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Loss weights: how much each term and each layer counts."""
+"""Loss weights: the weights of terms and layers."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -16,16 +16,17 @@ from jaxstyle.errors import InputError, unknown
 from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.term import Weight
 
-# Chosen by eye and by measurement, docs/recipe.md: conv2_1 and conv3_1 carry strokes and see every
-# grid of pixels; deep layers alone draw one, and bring objects over instead of strokes.
+# Chosen by eye and by measurement (docs/recipe.md): conv2_1 and conv3_1 carry brush strokes and
+# penalise grid artefacts. Deep layers alone cause such artefacts, and transfer objects instead of
+# strokes.
 STYLE_LAYERS = {"image": 20.0, "conv2_1": 10.0, "conv3_1": 10.0, "conv5_1": 0.1}
-"""The default weights of style layers."""
+"""Default weights of the style layers."""
 
 
 @jax.tree_util.register_pytree_with_keys_class
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """How much each term counts: a pytree of traced numbers ≥ 0, or of vectors of them for vmap.
+    """The weights of the terms: a pytree of traced numbers ≥ 0, or of vectors for ``jax.vmap``.
 
     ``8``, ``8.0`` and ``np.float64(8)`` become the same float32 and do not recompile.
 
@@ -33,9 +34,9 @@ class LossWeights:
         content: Weight of the content term.
         style: Weight of the style term.
         tv: Weight of the total variation.
-        content_layers: Weights of content layers; 1 where a layer is not named.
-        style_layers: Weights of style layers; 1 where a layer is not named.
-        extra: Weights of further terms; 1 where a term is not named.
+        content_layers: Weights of content layers; 1 for layers that are not named.
+        style_layers: Weights of style layers; 1 for layers that are not named.
+        extra: Weights of further terms; 1 for terms that are not named.
 
     Examples:
         >>> import jax
@@ -62,19 +63,19 @@ class LossWeights:
             object.__setattr__(self, name, numbers)
 
     def tree_flatten_with_keys(self) -> tuple[tuple[Any, ...], None]:
-        """Returns the fields for JAX."""
+        """Returns the fields; called by JAX."""
         return tuple((jax.tree_util.GetAttrKey(n), getattr(self, n)) for n in _FIELDS), None
 
     @classmethod
     def tree_unflatten(cls, aux: None, fields: Sequence[Any]) -> "LossWeights":
-        """Returns loss weights with any leaves, which JAX needs."""
+        """Returns loss weights with arbitrary leaves; called by JAX."""
         weights = object.__new__(cls)
         for name, value in zip(_FIELDS, fields, strict=True):
             object.__setattr__(weights, name, value)
         return weights
 
     def replace(self, **changes: Any) -> "LossWeights":
-        """Returns the loss weights with other values for some fields."""
+        """Returns a copy of the loss weights with some fields replaced."""
         return dataclasses.replace(self, **changes)
 
     def axes(self) -> "LossWeights":
@@ -83,10 +84,10 @@ class LossWeights:
 
     @staticmethod
     def stack(weights: "Sequence[LossWeights]") -> "LossWeights":
-        """Returns several loss weights as one with vectors, for ``jax.vmap``.
+        """Stacks several loss weights into one with vectors, for ``jax.vmap``.
 
         Args:
-            weights: One or more; a layer or term that some do not name counts 1 there.
+            weights: One or more; layers and terms that some of them do not name have the weight 1.
 
         Examples:
             >>> stacked = LossWeights.stack([LossWeights(style=1), LossWeights(style=2)])
@@ -103,7 +104,7 @@ class LossWeights:
         return LossWeights(**fields)
 
     def of(self, term: str) -> Weight:
-        """Returns the weight of a term with those of its layers."""
+        """Returns the weight of a term and the weights of its layers."""
         if term in _NUMBERS:
             return Weight(getattr(self, term), getattr(self, f"{term}_layers", {}))
         return Weight(self.extra.get(term, 1.0))
@@ -142,7 +143,7 @@ _FIELDS = (*_NUMBERS, *_MAPPINGS)
 
 
 def _number(weight: Any) -> Any:
-    """Returns a number as a float32 array on the device; arrays of JAX are left alone."""
+    """Converts a number to a float32 array on the device; JAX arrays are not changed."""
     if not isinstance(weight, int | float | np.generic | np.ndarray):
         return weight
     return jax.device_put(np.asarray(weight, np.float32))

@@ -26,15 +26,13 @@ class Objective:
     """The terms of the loss: content, style, total variation, and others. Static and hashable.
 
     Attributes:
-        content_layers: Layers whose features the image should keep; none for no content term.
-        style_layers: Layers whose statistics should become those of the styles; none for no style
-            term.
-        statistic: Which statistic of the style layers is matched: a name, or an object.
-        normalisation: What the terms are divided by: a name, or an object.
+        content_layers: Layers of the content term; empty for no content term.
+        style_layers: Layers of the style term; empty for no style term.
+        statistic: The statistic that the style term matches: a name, or an object.
+        normalisation: The divisors of the terms: a name, or an object.
         tv: The kind of total variation: a name, or a function.
-        normalise_gradients: Whether the gradient that each layer's term sends back is divided by
-            its L1 norm. This is not the gradient of any loss: it takes a solver without a line
-            search.
+        normalise_gradients: Whether the gradient of each layer's term is divided by its L1 norm.
+            The result is not the gradient of any loss, so the solver must not use a line search.
         extra: Further terms: a mapping from names to terms, or names in :data:`TERMS`.
 
     Examples:
@@ -113,10 +111,10 @@ def _as_pairs(extra: Any) -> tuple[tuple[str, Term], ...]:
 
 
 def check_additive(terms: Mapping[str, Term] | Sequence[tuple[str, Term]], plan: str) -> None:
-    """Checks that all terms are sums over positions, which parts of an image can share.
+    """Checks that all terms are sums over positions, which can be added up over parts of an image.
 
     Raises:
-        InputError: One is not.
+        InputError: A term is not.
     """
     for name, term in dict(terms).items():
         if term.layers and not term.additive:

@@ -1,4 +1,4 @@
-"""The pictures that targets are made from: a content picture and its styles."""
+"""The pictures that targets are made from: a content picture and style pictures."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,14 @@ from jaxstyle.errors import InputError
 
 
 class Scene(NamedTuple):
-    """A content picture, with what belongs to its positions.
+    """A content picture, with its masks and further data.
 
     Attributes:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
         masks: One per region, ``f32[r, h, w]`` in [0, 1], adding up to 1 everywhere; None for one
             region.
-        data: Arrays that custom terms use, by names of their choice; each term resizes its own to
-            the scale that a target is made for.
+        data: Arrays for custom terms, by name; each term resizes its arrays to the scale of the
+            target.
     """
 
     image: Image
@@ -34,11 +34,11 @@ class Styles(NamedTuple):
 
     Attributes:
         images: Each ``f32[h', w', 3]``, sRGB in [0, 1], of any size.
-        blend: How much each style counts, ≥ 0; all the same if None.
-        masks: For each style one mask per region, ``f32[r, h', w']``: the region of the content
-            takes over the style of this region; None for one region.
+        blend: Weight of each style, ≥ 0; None for equal weights.
+        masks: For each style one mask per region, ``f32[r, h', w']``: each region of the content
+            takes over the style of the same region; None for one region.
         targets: For each scale of a run, from coarse to fine, the style part of each term's target,
-            from :func:`jaxstyle.style_targets`, so that several runs share them; None to make them.
+            from :func:`jaxstyle.style_targets`, to share them between runs; None to compute them.
     """
 
     images: Sequence[Image]
@@ -64,7 +64,7 @@ def check_scene(scene: Scene, *, least: int = 1) -> None:
 
     Args:
         scene: The picture.
-        least: Pixels that each side must have.
+        least: Minimum length of each side in pixels.
 
     Raises:
         InputError: The picture is not an image, or the masks do not have its size.
@@ -79,10 +79,10 @@ def check_styles(styles: Styles, *, least: int = 1) -> None:
 
     Args:
         styles: The pictures.
-        least: Pixels that each side must have.
+        least: Minimum length of each side in pixels.
 
     Raises:
-        InputError: A picture is not an image, or the numbers of styles, shares and masks disagree.
+        InputError: A picture is not an image, or the numbers of styles, weights and masks differ.
     """
     count = len(styles.images)
     if not count:
@@ -109,8 +109,8 @@ def check_regions(scene: Scene, styles: Styles) -> None:
     """Checks that the masks of the content and of the styles belong together.
 
     Raises:
-        InputError: Only one side has masks, their numbers of regions differ, or no style has a
-            region of the content.
+        InputError: Only content or only styles have masks, the numbers of regions differ, or a
+            region of the content is missing from all styles.
     """
     content_masks, style_masks = scene.masks, styles.masks
     if content_masks is None and style_masks is None:
@@ -142,12 +142,12 @@ def _check_masks(side: str, picture: Image, masks: Masks | None) -> None:
 
 
 def shares_of(styles: Styles) -> Float[Array, "_"]:
-    """Returns how much each style counts, the largest 1 where the numbers are known."""
+    """Returns the weight of each style, scaled to a maximum of 1 unless they are JAX arrays."""
     if styles.blend is None:
         return jnp.ones(len(styles.images), jnp.float32)
     if is_traced(styles.blend) or isinstance(styles.blend, jax.Array):
         return jnp.asarray(styles.blend)
-    # Divided before they become float32, which may not hold them.
+    # Divide before the conversion to float32, which may overflow.
     largest = max(float(share) for share in styles.blend)
     assert math.isfinite(largest)  # check_styles
     return jnp.asarray([float(share) / largest for share in styles.blend], jnp.float32)

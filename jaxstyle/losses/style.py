@@ -1,4 +1,4 @@
-"""The style term: a statistic of the features becomes that of the style pictures."""
+"""The style term: matches a statistic of the features to that of the style pictures."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from jaxstyle.losses.term import Local, Size, Target, Term, View, Weight, zero
 from jaxstyle.ops.pooling import pool
 from jaxstyle.ops.resize import resize_masks
 
-# Share of a picture below which a region counts as missing there.
+# A region that covers a smaller fraction of a picture counts as missing.
 _LEAST = 1e-6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Style(Term):
-    """``Σ_l w_l Σ_r s_r D(S_lr, A_lr) / n_lr``: the statistic ``S`` becomes the styles' ``A``.
+    """``Σ_l w_l Σ_r s_r D(S_lr, A_lr) / n_lr``: matches the statistic ``S`` to the styles' ``A``.
 
-    Styles are blended as statistics. With masks each region ``r``, which covers the share ``s_r``
-    of the image, takes over the style of its own region (Gatys et al. 2017, arXiv:1611.07865); a
-    style in which a region is missing does not contribute to it.
+    Styles are blended as statistics. With masks, each region ``r``, which covers the fraction
+    ``s_r`` of the image, takes over the style of the same region (Gatys et al. 2017,
+    arXiv:1611.07865). A style in which a region is missing does not contribute to it.
 
     Attributes:
-        layers: Layers whose features the statistic is computed from.
+        layers: Layers at which the statistic is computed.
         statistic: The statistic and its distance ``D``.
         normalisation: The divisors ``n_lr``.
     """
@@ -43,32 +43,32 @@ class Style(Term):
 
     @property
     def additive(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether the statistic is."""
+        """Whether the statistic is additive."""
         return self.statistic.additive
 
     def content_target(self, view: View, scene: Scene, size: Size) -> tuple[Local, Any]:
-        """Returns which region each position of each layer belongs to."""
+        """Returns the masks at the sizes of the layers."""
         return self.style_local(scene.masks, size), None
 
     def style_local(self, masks: Masks | None, size: Size) -> Local:
-        """Returns the masks at the layers' sizes, ``f32[h', w', r]``; nothing for one region."""
+        """Returns the masks at the sizes of the layers, ``f32[h', w', r]``; empty without masks."""
         return {} if masks is None else masks_at(masks, {n: size.layers[n] for n in self.layers})
 
     def sums(self, view: View) -> dict[str, Any]:
-        """Returns what the statistic sums, with an axis of regions in front."""
+        """Returns the sums of the statistic, with a leading axis of regions."""
         return {
             name: region_sums(view.features[name], _regions(view, name), self.statistic)
             for name in self.layers
         }
 
     def of_style(self, view: View) -> Any:
-        """Returns what the statistic sums, and how many positions each region has."""
+        """Returns the sums of the statistic, and the number of positions of each region."""
         regions = {name: _regions(view, name) for name in self.layers if name in view.local}
         counted = {name: masks.sum((1, 2)) for name, masks in regions.items() if masks is not None}
         return self.sums(view), counted
 
     def style_target(self, sums: Sequence[Any], blend: Float[Array, "_"], size: Size) -> Any:
-        """Returns the statistic's target, and its energy, of each layer and region."""
+        """Returns the target of the statistic and its energy, for each layer and region."""
         first = jax.tree.leaves(sums[0][0])[0]
         stats, positions = [], []
         for (of_layers, counted), own in sums:
@@ -102,11 +102,11 @@ class Style(Term):
             divisor = self.normalisation.style_divisor(layer)
             part = weight.of(name) * (shares * distances / divisor).sum()
             total = zero(first) + part if total is None else total + part
-        assert total is not None  # an objective leaves out a term without layers
+        assert total is not None  # an objective omits terms without layers
         return total
 
     def _check(self, name: str, sums: Any, target: Any, size: Size) -> None:
-        """Checks that a target is one of this statistic's."""
+        """Checks that a target was made with this statistic."""
 
         def make(sums: Any) -> Any:
             own = jax.tree.map(lambda x: x[0], sums)
@@ -121,10 +121,10 @@ class Style(Term):
 
 
 def masks_at(masks: Masks, sizes: dict[str, tuple[int, int]]) -> dict[str, Array]:
-    """Returns how much of each region every position of some layers sees, ``f32[h', w', r]``.
+    """Resizes masks to layers, ``f32[h', w', r]``.
 
-    Halved by averages, which keep the shares of regions exact, as a VGG halves its features; for a
-    layer of another size, resized to it.
+    They are halved by averaging, as a VGG halves its features, which preserves the areas of
+    regions. For layers of other sizes they are resampled.
 
     Args:
         masks: One per region, ``f32[r, h, w]`` in [0, 1].
@@ -147,7 +147,7 @@ def masks_at(masks: Masks, sizes: dict[str, tuple[int, int]]) -> dict[str, Array
 
 
 def _regions(view: View, layer: str) -> Masks | None:
-    """Returns how much each position counts in each region, ``f32[r, h', w']``; None if all do."""
+    """Returns the weight of each position in each region, ``f32[r, h', w']``; None if all are 1."""
     counts = view.counts.get(layer)
     if layer not in view.local:
         return None if counts is None else counts[None]
@@ -156,7 +156,7 @@ def _regions(view: View, layer: str) -> Masks | None:
 
 
 def _positions(counted: Any, size: Size, layer: str, like: Array) -> Float[Array, "_"]:
-    """Returns how many positions each region has; an image without masks is one region."""
+    """Returns the number of positions of each region; an image without masks is one region."""
     return jnp.full(1, size.positions(layer), like.dtype) if counted is None else counted
 
 

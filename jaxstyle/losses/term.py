@@ -1,9 +1,9 @@
-"""What a term of the loss is.
+"""The base class of the terms of the loss.
 
     loss(image) = Σ_t  weight_t · value_t( sums_t(image), target_t )
 
-A term knows nothing of tiles or devices: how its sums are evaluated is a plan's business
-(:mod:`jaxstyle.evaluate`), and every plan gives the same loss and gradient.
+A term does not depend on tiles or devices. A plan (:mod:`jaxstyle.evaluate`) decides how its sums
+are evaluated, and every plan gives the same loss and gradient.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,17 +17,17 @@ from jaxstyle.arrays import Features, Image, Scalar
 from jaxstyle.losses.pictures import Scene
 
 Local = Mapping[str, Any]
-"""Arrays with one entry per position, ``{layer: pytree of f32[h', w', ...]}``; the layer says which
-positions; ``image`` for pixels."""
+"""Arrays with one entry per position of a layer, ``{layer: pytree of f32[h', w', ...]}``; the layer
+``image`` stands for pixels."""
 
 
 class Target(NamedTuple):
-    """What a term compares an image with.
+    """The data that a term compares an image with.
 
     Attributes:
         local: Arrays with one entry per position, which plans cut along with the image.
-        content: What the content picture gives as a whole, any pytree.
-        style: What the style pictures give, any pytree.
+        content: The global part from the content picture, any pytree.
+        style: The part from the style pictures, any pytree.
     """
 
     local: Local
@@ -64,27 +64,28 @@ class Weight(NamedTuple):
     """The weight of a term and the weights of its layers.
 
     Attributes:
-        total: The term's.
-        layers: The layers'; 1 where a layer is not named.
+        total: Weight of the term.
+        layers: Weights of its layers; 1 for layers that are not named.
     """
 
     total: ArrayLike = 1.0
     layers: Mapping[str, ArrayLike] = {}
 
     def of(self, layer: str) -> ArrayLike:
-        """Returns the weight of a layer, multiplied by the term's."""
+        """Returns the weight of a layer multiplied by that of the term."""
         return self.total * self.layers.get(layer, 1.0)
 
 
 class View(NamedTuple):
-    """What a term sees: a whole image, or a part of one with more around it.
+    """The input of a term: a whole image, or a part of one with its surroundings.
 
     Attributes:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
         features: ``{layer: f32[h', w', c]}``.
-        local: The target's arrays with one entry per position, of the same part.
-        counts: Which positions of each layer to add up, ``f32[h', w']`` of ones and zeros: a
-            position in the overlap of two parts is counted once. Empty where all count.
+        local: The local arrays of the target for the same part.
+        counts: 1 for the positions of each layer to add up and 0 for others, ``f32[h', w']``, so
+            that positions in the overlap of parts are counted once; without layers of which all
+            positions count.
         wraps: Whether opposite borders of the image are neighbours.
     """
 
@@ -98,7 +99,7 @@ class View(NamedTuple):
         """Returns the sum over the positions of a layer, and over all further axes.
 
         Args:
-            layer: Whose positions the array has.
+            layer: The layer.
             x: ``f32[h', w', ...]``.
         """
         if layer not in self.counts:
@@ -108,21 +109,21 @@ class View(NamedTuple):
 
 
 Observe = Callable[[tuple[str, ...]], Features]
-"""Returns features of the present image, ``{layer: f32[h', w', c]}``."""
+"""Returns features of the current image, ``{layer: f32[h', w', c]}``."""
 
 
 class Term:
     """One summand of the loss: the base class of terms, which are frozen, hashable dataclasses.
 
-    A subclass has :meth:`sums` and :meth:`value`; what it does not override is empty.
+    A subclass defines :meth:`sums` and :meth:`value`; the other methods are optional.
 
     Attributes:
-        layers: Layers whose features :meth:`sums` and :meth:`of_style` use. A term without layers
-            sees the whole image in every plan.
-        content_layers: Layers of the content picture whose features :meth:`content_target` uses.
-        additive: Whether the sums over parts of an image add up to those over the whole.
-        renewal: When :meth:`renew` is called: never if None, at the start of each scale if 0, else
-            every so many iterations, and at the start.
+        layers: Layers of the features that :meth:`sums` and :meth:`of_style` use. A term without
+            layers sees the whole image in every plan.
+        content_layers: Layers of the content picture's features for :meth:`content_target`.
+        additive: Whether sums over parts of an image add up to the sums over the whole image.
+        renewal: When :meth:`renew` is called: None for never, 0 for the start of each scale, n for
+            the start of each scale and every n iterations.
     """
 
     layers: tuple[str, ...] = ()
@@ -139,28 +140,27 @@ class Term:
 
         Args:
             sums: From :meth:`sums`, added up over the whole image.
-            target: What the image is compared with.
-            weight: The term's weight and those of its layers.
+            target: The target of the term.
+            weight: The weights of the term and its layers.
             size: Sizes of the image and its features.
         """
         raise NotImplementedError
 
     def content_target(self, view: View, scene: Scene, size: Size) -> tuple[Local, Any]:
-        """Returns the target's local part, and what the content gives as a whole.
+        """Returns the local part of the target, and the global part from the content picture.
 
         Args:
             view: The content picture with the features of :attr:`content_layers`.
-            scene: The content picture, its masks and data, at this scale. Data are as they were
-                handed in.
+            scene: The content picture and its masks at this scale, and its data unchanged.
             size: Sizes of the image and its features.
         """
         return {}, None
 
     def style_local(self, masks: Any, size: Size) -> Local:
-        """Returns the local arrays that :meth:`of_style` uses, of a style picture.
+        """Returns the local arrays of a style picture for :meth:`of_style`.
 
         Args:
-            masks: The picture's, ``f32[r, h, w]``, or None.
+            masks: Masks of the picture, ``f32[r, h, w]``, or None.
             size: Sizes of the picture and its features.
         """
         return {}
@@ -170,21 +170,21 @@ class Term:
         return None
 
     def style_target(self, sums: Sequence[Any], blend: Float[Array, "_"], size: Size) -> Any:
-        """Returns the target's style part.
+        """Returns the part of the target from the style pictures.
 
         Args:
-            sums: From :meth:`of_style`, of each style picture, with its size: pairs.
-            blend: How much each style counts, ``f32[styles]``.
+            sums: For each style picture a pair of its sums from :meth:`of_style` and its size.
+            blend: Weight of each style, ``f32[styles]``.
             size: Sizes of the image to be optimised and its features.
         """
         return None
 
     def renew(self, image: Image, target: Target, observe: Observe, size: Size) -> Target:
-        """Returns a new target of the same shapes, for the present image.
+        """Returns a new target with the same shapes for the current image.
 
         Args:
             image: ``f32[h, w, 3]``, not clipped.
-            target: The present target.
+            target: The current target.
             observe: Computes features of the image.
             size: Sizes of the image and its features.
         """
@@ -192,5 +192,5 @@ class Term:
 
 
 def zero(like: Array) -> Scalar:
-    """Returns 0 in the type of an array."""
+    """Returns 0 with the data type of an array."""
     return jnp.zeros((), like.dtype)

@@ -1,4 +1,4 @@
-"""The term of total variation: neighbouring pixels differ little."""
+"""The total variation term: penalises differences between neighbouring pixels."""
 
 import dataclasses
 from typing import Any
