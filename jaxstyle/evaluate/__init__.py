@@ -1,1 +1,1 @@
-"""Plans: how the sums of the loss are evaluated; the loss and targets on top of them."""
+"""Plans, which evaluate the sums of the loss; targets and the loss itself."""

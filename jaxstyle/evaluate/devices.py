@@ -1,7 +1,7 @@
-"""The plan that spreads one image over many devices: each adds up the rows that it has.
+"""The plan that spreads one image over several devices, each of which adds up its own rows.
 
-Before each convolution a device asks its neighbours for one row on either side, and sums over
-positions are added up over all devices: every number is computed once, by one device.
+Before each convolution a device receives one row from the neighbour on either side, and sums over
+positions are added up over all devices. So every number is computed once, by one device.
 """
 
 import dataclasses
@@ -41,9 +41,9 @@ class Devices(Plan):
     Attributes:
         mesh: The devices, from :func:`jaxstyle.mesh`, or their number, or ``all``.
         recompute: Whether activations are computed again for the gradient, block by block, instead
-            of kept: less memory, in a third more time.
-        tile: Pixels; each device computes its rows in tiles of at most as many pixels as a square
-            of this side; None for all rows at once.
+            of being stored. This takes less memory and a third more time.
+        tile: Side in pixels; each device computes its rows in tiles of at most as many pixels as a
+            square of this side. None for all rows at once.
     """
 
     mesh: Mesh | int | Literal["all"] = "all"
@@ -63,7 +63,7 @@ class Devices(Plan):
 
     @property
     def serial(self) -> bool:
-        """True: all processes have to run the same programs in the same order."""
+        """True, because all processes have to run the same programs in the same order."""
         return True
 
     def check(self, encoder: Encoder, objective: Objective) -> None:
@@ -77,7 +77,7 @@ class Devices(Plan):
         _check_vgg(encoder)
 
     def layout(self, shape: tuple[int, int], layers: Sequence[str]) -> Rows:
-        """Returns how the rows of images are spread, so that all halvings stay on a device."""
+        """Returns how rows are spread, so that pooling needs no rows of other devices."""
         return self.devices.rows(shape[0], 2 ** max(map(halvings, layers), default=0))
 
     def prepare(self, encoder: Encoder, layers: Sequence[str]) -> Encoder:
@@ -85,11 +85,11 @@ class Devices(Plan):
         return self.replicate(encoder.truncate(deep(layers)))
 
     def replicate(self, tree: T) -> T:
-        """Returns arrays that every device has."""
+        """Copies arrays to every device."""
         return self.devices.replicate(tree)
 
     def agree(self, wish: bool) -> bool:
-        """Returns whether any process wishes something; all processes have to ask."""
+        """Returns whether ``wish`` is true in any process; all processes must call this."""
         return self.devices.agree(wish)
 
     def measure(
@@ -101,7 +101,7 @@ class Devices(Plan):
         size: Size,
         norms: LossWeights | None = None,
     ) -> dict[str, Any]:
-        """Returns the sums that are requested."""
+        """Returns the requested sums."""
         check_additive([(request.name, request.term) for request in requests], "Devices")
         encoder = _check_vgg(encoder)
         layers = layers_of(requests)
@@ -162,7 +162,7 @@ class Devices(Plan):
     def _cut(
         self, size: Size, encoder: Encoder, reached: tuple[str, ...], layers: tuple[str, ...]
     ) -> tuple[Rows, Patches | None]:
-        """Returns how rows are spread, and the windows of each device; None for no windows."""
+        """Returns how rows are spread, and the windows of each device, or None for no windows."""
         rows, width = self.layout(size.shape, reached), size.shape[1]
         if self.tile is None or rows.share * width <= self.tile**2 or encoder.wraps:
             return rows, None
@@ -189,14 +189,14 @@ def _check_vgg(encoder: Encoder) -> Any:
 
 
 def _program(function: Any, rows: Rows, in_specs: Any, out_specs: Any) -> Any:
-    # Outside a program JAX would run a shard_map operation by operation, and fail.
+    # Outside ``jax.jit``, JAX would run the shard_map operation by operation and fail.
     return jax.jit(
         jax.shard_map(function, mesh=rows.mesh.of_jax, in_specs=in_specs, out_specs=out_specs)
     )
 
 
 def _around(x: Array, layer: str, encoder: Encoder, patches: Patches) -> Array:
-    """Returns local arrays with room around them: nothing there is owned, so zeros serve."""
+    """Pads local arrays with zeros for the surrounding rows, which no window owns."""
     stride = field_at(encoder, layer).stride
     rows = patches.above // stride, patches.below // stride
     return jnp.pad(x, [rows, *[(0, 0)] * (x.ndim - 1)])

@@ -1,9 +1,9 @@
-"""How an image is cut into windows of one shape, so that one program serves all of them.
+"""Cuts an image into windows of one shape, so that they share a program.
 
-Windows overlap. Each owns a part of the image and is surrounded by as much of it as the network
-sees from there, so errors at a window's border are never counted. Windows at the border of the
-image touch it. Everything lies on whole strides, so that pooling makes the same blocks in a window
-as in the image.
+Windows overlap. Each owns a part of the image and also contains everything that the network sees
+from this part, so errors at the border of a window never count. Windows at the border of the image
+end there. All windows begin at multiples of the stride, so pooling forms the same blocks in a
+window as in the image.
 """
 
 from typing import NamedTuple
@@ -21,9 +21,9 @@ class Axis(NamedTuple):
     Attributes:
         size: Length of the image.
         window: Length of each window.
-        origins: Where each window begins, multiples of the stride, in an image with margins.
-        owned: Where the owned part of each begins, and where that of the last one ends.
-        margin: Pixels of the opposite end that are added on both sides of an image that wraps.
+        origins: Start of each window in the image with margins, multiples of the stride.
+        owned: Start of the owned part of each window, and the end of the last one.
+        margin: Pixels from the opposite end that are added on both sides of an image that wraps.
     """
 
     size: int
@@ -51,7 +51,7 @@ class Grid(NamedTuple):
 
     @property
     def table(self) -> np.ndarray:
-        """Top, left, and first and end of the owned part on each axis, ``int32[windows, 6]``."""
+        """Top, left, and start and end of the owned part on each axis, ``int32[windows, 6]``."""
         axes = [
             list(zip(axis.origins, axis.owned[:-1], axis.owned[1:], strict=True)) for axis in self
         ]
@@ -60,12 +60,12 @@ class Grid(NamedTuple):
 
 
 def grid_of(shape: Shape, field: Field, side: int, *, wrap: bool = False) -> Grid:
-    """Returns the windows that an image is computed in with the least work.
+    """Returns the windows with the least total work.
 
     Args:
         shape: Height and width of the image.
         field: From :func:`~jaxstyle.encoder.receptive.joint_field`.
-        side: Pixels; a window has at most as many pixels as a square of this side, if possible.
+        side: If possible, a window has at most as many pixels as a square of this side in pixels.
         wrap: Whether opposite borders are neighbours.
 
     Examples:
@@ -76,7 +76,7 @@ def grid_of(shape: Shape, field: Field, side: int, *, wrap: bool = False) -> Gri
     rows, columns = (axes_of(size, field, wrap=wrap) for size in shape)
     grids = [Grid(a, b) for a in rows for b in columns]
     small = [grid for grid in grids if _area(grid) <= side * side]
-    # Where none is small enough, the smallest.
+    # If no window is small enough, choose the smallest.
     return min(small, key=lambda g: g.windows * _area(g)) if small else min(grids, key=_area)
 
 
@@ -85,9 +85,9 @@ def _area(grid: Grid) -> int:
 
 
 def axes_of(size: int, field: Field, *, wrap: bool) -> list[Axis]:
-    """Returns an axis cut into one window, into two, and so on."""
+    """Returns the cuts of an axis into one window, two windows, and so on."""
     axes = [Axis(size, size, (0,), (0, size))]
-    # An image that wraps needs whole strides, or blocks behind an end would not be the image's.
+    # An image that wraps must be a multiple of the stride, or blocks in the margins would differ.
     margin = field.reach if wrap else 0
     counts = range(0 if wrap and size % field.stride else size // field.stride)
     for count in counts[2:]:
@@ -100,7 +100,7 @@ def axes_of(size: int, field: Field, *, wrap: bool) -> list[Axis]:
 def _axis(size: int, count: int, field: Field, margin: int) -> Axis:
     stride, reach = field
     whole = size + 2 * margin
-    # The last window ends with the image, and all begin with a stride.
+    # The last window ends with the image, and all begin at multiples of the stride.
     window = stride + 2 * reach + (size - stride) % stride
     window += max(0, -(-(whole - 2 * reach - count * (window - 2 * reach)) // count))
     window += (size - window) % stride

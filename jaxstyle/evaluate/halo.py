@@ -1,4 +1,4 @@
-"""Rows that a device gets from its neighbours. Within ``shard_map``."""
+"""Exchange of rows between neighbouring devices, within ``shard_map``."""
 
 import dataclasses
 
@@ -12,9 +12,9 @@ from jaxstyle.evaluate.mesh import AXIS, Rows
 
 @dataclasses.dataclass(frozen=True)
 class Neighbours(Border):
-    """The border of a device's rows: before each convolution, a row from either neighbour.
+    """The border of a device's rows: one row from either neighbour before each convolution.
 
-    So every feature is computed once, and features never leave their device.
+    So every feature is computed once, by one device.
 
     Attributes:
         rows: How the image's rows are spread over the devices.
@@ -23,12 +23,12 @@ class Neighbours(Border):
     rows: Rows | None = None
 
     def surround(self, x: Feature, layer: str, padding: Padding) -> tuple[Feature, bool]:
-        """Returns a device's rows with the rows above and below that the padding puts there.
+        """Returns a device's rows with one row above and one below, from neighbours or padding.
 
         Args:
             x: ``f32[share, w, c]``, the rows of this device.
             layer: The convolution.
-            padding: What surrounds the whole map.
+            padding: Padding of the whole feature map.
 
         Returns:
             ``f32[share + 2, w, c]``.
@@ -55,12 +55,12 @@ class Neighbours(Border):
 
 
 def reach_over(x: Image, above: int, below: int, rows: Rows) -> Image:
-    """Returns a device's rows with the last rows from above and the first rows from below.
+    """Returns a device's rows with rows of its neighbours above and below; zeros at the ends.
 
     Args:
         x: ``f32[share, w, c]``, the rows of this device.
-        above: Number of rows, at most as many as a device has; zeros where there are none.
-        below: Number of rows, at most as many as a device has.
+        above: Number of rows from above, at most as many as a device has.
+        below: Number of rows from below, at most as many as a device has.
         rows: How the rows are spread over the devices.
     """
     last, end = len(rows.mesh) - 1, x.shape[0]
@@ -72,7 +72,7 @@ def reach_over(x: Image, above: int, below: int, rows: Rows) -> Image:
 
 
 def counting(rows: Rows, width: int) -> jax.Array | None:
-    """Returns which positions of a device count, ``f32[share, w]``; None if all do."""
+    """Returns 1 for positions of a device that count, else 0, ``f32[share, w]``; None if all do."""
     if rows.full:
         return None
     index = jax.lax.axis_index(AXIS) * rows.share + jnp.arange(rows.share)
@@ -80,7 +80,7 @@ def counting(rows: Rows, width: int) -> jax.Array | None:
 
 
 def _replace(y: Feature, index: jax.Array, above: Feature, below: Feature, rows: Rows) -> Feature:
-    """Returns rows with those outside the map replaced."""
+    """Replaces the rows outside the feature map."""
     top = jnp.where(index[:1] < 0, above, y[:1])
     if not rows.full:
         return jnp.concatenate([top, jnp.where(index[1:] < rows.height, y[1:], below)])
@@ -93,7 +93,7 @@ def _row(y: Feature, index: jax.Array) -> Feature:
 
 
 def _has_last(start: jax.Array, rows: Rows) -> jax.Array:
-    """Returns whether this device has the map's last row."""
+    """Returns whether this device has the last row of the feature map."""
     own = rows.height - 1 - start
     return (own >= 1) & (own <= rows.share)
 

@@ -1,4 +1,4 @@
-"""The loss of an image: the sum of its terms, however a plan evaluates them. Pure."""
+"""The loss of an image: the sum of its terms, evaluated by a plan. Pure."""
 
 from typing import Any
 
@@ -40,14 +40,15 @@ def loss(
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
         targets: From :func:`make_targets`, for the same size, encoder and objective.
         loss_weights: Numbers ≥ 0.
-        encoder: Network and pretrained parameters; in a loop of your own, from
-            :func:`jaxstyle.prepare`, which computes kernels once.
+        encoder: Network and pretrained parameters; in custom loops, from :func:`jaxstyle.prepare`,
+            which computes kernels once.
         objective: The terms, as for the targets; static.
         plan: How sums are evaluated; static.
 
     Raises:
-        InputError: The image has the wrong shape or type, or not the size of the targets; a layer
-            is unknown; the image is too small for it; or the plan cannot evaluate a term.
+        InputError: The image has a wrong shape or type, or differs in size from the targets; a
+            layer is unknown; the image is too small for a layer; or the plan cannot evaluate a
+            term.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -100,11 +101,11 @@ def terms_of(
     plan: Plan,
     shape: tuple[int, int],
 ) -> Terms:
-    """Returns the terms of an image that lies as the plan's layout says.
+    """Returns the terms of an image in the layout of the plan.
 
     Args:
         image: ``f32[h, w, 3]``, with the rows that the layout adds.
-        targets: What the image is compared with.
+        targets: The target of each term.
         loss_weights: Numbers ≥ 0.
         encoder: Network and pretrained parameters.
         objective: The terms.
@@ -144,15 +145,15 @@ def _scalar(name: str, value: Any) -> Scalar:
 
 
 def prepare(encoder: Encoder, objective: Objective, *, plan: Plan = WHOLE) -> Encoder:
-    """Returns an encoder for many evaluations of one objective: kernels are computed once.
+    """Returns an encoder for many evaluations of one objective, with kernels computed once.
 
-    Without it a loop of your own computes them in every evaluation, on CPUs in up to 1.7 of the
-    time. ``optimise``, ``stylize`` and ``sweep`` do it themselves. The result contains the
-    parameters that its kernels belong to; for other parameters, prepare again.
+    Without it, a custom loop computes the kernels in every evaluation, which takes up to 1.7 times
+    as long on CPUs. ``optimise``, ``stylize`` and ``sweep`` call this function themselves. The
+    result contains the parameters that its kernels belong to; for other parameters, call it again.
 
     Args:
         encoder: Network and pretrained parameters.
-        objective: The terms; layers behind the deepest of theirs are left out.
+        objective: The terms; deeper layers than theirs are omitted.
         plan: How sums are evaluated.
 
     Examples:

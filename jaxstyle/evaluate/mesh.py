@@ -1,4 +1,4 @@
-"""The devices that one image is spread over, and how its rows are."""
+"""The devices that one image is spread over, and the layout of its rows."""
 
 import dataclasses
 import functools
@@ -24,10 +24,10 @@ AXIS = "rows"
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Mesh:
-    """Devices in a row, each of which has some rows of every image. Static and hashable.
+    """A sequence of devices, each with some rows of every image. Static and hashable.
 
     Attributes:
-        devices: From the top of the image to its bottom; including those of other processes.
+        devices: From the top of the image to the bottom, including those of other processes.
     """
 
     devices: tuple[Any, ...]
@@ -37,7 +37,7 @@ class Mesh:
         return len(self.devices)
 
     def __reduce__(self) -> Any:
-        """Returns what pickle needs: devices are named by their numbers."""
+        """Pickles the numbers of the devices."""
         return _mesh_of, (tuple(device.id for device in self.devices),)
 
     @property
@@ -51,16 +51,16 @@ class Mesh:
         return len({device.process_index for device in self.devices})
 
     def sharding(self, axis: int | None = None) -> NamedSharding:
-        """Returns how an array lies on the devices: cut along an axis, or as a copy on each."""
+        """Returns the sharding of an array along an axis, or of a copy on each device."""
         spec = () if axis is None else (*(None,) * axis, AXIS)
         return NamedSharding(self.of_jax, PartitionSpec(*spec))
 
     def replicate(self, tree: T) -> T:
-        """Returns arrays that every device has a copy of; every process has to pass the same."""
+        """Copies arrays to every device; every process must pass the same arrays."""
         return jax.tree.map(lambda x: place(x, self.sharding()), tree)
 
     def agree(self, wish: bool) -> bool:
-        """Returns whether any process wishes something; all processes have to ask."""
+        """Returns whether ``wish`` is true in any process; all processes must call this."""
         if self.processes == 1:
             return wish
         from jax.experimental import multihost_utils  # Slow to import.
@@ -80,9 +80,9 @@ class Mesh:
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Rows(Layout):
-    """How the rows of an image are spread over devices: the same number on each.
+    """The layout of an image's rows on devices, with the same number on each.
 
-    Rows of zeros are added to the image so that this is possible.
+    Rows of zeros are added to the image to make this possible.
 
     Attributes:
         mesh: The devices.
@@ -96,7 +96,7 @@ class Rows(Layout):
 
     @property
     def room(self) -> int:
-        """The number of rows, including added ones."""
+        """Number of rows, including added ones."""
         return self.share * len(self.mesh)
 
     @property
@@ -110,33 +110,33 @@ class Rows(Layout):
         return self.mesh.processes
 
     def at(self, halvings: int) -> "Rows":
-        """Returns how the rows of features lie that are halved so many times."""
+        """Returns the layout of features after a number of halvings."""
         return Rows(self.mesh, self.height >> halvings, self.share >> halvings)
 
     def pad(self, x: Array, axis: int = 0) -> Array:
-        """Returns an array with the added rows, which are zero."""
+        """Adds the rows of zeros to an array."""
         missing = self.room - x.shape[axis]
         if not missing:
             return x
         return jnp.pad(x, [(0, missing if i == axis else 0) for i in range(x.ndim)])
 
     def place(self, x: Any) -> Array:
-        """Returns an image spread over the devices, with the added rows; on the host only."""
+        """Spreads an image over the devices, with the added rows; on the host only."""
         return place(self.pad(jnp.asarray(x)), self.mesh.sharding(0))
 
     def hold(self, tree: T, width: int) -> T:
-        """Returns a tree, within a program, with its images spread and all else copied."""
+        """Constrains the images of a tree to be spread and all else copied, within a program."""
         return jax.tree.map(
             lambda x: jax.lax.with_sharding_constraint(x, self.sharding_of(x, width)), tree
         )
 
     def sharding_of(self, x: Any, width: int) -> NamedSharding:
-        """Returns how an array of a solver lies: images, and stacks of them, are spread."""
+        """Returns the sharding of a solver's array: images, and stacks of them, are spread."""
         shared = jnp.shape(x)[-3:] == (self.room, width, 3)
         return self.mesh.sharding(len(jnp.shape(x)) - 3 if shared else None)
 
     def shapes(self, tree: T, width: int) -> T:
-        """Returns the shapes of a tree and how :meth:`hold` lays its arrays, with added rows."""
+        """Returns the shapes, with added rows, and shardings that :meth:`hold` gives a tree."""
 
         def lay(x: Any) -> Any:
             image = len(x.shape) == 3 and x.shape[-3:] == (self.height, width, 3)
@@ -147,19 +147,19 @@ class Rows(Layout):
         return jax.tree.map(lay, tree)
 
     def lay(self, tree: T) -> T:
-        """Returns a tree with its images spread and all else copied; on the host."""
+        """Spreads the images of a tree and copies all else; on the host."""
         return jax.tree.map(
             lambda x: self.place(x) if jnp.ndim(x) == 3 else self.mesh.replicate(x), tree
         )
 
     def whole(self, image: Array) -> Array:
-        """Returns an image without added rows, where JAX computes by default; on the host."""
+        """Returns an image without added rows on the default device; on the host."""
         if self.mesh.processes > 1:
             image = _gather(image, self.mesh).addressable_data(0)
         return jnp.asarray(np.asarray(image)[: self.height])
 
     def relay(self, x: Any, like: Any, height: int) -> Array:
-        """Returns a copy of an array of a checkpoint that lies as another one does; on the host."""
+        """Copies an array of a checkpoint to the layout of another array; on the host."""
         if np.ndim(x) >= 3:
             x = self.pad(jnp.asarray(without_added_rows(x, like, height)), np.ndim(x) - 3)
         return place(jnp.array(x), getattr(like, "sharding", None) or self.mesh.sharding())
@@ -170,7 +170,7 @@ class Rows(Layout):
 
 
 def halvings(layer: str) -> int:
-    """Returns how often the network has halved a layer's features."""
+    """Returns the number of times that the network has halved a layer's features."""
     return 0 if layer == IMAGE else block_of(layer) - 1
 
 
@@ -178,8 +178,8 @@ def mesh(devices: int | Literal["all"] = "all") -> Mesh:
     """Returns the devices to spread an image over, for :class:`jaxstyle.Devices`.
 
     Args:
-        devices: Their number, or ``all``; with several processes all devices of all processes,
-            which then have to make the same calls.
+        devices: Their number, or ``all``. With several processes these are all devices of all
+            processes, which must make the same calls.
 
     Raises:
         InputError: JAX has fewer devices.
@@ -208,7 +208,7 @@ def _gather(image: Array, mesh: Mesh) -> Array:
 
 
 def place(x: Any, sharding: NamedSharding) -> Array:
-    """Returns an array laid on devices; every process passes the whole array."""
+    """Places an array on devices; every process passes the whole array."""
     if sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
     own = np.asarray(x)

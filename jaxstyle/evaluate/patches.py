@@ -1,8 +1,8 @@
-"""How each device cuts its rows of an image into windows: tiles on several devices.
+"""Windows of each device's rows: tiles on several devices.
 
-A window may reach into the rows of a neighbour, which are fetched once before all windows. All
-devices run one program, so their windows have the same shape and number; each device has a table of
-where its windows lie.
+A window may reach into the rows of a neighbour, which are exchanged once, before all windows. All
+devices run one program, so their windows agree in shape and number, and each device has a table of
+the positions of its windows.
 """
 
 from typing import NamedTuple
@@ -26,8 +26,9 @@ class Patches(NamedTuple):
         grid: The shape of a window, and the number of windows that each device has.
         above: Number of rows that a device needs from the device above.
         below: Number of rows that a device needs from the device below.
-        rows: For each device and each of its windows along the rows, where it begins, and the first
-            and the end of what it owns, in rows of the device with the rows around them.
+        rows: For each device and each of its windows along the rows, the start of the window, and
+            the start and end of its owned part, counted in the rows of the device with the rows
+            around them.
     """
 
     grid: Grid
@@ -63,7 +64,7 @@ def patches_of(rows: Rows, width: int, field: Field, side: int) -> Patches | Non
         rows: How the image's rows are spread over the devices.
         width: Width of the image in pixels.
         field: From :func:`~jaxstyle.encoder.receptive.joint_field`.
-        side: Pixels; a window has at most as many pixels as a square of this side, if possible.
+        side: If possible, a window has at most as many pixels as a square of this side in pixels.
     """
     counts = range(1, rows.share // field.stride + 1)
     cuts = [cut for count in counts if (cut := _cut(rows, field, count)) is not None]
@@ -114,12 +115,12 @@ def _cut(rows: Rows, field: Field, count: int) -> tuple[Axis, int, int, Places] 
 
 
 def _place(rows: Rows, window: int, reach: int, first: int, end: int) -> tuple[int, int, int]:
-    """Returns where a window begins, and which of the image's rows it owns."""
+    """Returns the start of a window, and the start and end of its owned rows, in the image."""
     first, end = min(first, rows.height), min(end, rows.height)
     return min(max(first - reach, 0), rows.height - window), first, end
 
 
 def _local(place: tuple[int, int, int], start: int) -> tuple[int, int, int]:
     origin, first, end = place
-    # A window that owns nothing may lie anywhere.
+    # The position of a window that owns no rows is arbitrary.
     return (origin - start, first - start, end - start) if first < end else (0, 0, 0)

@@ -1,7 +1,7 @@
-"""What a plan is: a way of evaluating the sums of terms.
+"""The base class of plans, which evaluate the sums of terms.
 
-Every plan gives the same loss and gradient, but for rounding. A plan knows nothing of Gram
-matrices; a term knows nothing of windows or devices.
+Every plan gives the same loss and gradient, except for rounding. Plans do not depend on the kinds
+of terms, and terms do not depend on windows or devices.
 """
 
 import dataclasses
@@ -25,12 +25,12 @@ T = TypeVar("T")
 
 
 class Request(NamedTuple):
-    """Sums that a plan is to evaluate. Static and hashable.
+    """Sums for a plan to evaluate. Static and hashable.
 
     Attributes:
         name: Name of the term.
         term: The term.
-        method: Of the image to be optimised, or of a style picture.
+        method: ``sums`` for the image to be optimised, ``of_style`` for a style picture.
     """
 
     name: str
@@ -43,36 +43,36 @@ class Request(NamedTuple):
 
 
 class Layout:
-    """How the arrays of a run lie: here on one device.
+    """The layout of the arrays of a run; this one is for one device.
 
-    :class:`~jaxstyle.evaluate.mesh.Rows` is the other one.
+    :class:`~jaxstyle.evaluate.mesh.Rows` is the layout for several devices.
     """
 
     def pad(self, x: Array, axis: int = 0) -> Array:
-        """Returns an array with rows added so that all devices have the same number."""
+        """Adds rows to an array so that all devices have the same number."""
         return x
 
     def lay(self, tree: T) -> T:
-        """Returns a tree with its images spread over the devices; on the host."""
+        """Spreads the images of a tree over the devices; on the host."""
         return tree
 
     def shapes(self, tree: T, width: int) -> T:
-        """Returns the shapes of a tree, and how its arrays lie."""
+        """Returns the shapes and shardings of a tree."""
         return tree
 
     def hold(self, tree: T, width: int) -> T:
-        """Returns a tree, within a program, with its images spread over the devices."""
+        """Constrains the images of a tree to be spread over the devices, within a program."""
         return tree
 
     def whole(self, image: Array) -> Array:
-        """Returns an image without added rows, where JAX computes by default; on the host."""
+        """Returns an image without added rows on the default device; on the host."""
         return image
 
     def relay(self, x: Any, like: Any, height: int) -> Array:
-        """Returns a copy of an array of a checkpoint that lies as another one does; on the host.
+        """Copies an array of a checkpoint to the layout of another array; on the host.
 
         Args:
-            x: The array; an image in it may have the rows that another layout has added.
+            x: The array; images in it may have rows added by another layout.
             like: Shape and layout of the result.
             height: Height of the image.
         """
@@ -92,14 +92,14 @@ ONE_DEVICE = Layout()
 
 
 def without_added_rows(x: Any, like: Any, height: int) -> Any:
-    """Returns an array without the rows that another layout has added."""
+    """Removes the rows that another layout has added to an array."""
     other = np.ndim(x) >= 3 and np.shape(x) != like.shape
     return np.asarray(x)[..., :height, :, :] if other else x
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How sums over the positions of an image are evaluated: the base class of plans.
+    """The base class of plans, which evaluate sums over the positions of an image.
 
     Static and hashable. See :class:`~jaxstyle.Whole`, :class:`~jaxstyle.Tiles` and
     :class:`~jaxstyle.Devices`.
@@ -107,14 +107,14 @@ class Plan:
 
     @property
     def serial(self) -> bool:
-        """Whether the next scale is prepared only when this one is finished."""
+        """Whether the next scale is prepared only after this one has finished."""
         return False
 
     def check(self, encoder: Encoder, objective: Objective) -> None:
         """Checks that this plan can evaluate an objective.
 
         Raises:
-            InputError: It cannot.
+            InputError: The plan cannot evaluate it.
         """
 
     def measure(
@@ -126,7 +126,7 @@ class Plan:
         size: Size,
         norms: LossWeights | None = None,
     ) -> dict[str, Any]:
-        """Returns the sums that are requested, by the names of the terms.
+        """Returns the requested sums, by the names of the terms.
 
         Args:
             image: ``f32[h, w, 3]``, sRGB in [0, 1]; with the rows that the layout adds.
@@ -134,7 +134,7 @@ class Plan:
             local: For each of them, arrays with one entry per position.
             encoder: Network and pretrained parameters.
             size: Sizes of the image and its features, without added rows.
-            norms: Loss weights that the layers' gradients are scaled to; None to leave them.
+            norms: Loss weights to which the gradients of layers are scaled; None not to scale them.
         """
         raise NotImplementedError
 
@@ -152,19 +152,19 @@ class Plan:
         raise NotImplementedError
 
     def layout(self, shape: tuple[int, int], layers: Sequence[str]) -> Layout:
-        """Returns how the arrays of a run lie, for images of a height and width."""
+        """Returns the layout of the arrays of a run, for images of a height and width."""
         return ONE_DEVICE
 
     def prepare(self, encoder: Encoder, layers: Sequence[str]) -> Encoder:
-        """Returns the encoder for a run, with everything that is computed once."""
+        """Returns the encoder for a run, with precomputed kernels."""
         return encoder.prepare(tuple(layers))
 
     def replicate(self, tree: T) -> T:
-        """Returns arrays where every device has them; on the host."""
+        """Copies arrays to every device; on the host."""
         return tree
 
     def agree(self, wish: bool) -> bool:
-        """Returns whether any process wishes something; all processes have to ask."""
+        """Returns whether ``wish`` is true in any process; all processes must call this."""
         return wish
 
 
@@ -187,12 +187,12 @@ def size_of(shape: tuple[int, int], encoder: Encoder, layers: Sequence[str]) -> 
 def scaled_gradients(
     features: Features, request: Request, norms: LossWeights | None, axis: str | None = None
 ) -> Features:
-    """Returns the features that a term sees, with the norms of their gradients set.
+    """Returns the features of a term, with gradients scaled to given norms.
 
     Args:
-        features: Of all layers.
+        features: Features of all layers.
         request: The term.
-        norms: The loss weights; None to leave gradients as they are.
+        norms: The loss weights; None not to scale gradients.
         axis: Within ``shard_map``, the mesh axis that the features are spread over.
     """
     own = {name: features[name] for name in request.term.layers}
@@ -205,5 +205,5 @@ def scaled_gradients(
 def flatten(local: Mapping[str, Local]) -> tuple[list[Array], list[str], Any]:
     """Returns local arrays as a list, the layer of each, and the structure to restore them."""
     paths, tree = jax.tree_util.tree_flatten_with_path({n: dict(x) for n, x in local.items()})
-    # A path begins with the term's name and the layer's.
+    # A path begins with the name of the term and the name of the layer.
     return [leaf for _, leaf in paths], [path[1].key for path, _ in paths], tree

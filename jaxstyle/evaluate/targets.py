@@ -1,7 +1,7 @@
-"""Targets: what the terms compare an image with, made from pictures.
+"""Targets: the data that terms compare an image with, made from pictures.
 
-The parts that content and styles give are made apart, so that one painting serves a thousand
-photographs, and in programs of their own, so that pictures and scales of one shape share them.
+The parts from content and styles are made separately, so that many photographs share those of one
+painting, and in separate programs, so that pictures and scales of one shape share these.
 """
 
 from collections.abc import Mapping, Sequence
@@ -44,15 +44,15 @@ def make_targets(
     *,
     plan: Plan = WHOLE,
 ) -> Targets:
-    """Returns the targets that a content picture and one or several style pictures give.
+    """Makes the targets from a content picture and one or several style pictures.
 
     Derivatives in reverse mode are exact with respect to every array.
 
     Args:
         content: ``f32[h, w, 3]``, sRGB in [0, 1], of the size of the image to be optimised; or a
             :class:`~jaxstyle.Scene` with masks and data.
-        style: ``f32[h', w', 3]``, of any size, or several; or :class:`~jaxstyle.Styles` with their
-            blend and masks, or with targets made before.
+        style: ``f32[h', w', 3]``, of any size, or several; or :class:`~jaxstyle.Styles` with a
+            blend, masks, or targets.
         encoder: Network and pretrained parameters.
         objective: The terms.
         plan: How features and sums are evaluated; static.
@@ -61,8 +61,8 @@ def make_targets(
         The target of each term, by name: a pytree.
 
     Raises:
-        InputError: A picture has the wrong shape, type or range; the numbers of styles, shares and
-            masks disagree; a layer is unknown; or a picture is too small for it.
+        InputError: A picture has a wrong shape, type or range; the numbers of styles, weights and
+            masks differ; a layer is unknown; or a picture is too small for a layer.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -85,7 +85,7 @@ def make_targets(
 
 
 def join_targets(content: Mapping[str, tuple[Local, Any]], style: Mapping[str, Any]) -> Targets:
-    """Returns targets from the parts that content and styles give."""
+    """Joins the parts of the targets from content and styles."""
     return {n: Target(dict(local), of, style.get(n)) for n, (local, of) in content.items()}
 
 
@@ -93,7 +93,7 @@ def join_targets(content: Mapping[str, tuple[Local, Any]], style: Mapping[str, A
 def content_targets(
     scene: Scene, encoder: Encoder, objective: Objective, *, plan: Plan = WHOLE
 ) -> dict[str, tuple[Local, Any]]:
-    """Returns what a content picture gives each term: local arrays, and a part as a whole.
+    """Makes the content part of each term's target: local arrays, and a global part.
 
     Args:
         scene: The picture, of the size of the image to be optimised, with its masks and data.
@@ -148,7 +148,7 @@ def style_targets(
     shape: tuple[int, int],
     plan: Plan = WHOLE,
 ) -> dict[str, Any]:
-    """Returns what style pictures give each term, for any content picture of one size.
+    """Makes the style part of each term's target, for any content picture of one size.
 
     Args:
         style: ``f32[h', w', 3]``, sRGB in [0, 1], of any size, or several; or
@@ -195,7 +195,7 @@ def _measure_style(
     requests: tuple[Request, ...],
     plan: Plan,
 ) -> tuple[dict[str, Any], Size]:
-    """Returns what each term sums over a style picture, and the picture's sizes."""
+    """Returns the sums of each term over a style picture, and the sizes of the picture."""
     picture = widen(jnp.asarray(picture))
     shape = picture.shape[0], picture.shape[1]
     size = size_of(shape, encoder, objective.layers)
@@ -230,10 +230,10 @@ def check_targets(targets: Targets, objective: Objective, size: Size, layout: La
         targets: From :func:`make_targets`.
         objective: The terms.
         size: Sizes of the image and its features.
-        layout: How the image lies: devices may have added rows to the targets' arrays.
+        layout: Layout of the image; it may have added rows to the arrays of the targets.
 
     Raises:
-        InputError: They do not.
+        InputError: A target is missing, or for another size.
     """
     for name in objective.terms:
         if name not in targets:

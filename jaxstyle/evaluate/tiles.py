@@ -1,8 +1,8 @@
 """The plan that evaluates an image tile by tile, in memory that hardly grows with the image.
 
-Every window goes through the whole network. It contains everything that the network sees from the
-positions that it owns, so the sums are exact; where windows overlap, features are computed more
-than once.
+Every window passes through the whole network. It contains everything that the network sees from
+the positions that the window owns, so the sums are exact. Where windows overlap, features are
+computed more than once.
 """
 
 import dataclasses
@@ -37,18 +37,18 @@ from jaxstyle.losses.objective import Objective, check_additive
 from jaxstyle.losses.term import Local, Size, View
 
 Scratch = Callable[[tuple[int, ...], np.dtype], np.ndarray]
-"""Makes an array of a shape and type that is written once and read in parts."""
+"""Creates an array of a shape and data type, which is written once and read in parts."""
 
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Tiles(Plan):
-    """Keeps the activations of one tile, and computes each tile once more for the gradient.
+    """Stores the activations of one tile at a time, and recomputes each tile for the gradient.
 
     Attributes:
-        side: Pixels; a tile has at most as many pixels as a square of this side.
-        scratch: Makes the arrays of the content's features, such as files that are mapped into
-            memory (:func:`jaxstyle.files.scratch`); in memory if None.
+        side: A tile has at most as many pixels as a square of this side in pixels.
+        scratch: Creates the arrays of the content features, for example as memory-mapped files
+            (:func:`jaxstyle.files.scratch`); None for arrays in memory.
     """
 
     side: int = 1104
@@ -61,7 +61,7 @@ class Tiles(Plan):
 
     @property
     def serial(self) -> bool:
-        """True: beside a tile of one scale there is no memory for one of the next."""
+        """True, because preparing the next scale would take additional memory."""
         return True
 
     def check(self, encoder: Encoder, objective: Objective) -> None:
@@ -76,7 +76,7 @@ class Tiles(Plan):
     def grid(
         self, shape: tuple[int, int], encoder: Encoder, layers: tuple[str, ...]
     ) -> Grid | None:
-        """Returns the windows that an image is cut into; None if it is one window.
+        """Returns the windows of an image; None if there is only one.
 
         Raises:
             InputError: A layer does not have one position for each whole block of pixels.
@@ -103,7 +103,7 @@ class Tiles(Plan):
         size: Size,
         norms: LossWeights | None = None,
     ) -> dict[str, Any]:
-        """Returns the sums that are requested."""
+        """Returns the requested sums."""
         check_additive([(request.name, request.term) for request in requests], "Tiles")
         grid = self.grid(size.shape, encoder, layers_of(requests))
         if grid is None:
@@ -113,7 +113,7 @@ class Tiles(Plan):
     def features(
         self, image: Image, encoder: Encoder, layers: tuple[str, ...], size: Size
     ) -> Features:
-        """Returns the features of an image, which on the host are written to the scratch arrays."""
+        """Returns the features of an image; on the host they are written to scratch arrays."""
         grid = self.grid(size.shape, encoder, layers)
         if grid is None:
             return encode(image, encoder, layers)
@@ -127,7 +127,7 @@ class Tiles(Plan):
     def _on_host(
         self, image: Image, encoder: Encoder, layers: tuple[str, ...], size: Size, grid: Grid
     ) -> Features:
-        """Returns features that are never on the device as a whole."""
+        """Returns features that are never on the device in their entirety."""
         found: dict[str, np.ndarray] = {}
         for row in grid.table:
             window = _window_features(image, encoder, jnp.asarray(row), grid, layers)
@@ -155,7 +155,7 @@ def measure_windows(
         requests: Terms with layers.
         local: For each of them, arrays with one entry per position.
         encoder: Network and pretrained parameters.
-        grid: The windows' shape.
+        grid: The shape of the windows.
         table: The windows.
     """
     leaves, layers, tree = flatten({r.name: local[r.name] for r in requests})
@@ -166,7 +166,7 @@ def measure_windows(
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-    """What a window adds to the sums.
+    """The contribution of a window to the sums.
 
     Attributes:
         requests: The terms.
@@ -206,7 +206,7 @@ def features_of_windows(
         image: ``f32[h, w, 3]``, with the grid's margins.
         encoder: Network and pretrained parameters.
         layers: Layer names.
-        grid: The windows' shape.
+        grid: The shape of the windows.
         table: The windows.
 
     Returns:
@@ -239,10 +239,10 @@ def _without_margin(feature: Array, grid: Grid, stride: int, size: Size, layer: 
 
 
 def _place(whole: np.ndarray, part: np.ndarray, row: np.ndarray, grid: Grid, stride: int) -> None:
-    """Writes what a window owns to its place."""
+    """Writes the owned part of a window into the whole array."""
     here, there = [], []
     for origin, (first, end), axis in zip(row[:2], (row[2:4], row[4:6]), grid, strict=True):
-        # In strides; the last one may end within a stride, which has no position.
+        # In units of the stride; an incomplete stride at the end has no position.
         here.append(slice((first - origin) // stride, (end - origin) // stride))
         there.append(slice((first - axis.margin) // stride, (end - axis.margin) // stride))
     whole[tuple(there)] = part[tuple(here)]

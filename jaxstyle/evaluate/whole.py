@@ -16,7 +16,7 @@ from jaxstyle.losses.term import Local, Size, View
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Whole(Plan):
-    """Keeps the activations of the whole image: the fastest plan, for whatever fits into memory."""
+    """Stores the activations of the whole image: the fastest plan for images that fit in memory."""
 
     def measure(
         self,
@@ -27,7 +27,7 @@ class Whole(Plan):
         size: Size,
         norms: LossWeights | None = None,
     ) -> dict[str, Any]:
-        """Returns the sums that are requested."""
+        """Returns the requested sums."""
         features = encode(image, encoder, layers_of(requests))
         views = {
             r.name: View(

@@ -1,7 +1,7 @@
 """Sums over the windows of an image, in the memory of one window.
 
-The forward pass adds up the windows one after the other and keeps nothing. The backward pass
-computes each window once more and propagates the gradient of the sums through it.
+The forward pass adds up the windows one after the other and stores no activations. The backward
+pass recomputes each window and propagates the gradient of the sums through it.
 """
 
 from collections.abc import Callable
@@ -16,18 +16,18 @@ from jaxstyle.evaluate.grid import Grid
 from jaxstyle.ops.derivatives import handwritten, like_primal
 
 Part = Callable[[Any, "Owned", Any], Any]
-"""``(arrays of the window, what it owns, shared) -> sums``, pure and hashable."""
+"""``(arrays of the window, its owned part, shared) -> sums``, pure and hashable."""
 Table = Int[Array, "n 6"]
-"""Top and left of each window, and the first and the end of what it owns along each axis."""
+"""Top and left of each window, and the start and end of its owned part along each axis."""
 T = TypeVar("T")
 
 
 class Owned(NamedTuple):
-    """What a window owns: the positions that no other window counts.
+    """The owned part of a window, which no other window counts.
 
     Attributes:
-        rows: First and end, in pixels of the window.
-        columns: First and end, in pixels of the window.
+        rows: Start and end, in pixels of the window.
+        columns: Start and end, in pixels of the window.
     """
 
     rows: Int[Array, "2"]
@@ -59,15 +59,15 @@ def sum_over_windows(
 ) -> Any:
     """Returns ``Σ part(window, owned, shared)`` over the windows of a table.
 
-    Derivatives are exact with respect to every array and everything that is shared.
+    Derivatives are exact with respect to all arrays and to ``shared``.
 
     Args:
         part: The function that is summed.
         grid: The shape of the windows.
         strides: For each array, pixels of the image per position.
         table: The windows, as in ``Grid.table``.
-        arrays: Each ``[h', w', ...]``; ``part`` gets windows of them.
-        shared: Passed to every window as it is.
+        arrays: Each ``[h', w', ...]``; ``part`` receives windows of them.
+        shared: Passed to ``part`` unchanged for every window.
     """
     add_up = _sum_by_hand if handwritten() else _add_up
     return add_up(part, grid, strides, table, arrays, shared)
@@ -101,7 +101,7 @@ def _add_up(
 
 
 def zeros_like(tree: T, table: Table) -> T:
-    """Returns zeros to begin a sum with, which vary over the devices if the table does."""
+    """Returns zeros to start a sum from, which vary over the devices if the table does."""
     zero = 0 * table[0, 0]
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype) + zero.astype(x.dtype), tree)
 
@@ -113,8 +113,8 @@ def _forward(
     values = [leaf.value for leaf in leaves]
     changing = _Changing(leaf.perturbed for leaf in leaves)
     arrays, shared = jax.tree.unflatten(tree, values)
-    kept = table.value, arrays, shared, changing
-    return _add_up(part, grid, strides, *kept[:3]), kept
+    residuals = table.value, arrays, shared, changing
+    return _add_up(part, grid, strides, *residuals[:3]), residuals
 
 
 def _backward(
@@ -123,7 +123,7 @@ def _backward(
     table, arrays, shared, changing = residuals
     dsums = jax.tree.map(_instantiated, dsums, is_leaf=_is_zero)
     surrounded = extended(grid, strides, arrays)
-    # A derivative of parameters that is not needed would take as long as that of the image.
+    # Skip derivatives that are not needed: those of parameters take as long as that of the image.
     whole, common = list(changing[: len(arrays)]), list(changing[len(arrays) :])
     leaves, tree = jax.tree.flatten(shared)
 
@@ -178,7 +178,7 @@ def _chosen(items: Any, flags: list[bool]) -> list[Any]:
 
 
 def owned_by(row: Array) -> Owned:
-    """Returns what a window of a table owns."""
+    """Returns the owned part of a window of a table."""
     return Owned(row[2:4] - row[0], row[4:6] - row[1])
 
 
@@ -197,7 +197,7 @@ def cut_windows(grid: Grid, strides: tuple[int, ...], arrays: Any, row: Array) -
 
 
 def add_at(stride: int, total: Array, gradient: Array, row: Array) -> Array:
-    """Returns an array with a gradient added where a window lies."""
+    """Adds a gradient to an array at the position of a window."""
     start = _start(total, stride, row)
     there = jax.lax.dynamic_slice(total, start, gradient.shape)
     return jax.lax.dynamic_update_slice(total, there + gradient, start)
@@ -208,7 +208,7 @@ def _margins(grid: Grid, stride: int) -> list[tuple[int, int]]:
 
 
 def extended(grid: Grid, strides: tuple[int, ...], arrays: Any) -> tuple[Array, ...]:
-    """Returns the arrays with margins from their other ends."""
+    """Adds margins from the opposite ends to arrays."""
 
     def extend(x: Array, stride: int) -> Array:
         for axis, margin in _margins(grid, stride):
