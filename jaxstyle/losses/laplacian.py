@@ -14,8 +14,8 @@ from jaxstyle.losses.term import Local, Size, Target, Term, View, Weight
 class Laplacian(Term):
     """``w Σ (L x − L p)² / n``, with ``L`` the Laplacian of the image averaged in blocks.
 
-    It preserves the outlines of small details such as eyes and windows (Li et al. 2017, "Laplacian-Steered
-    Neural Style Transfer", arXiv:1707.01253). ``n`` is the number of blocks.
+    It preserves the outlines of small details such as eyes and windows (Li et al. 2017,
+    "Laplacian-Steered Neural Style Transfer", arXiv:1707.01253). ``n`` is the number of blocks.
 
     Attributes:
         block: Side of a block in pixels.
