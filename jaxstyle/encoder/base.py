@@ -1,4 +1,4 @@
-"""What an encoder is, and the pure function that computes features with one."""
+"""The base class of encoders, and the pure function that computes features with one."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -23,8 +23,8 @@ class Field(NamedTuple):
     Position ``i`` sees the pixels from ``i·stride − reach`` to ``(i + 1)·stride + reach − 1``.
 
     Attributes:
-        stride: Pixels between the fields of two neighbours.
-        reach: Pixels by which a field exceeds its stride, on each side.
+        stride: Distance between the fields of neighbouring positions, in pixels.
+        reach: Pixels by which a field exceeds the stride on each side.
     """
 
     stride: int
@@ -34,12 +34,12 @@ class Field(NamedTuple):
 class Encoder:
     """A network with its parameters and its preprocessing: the base class of encoders.
 
-    A subclass is a pytree. It has :attr:`layers`, :meth:`shape_at` and :meth:`features`; the other
-    methods have defaults.
+    A subclass is a pytree. It defines :attr:`layers`, :meth:`shape_at` and :meth:`features`; the
+    other methods have defaults.
 
     Attributes:
         wraps: Whether opposite borders of an image are neighbours.
-        preprocessing: How an image becomes the network's input; None if that is not known.
+        preprocessing: Preprocessing of images; None if unknown.
         derivatives: ``any`` for derivatives in forward mode.
     """
 
@@ -53,7 +53,7 @@ class Encoder:
         raise NotImplementedError
 
     def shape_at(self, layer: str, shape: Shape) -> Shape:
-        """Returns height and width of a layer's features for an image of height and width."""
+        """Returns the height and width of a layer's features for an image of a shape."""
         raise NotImplementedError
 
     def features(self, image: Image, layers: tuple[str, ...]) -> Features:
@@ -75,20 +75,20 @@ class Encoder:
         raise InputError(f"plan Tiles: {kind} has no field_at; define it, or choose Whole")
 
     def truncate(self, layers: tuple[str, ...]) -> "Encoder":
-        """Returns the encoder without the layers behind the deepest of some layers."""
+        """Returns the encoder without layers deeper than the deepest of ``layers``."""
         return self
 
     def prepare(self, layers: tuple[str, ...]) -> "Encoder":
-        """Returns the truncated encoder with everything that is computed once for a whole run."""
+        """Returns the truncated encoder with data precomputed for a run."""
         return self.truncate(layers)
 
     def unwrap(self) -> "Encoder":
-        """Returns the encoder for pictures that are not seamless: borders repeated, not joined."""
+        """Returns the encoder for pictures that do not tile, without ``circular`` padding."""
         return self
 
 
 def shape_at(encoder: Encoder, layer: str, shape: Shape) -> Shape:
-    """Returns height and width of a layer's features; ``image`` is a layer, too."""
+    """Returns the height and width of a layer's features, including the layer ``image``."""
     return shape if layer == IMAGE else encoder.shape_at(layer, shape)
 
 
@@ -107,15 +107,15 @@ def encode(image: Image, encoder: Encoder, layers: Iterable[str]) -> Features:
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
         encoder: Network and pretrained parameters.
-        layers: Layer names such as ``conv4_2``, and ``image`` for the normalised pixels with a
-            constant 1, whose Gram matrix carries the palette's mean and covariance.
+        layers: Layer names such as ``conv4_2``, and ``image`` for the normalised pixels and a
+            constant 1; its Gram matrix contains the mean and covariance of the palette.
 
     Returns:
-        ``{layer: f32[h', w', c]}``; of a VGG ``h' = h // 2**(block − 1)``.
+        ``{layer: f32[h', w', c]}``; for a VGG, ``h' = h // 2**(block − 1)``.
 
     Raises:
-        InputError: The image has the wrong shape or type, or is too small for a layer, or a layer
-            is unknown.
+        InputError: The image has a wrong shape or type, or is too small for a layer, or a layer is
+            unknown.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -139,7 +139,7 @@ def encode(image: Image, encoder: Encoder, layers: Iterable[str]) -> Features:
 
 def pixels(image: Image) -> Feature:
     """Returns the features of the pseudo-layer ``image``."""
-    # The same pixels whichever encoder runs, so that this layer's weight keeps its meaning.
+    # Independent of the encoder, so that a weight of this layer always means the same.
     normalised = TORCH.normalise(image)
     return jnp.concatenate([normalised, jnp.ones_like(normalised[..., :1])], -1)
 
@@ -163,7 +163,7 @@ def check_layers(encoder: Encoder, layers: Iterable[str]) -> tuple[str, ...]:
     """Returns the layers without duplicates.
 
     Raises:
-        InputError: The encoder does not have one of them.
+        InputError: The encoder lacks a layer.
     """
     names = tuple(dict.fromkeys(layers))
     for name in names:

@@ -1,4 +1,4 @@
-"""Receptive fields of several layers together: how much of the image surrounds a tile."""
+"""Joint receptive fields of several layers, which determine the surroundings of a tile."""
 
 import math
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from jaxstyle.encoder.base import IMAGE, Encoder, Field
 
 
 def field_at(encoder: Encoder, layer: str) -> Field:
-    """Returns the receptive field of a layer; ``image`` is a layer, too.
+    """Returns the receptive field of a layer, including the layer ``image``.
 
     Args:
         encoder: An encoder that defines ``field_at``, as VGGs do.
@@ -22,7 +22,7 @@ def field_at(encoder: Encoder, layer: str) -> Field:
 
 
 def joint_field(encoder: Encoder, layers: Iterable[str]) -> Field:
-    """Returns the common stride of several layers, and their reach in whole strides.
+    """Returns the common stride of several layers, and their reach rounded up to whole strides.
 
     Args:
         encoder: As for :func:`field_at`.

@@ -1,7 +1,7 @@
 """VGG16, VGG19 and narrower networks of the same form, without parameters.
 
-Layers carry the papers' names, ``conv1_1`` to ``conv5_4``, and mean the activation after the ReLU.
-Layout is HWC, kernels are HWIO.
+Layers are named as in the papers, ``conv1_1`` to ``conv5_4``, and refer to activations after the
+ReLU. The layout is HWC; kernels are HWIO.
 """
 
 import dataclasses
@@ -29,8 +29,8 @@ LAYER = re.compile(r"conv([1-9])_([1-9]\d?)")
 class Conv(nn.Module):
     """A 3×3 convolution with bias and ReLU.
 
-    The output has the size of the input, without the first and last row if the input includes the
-    rows around it.
+    The output has the size of the input, without the first and last row if the input includes its
+    surrounding rows.
     """
 
     width: int
@@ -49,7 +49,7 @@ class Conv(nn.Module):
         # An image in double precision may be used with parameters in single precision.
         kernels = jax.tree.map(lambda k: k.astype(x.dtype), kernels)
         if kernels is None and not self.rows_around:
-            # Not computed from the input, which would make a kernel for each lane of a vmap.
+            # Not computed from the input, which would create a kernel for each lane of a vmap.
             kernels = Kernels(adjoint_kernel(kernel))
         pad = (0 if self.rows_around else 1, 1)
         if self.padding == "zeros":
@@ -63,8 +63,8 @@ def pad_by(padding: Padding, x: Feature, pad: Pad) -> Feature:
     check_choice("padding", padding, get_args(Padding))
     if padding == "zeros":
         return jnp.pad(x, (*((n, n) for n in pad), (0, 0)))
-    # One axis after the other: the gradient of jnp.pad's modes writes an image of zeros for every
-    # edge, even for an edge without width.
+    # One axis at a time, because the gradient of jnp.pad's modes writes an image of zeros for every
+    # edge, even one of width 0.
     for axis, n in enumerate(pad):
         if n:
             x = _extend(padding, x, n, axis)
@@ -82,18 +82,19 @@ def _extend(padding: Padding, x: Feature, n: int, axis: int) -> Feature:
 
 @dataclasses.dataclass(frozen=True)
 class Border:
-    """How a network treats the rows around feature maps, and halves them: here as a whole image.
+    """The treatment of borders and pooling in a network; this class is for whole images.
 
     Other ways of evaluating the network are subclasses.
 
     Attributes:
-        recompute: Whether blocks are computed again for the gradient instead of kept.
+        recompute: Whether activations are recomputed block by block for the gradient instead of
+            being stored.
     """
 
     recompute: bool = False
 
     def surround(self, x: Feature, layer: str, padding: Padding) -> tuple[Feature, bool]:
-        """Returns a convolution's input, and whether it includes the rows around it."""
+        """Returns the input of a convolution, and whether it includes its surrounding rows."""
         return x, False
 
     def pool(self, x: Feature, pooling: Pooling) -> Feature:
@@ -108,15 +109,16 @@ class VGG(nn.Module):
     """The convolutional part of a VGG network (Simonyan & Zisserman 2015, arXiv:1409.1556).
 
     Attributes:
-        depths: Convolutions per block; VGG19 has (2, 2, 4, 4, 4), VGG16 has (2, 2, 3, 3, 3).
-        widths: Channels per block.
-        pooling: How a feature map is halved between two blocks.
-        padding: What surrounds the input of every convolution; ``replicate-first`` pads the first
-            with the border and the others with zeros, ``circular`` joins opposite borders.
+        depths: Number of convolutions per block; (2, 2, 4, 4, 4) for VGG19, (2, 2, 3, 3, 3) for
+            VGG16.
+        widths: Number of channels per block.
+        pooling: Pooling between two blocks.
+        padding: Padding of every convolution. ``replicate-first`` replicates the border for the
+            first convolution and pads the others with zeros; ``circular`` joins opposite borders.
         precision: Precision of products on an accelerator: float32 (``highest``), TensorFloat-32 or
-            bfloat16; with the last, activations are bfloat16, too.
-        derivatives: ``reverse`` uses adjoints written by hand, which are faster and exact in
-            reverse mode; ``any`` uses plain convolutions and products, so that forward mode works.
+            bfloat16; with the last, activations are bfloat16 as well.
+        derivatives: ``reverse`` uses handwritten adjoints, which are faster and exact in reverse
+            mode; ``any`` uses plain convolutions and products, so that forward mode works.
     """
 
     depths: tuple[int, ...]
@@ -128,12 +130,12 @@ class VGG(nn.Module):
 
     @property
     def dtype(self) -> jnp.dtype:
-        """Type of the activations."""
+        """Data type of the activations."""
         return jnp.dtype(jnp.bfloat16 if self.precision == "bf16" else jnp.float32)
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The names of all convolution layers, from shallow to deep."""
+        """Names of all convolution layers, from shallow to deep."""
         return tuple(
             f"conv{block}_{i}"
             for block, depth in enumerate(self.depths, 1)
@@ -141,7 +143,7 @@ class VGG(nn.Module):
         )
 
     def shape_at(self, layer: str, shape: tuple[int, int]) -> tuple[int, int]:
-        """Returns height and width of a layer's features for an image of height and width.
+        """Returns the height and width of a layer's features for an image of a shape.
 
         Examples:
             >>> VGG19.shape_at("conv3_1", (50, 64))
@@ -151,7 +153,7 @@ class VGG(nn.Module):
         return shape[0] >> halvings, shape[1] >> halvings
 
     def field_at(self, layer: str) -> tuple[int, int]:
-        """Returns stride and reach of a layer's receptive field, in pixels.
+        """Returns the stride and reach of a layer's receptive field, in pixels.
 
         Each convolution extends the reach by one position of its block.
 
@@ -163,13 +165,13 @@ class VGG(nn.Module):
         return 2 ** (block_of(layer) - 1), sum(2 ** (block_of(name) - 1) for name in behind)
 
     def padding_of(self, layer: str) -> Padding:
-        """Returns the padding of one layer, which is never ``replicate-first``."""
+        """Returns the padding of a layer, which is never ``replicate-first``."""
         if self.padding == "replicate-first":
             return "replicate" if layer == "conv1_1" else "zeros"
         return self.padding
 
     def blocks(self, deepest: str) -> list[tuple[str, ...]]:
-        """Returns the layers of each block, as far as a layer.
+        """Returns the layers of each block, up to a layer.
 
         Examples:
             >>> VGG16.blocks("conv2_1")
@@ -186,13 +188,13 @@ class VGG(nn.Module):
         border: Border = WHOLE,
         block: tuple[str, ...] | None = None,
     ) -> Features:
-        """Returns the activations of the named layers; computes nothing beyond the deepest.
+        """Returns the activations of layers; computes no deeper layers.
 
         Args:
-            x: The network's input, or the output of the block before, ``f32[h, w, c]``.
+            x: Input of the network, or the output of the previous block, ``f32[h, w, c]``.
             layers: Layer names.
-            border: How the rows around feature maps are treated.
-            block: The layers of the only block to run, from :meth:`blocks`; all blocks if None.
+            border: Treatment of the borders of feature maps.
+            block: The layers of a single block to run, from :meth:`blocks`; None for all blocks.
         """
         features = {}
         deepest = max(layers, key=self.layers.index, default=self.layers[0])
@@ -213,7 +215,9 @@ VGG19 = VGG(depths=(2, 2, 4, 4, 4))
 
 
 def block_of(layer: str) -> int:
-    """Returns the number of a layer's block, 1 to 5; each block after the first halves the sides.
+    """Returns the number of a layer's block, 1 to 5.
+
+    Each block after the first halves the sides.
 
     Examples:
         >>> block_of("conv4_2")

@@ -1,8 +1,8 @@
 """A VGG with its parameters, as an encoder.
 
-The network is static (:class:`~jaxstyle.encoder.vgg.VGG`, hashable), its parameters are a pytree:
-an encoder passes through ``jax.jit`` like any array, and other parameters of the same network never
-recompile.
+The network is static (:class:`~jaxstyle.encoder.vgg.VGG`, hashable), and its parameters are a
+pytree. So an encoder passes through ``jax.jit`` like an array, and other parameters of the same
+network never recompile.
 """
 
 import dataclasses
@@ -25,15 +25,15 @@ KernelTable: TypeAlias = dict[str, Kernels]
 
 @struct.dataclass(eq=False, repr=False, kw_only=True)
 class VGGEncoder(Encoder):
-    """A VGG network, its pretrained parameters and the preprocessing that belongs to them.
+    """A VGG network with its pretrained parameters and their preprocessing.
 
     Attributes:
         params: ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``.
         network: The network, static.
-        preprocessing: How an image becomes the network's input, static.
+        preprocessing: Preprocessing of images, static.
     """
 
-    params: Any  # Params; JAX puts other leaves in, too
+    params: Any  # Params, but JAX also inserts other leaves
     network: VGG = struct.field(pytree_node=False)
     preprocessing: Preprocessing = struct.field(pytree_node=False)  # pyright: ignore[reportIncompatibleVariableOverride, reportGeneralTypeIssues]
 
@@ -50,7 +50,7 @@ class VGGEncoder(Encoder):
         network: VGG | None = None,
         preprocessing: Preprocessing | None = None,
     ) -> "VGGEncoder":
-        """Returns the encoder with other parameters, network or preprocessing."""
+        """Returns a copy of the encoder with other parameters, network or preprocessing."""
         changes = {"params": params, "network": network, "preprocessing": preprocessing}
         return dataclasses.replace(self, **{k: v for k, v in changes.items() if v is not None})
 
@@ -66,11 +66,11 @@ class VGGEncoder(Encoder):
 
     @property
     def derivatives(self) -> Derivatives:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """``any`` if derivatives in forward mode are possible."""
+        """``any`` if forward mode is supported, else ``reverse``."""
         return self.network.derivatives
 
     def shape_at(self, layer: str, shape: tuple[int, int]) -> tuple[int, int]:
-        """Returns height and width of a layer's features for an image of height and width."""
+        """Returns the height and width of a layer's features for an image of a shape."""
         return self.network.shape_at(layer, shape)
 
     def field_at(self, layer: str) -> Field:
@@ -80,50 +80,48 @@ class VGGEncoder(Encoder):
     def features(
         self, image: Image, layers: tuple[str, ...], *, border: Border = WHOLE
     ) -> Features:
-        """Returns the activations of the named layers after the ReLU.
-
-        Nothing is computed beyond the deepest of them.
+        """Returns the activations of layers after the ReLU; computes no deeper layers.
 
         Args:
             image: ``f32[h, w, 3]``, sRGB in [0, 1].
             layers: Some of :attr:`layers`.
-            border: How the rows around feature maps are treated.
+            border: Treatment of the borders of feature maps.
         """
         return _features(self, None, image, layers, border)
 
     def unwrap(self) -> "VGGEncoder":
-        """Returns the encoder for pictures that are not seamless."""
+        """Returns the encoder for pictures that do not tile."""
         if not self.wraps:
             return self
         return self.replace(network=self.network.clone(padding="replicate"))
 
     def truncate(self, layers: tuple[str, ...]) -> "VGGEncoder":
-        """Returns the encoder without the layers behind the deepest of some layers."""
+        """Returns the encoder without layers deeper than the deepest of ``layers``."""
         names = self.layers
         needed = names[: max(map(names.index, layers), default=-1) + 1]
         return self.replace(params={name: self.params[name] for name in needed})
 
     def prepare(self, layers: tuple[str, ...]) -> Encoder:
-        """Returns the truncated encoder with kernels prepared for a run."""
+        """Returns the truncated encoder with precomputed kernels."""
         encoder = self.truncate(layers)
-        if self.derivatives == "any":  # Prepared kernels have no derivatives.
+        if self.derivatives == "any":  # Precomputed kernels have no derivatives.
             return encoder
         return PreparedVGG(encoder=encoder, kernels=_prepare_kernels(encoder))
 
 
 @struct.dataclass(eq=False, kw_only=True)
 class PreparedVGG(Encoder):
-    """A :class:`VGGEncoder` with kernels that are computed once for a run, not in every evaluation.
+    """A :class:`VGGEncoder` with kernels computed once for a run instead of in every evaluation.
 
-    Kernels and parameters belong together: there is no way to replace one of them.
+    Kernels and parameters belong together and cannot be replaced separately.
 
     Attributes:
-        encoder: The encoder that the kernels were computed from.
-        kernels: Per layer, from :func:`jaxstyle.ops.convolution.prepare`.
+        encoder: The encoder from which the kernels were computed.
+        kernels: For each layer the result of :func:`jaxstyle.ops.convolution.prepare`.
     """
 
     encoder: VGGEncoder
-    kernels: Any  # KernelTable; JAX puts other leaves in, too
+    kernels: Any  # KernelTable, but JAX also inserts other leaves
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -137,11 +135,11 @@ class PreparedVGG(Encoder):
 
     @property
     def preprocessing(self) -> Preprocessing:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """How an image becomes the network's input."""
+        """Preprocessing of images."""
         return self.encoder.preprocessing
 
     def shape_at(self, layer: str, shape: tuple[int, int]) -> tuple[int, int]:
-        """Returns height and width of a layer's features for an image of height and width."""
+        """Returns the height and width of a layer's features for an image of a shape."""
         return self.encoder.shape_at(layer, shape)
 
     def field_at(self, layer: str) -> Field:
@@ -151,15 +149,15 @@ class PreparedVGG(Encoder):
     def features(
         self, image: Image, layers: tuple[str, ...], *, border: Border = WHOLE
     ) -> Features:
-        """Returns the activations of the named layers after the ReLU."""
+        """Returns the activations of layers after the ReLU."""
         return _features(self.encoder, self.kernels, image, layers, border)
 
     def unwrap(self) -> "PreparedVGG":
-        """Returns the encoder for pictures that are not seamless."""
+        """Returns the encoder for pictures that do not tile."""
         return dataclasses.replace(self, encoder=self.encoder.unwrap())
 
     def prepare(self, layers: tuple[str, ...]) -> "PreparedVGG":
-        """Returns the encoder itself, which is prepared."""
+        """Returns the encoder itself, which is already prepared."""
         return self
 
 
