@@ -1,1 +1,1 @@
-"""Runs: the image goes downhill, at one size or from coarse to fine."""
+"""Runs: the optimisation of an image, at one size or from coarse to fine."""

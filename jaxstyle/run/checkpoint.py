@@ -1,4 +1,4 @@
-"""The state of a run, from which another run can continue to the same result."""
+"""Checkpoints: states of a run, from which another run can continue to the same result."""
 
 from typing import Any, NamedTuple
 
@@ -16,20 +16,20 @@ from jaxstyle.run.schedule import Scale
 
 
 class Checkpoint(NamedTuple):
-    """The state of a run after a chunk of iterations: a pytree, for files of any kind.
+    """The state of a run after a chunk of iterations: a pytree, for any file format.
 
-    Its arrays belong to the run, which reuses their memory as soon as a callback returns;
-    ``jax.device_get`` copies what shall stay.
+    The run reuses the memory of its arrays as soon as a callback returns; to keep them, copy them
+    with ``jax.device_get``.
 
     Attributes:
-        scale: Index of the present scale in the schedule's scales.
-        step: Solver iterations done at this scale.
-        evaluations: Evaluations of loss and gradient at the coarser scales.
+        scale: Index of the current scale in the schedule's scales.
+        step: Number of completed solver iterations at this scale.
+        evaluations: Number of evaluations of loss and gradient at the coarser scales.
         terms: The weighted value of each term after every iteration of all scales,
             ``{name: f32[steps]}``.
-        image: The present image, not clipped.
-        leaves: The solver's state, the moving average and renewed targets, as ``jax.tree.leaves``;
-            with added rows where devices share the image.
+        image: The current image, not clipped.
+        leaves: The state of the solver, the moving average and renewed targets, as
+            ``jax.tree.leaves``; with added rows if several devices share the image.
     """
 
     scale: int
@@ -51,7 +51,7 @@ def resumed(checkpoint: Checkpoint, compiled: Compiled, targets: Targets) -> Chu
     shapes, structure = jax.tree.flatten((compiled.state, compiled.average, renewal))
     if len(checkpoint.leaves) != len(shapes):
         raise other_run()
-    # Copies: the run's programs reuse their memory.
+    # Copy the arrays, because the programs of the run reuse their memory.
     pairs, height = zip(checkpoint.leaves, shapes, strict=True), checkpoint.image.shape[0]
     leaves = [program.layout.relay(leaf, wanted, height) for leaf, wanted in pairs]
     there, here = ([(a.shape, a.dtype) for a in arrays] for arrays in (leaves, shapes))
@@ -68,7 +68,7 @@ def check_scale(checkpoint: Checkpoint, scales: list[Scale]) -> None:
     """Checks that a checkpoint belongs to one of a run's scales.
 
     Raises:
-        InputError: It does not.
+        InputError: The checkpoint belongs to another run.
     """
     at = checkpoint.scale
     if at >= len(scales) or scales[at].shape != checkpoint.image.shape[:2]:

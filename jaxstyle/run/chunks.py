@@ -1,7 +1,7 @@
-"""The loop as compiled programs, run in chunks between which a host can act.
+"""The loop as compiled programs, run in chunks between which the host can act.
 
-Everything that changes from run to run, pictures, loss weights, parameters, is an argument; another
-size, network, objective or solver is another program.
+Pictures, loss weights and parameters, which change from run to run, are arguments. Another size,
+network, objective or solver needs another program.
 """
 
 import time
@@ -55,7 +55,7 @@ class Compiled(NamedTuple):
         advance: :func:`advance` without its static arguments.
         state: Shapes of the solver's state.
         average: Shapes of the moving average.
-        program: What has been compiled.
+        program: The static settings of the programs.
     """
 
     start: Callable[..., tuple[SolverState, Average]]
@@ -66,7 +66,7 @@ class Compiled(NamedTuple):
 
 
 def compile_programs(image: Any, carried: Any, data: Data, program: Program) -> Compiled:
-    """Compiles the programs that :func:`chunks` calls; arguments may be shapes."""
+    """Compiles the programs that :func:`chunks` calls; the arguments may be shapes."""
     decay: Any = jax.ShapeDtypeStruct((), jnp.float32)
     layout, width = program.layout, image.shape[1]
     image, carried = layout.shapes((image, carried), width)
@@ -85,17 +85,17 @@ def compile_scales(
 
     Args:
         sources: The pictures.
-        scales: The scales to come.
-        data: Everything but the targets.
-        program: What is compiled.
-        enlarged: Whether a coarser scale has been run before these.
+        scales: The remaining scales.
+        data: The data of the loss without targets.
+        program: The static settings of the programs.
+        enlarged: Whether a coarser scale precedes these.
     """
     state, parts = None, sources.parts(len(scales))
     for scale, part in zip(scales, parts, strict=True):
         scaled, sized = sources.at(scale.shape), program.at(scale.shape)
         targets = scaled.targets(data.encoder, program.objective, program.plan, part)
         image = scaled.scene.image
-        if enlarged and state is None:  # Its types are those of every other scale.
+        if enlarged and state is None:  # The types are the same at every scale.
             state = jax.eval_shape(partial(_state, sized), image, data.encoder)
         carried = state and jax.eval_shape(partial(program.solver.carry, shape=scale.shape), state)
         compiled = compile_programs(image, carried, data._replace(targets=targets), sized)
@@ -119,15 +119,15 @@ def chunks(
     every: Sequence[int] = (),
     resumed: Chunk | None = None,
 ) -> Iterator[Chunk]:
-    """Yields chunks of iterations, long enough to hide the round trip and short enough to watch.
+    """Yields chunks of iterations, long enough to hide the overhead and short enough to watch.
 
     Args:
         image: The initial image.
         iterations: Maximum number of iterations.
-        data: What the loss is computed from.
+        data: The data of the loss.
         compiled: The programs, compiled for this size.
         decay: Decay of the moving average of the variables, in [0, 1); 0 for the last variable.
-        carried: What the solver keeps from a coarser scale.
+        carried: Data that the solver carries over from a coarser scale.
         before: Number of iterations at coarser scales.
         every: Numbers of iterations; a chunk ends at each multiple of any of them.
         resumed: A chunk to continue from instead; its ``step`` counts all iterations of this size.

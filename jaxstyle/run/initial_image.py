@@ -23,9 +23,9 @@ def initial_image(
     """Returns the initial image of a run.
 
     Args:
-        init: ``content`` or ``style`` for that picture, ``matched`` for the content in the colours
+        init: ``content`` or ``style`` for this picture, ``matched`` for the content in the colours
             of the style, ``noise`` for uniform noise, ``grey`` for the mean colour of photographs
-            with a trace of normal noise, or an image.
+            with a little normal noise, or an image.
         content: ``f32[h, w, 3]``, sRGB in [0, 1].
         style: ``f32[h', w', 3]``, sRGB in [0, 1].
         shape: Height and width of the result.

@@ -71,8 +71,8 @@ def _advance(
 def serial_lanes(program: Program) -> bool:
     """Returns whether lanes run one after the other.
 
-    On a CPU one lane uses all cores, and has the cache to itself. Under ``vmap`` targets would be
-    renewed in every evaluation.
+    They do on a CPU, where one lane uses all cores and profits from the cache, and if targets are
+    renewed, because ``vmap`` would renew them in every evaluation.
     """
     one_cpu = jax.default_backend() == "cpu" and jax.device_count() == 1
     return one_cpu or bool(program.renewing)
@@ -84,10 +84,10 @@ class Done(NamedTuple):
     Attributes:
         image: ``f32[h, w, 3]``, not clipped.
         terms: The weighted value of each term after the last iteration.
-        step: Solver iterations done.
-        evaluations: Evaluations of loss and gradient.
+        step: Number of completed solver iterations.
+        evaluations: Number of evaluations of loss and gradient.
         finite: Whether loss and gradient stayed finite.
-        carried: What the solver keeps for the next scale.
+        carried: Data that the solver carries over to the next scale.
     """
 
     image: Array
@@ -111,17 +111,18 @@ class Lanes:
         carried: Any = None,
         following: tuple[int, int] | None = None,
     ) -> None:
-        """Makes free lanes.
+        """Creates free lanes.
 
         Args:
-            lanes: Their number; with several devices it is rounded up, so that each device has the
-                same number.
-            data: What the losses are computed from; targets and loss weights with an axis in front,
-                of the settings or of length 1.
-            program: What is compiled, for the size of the scale.
+            lanes: Number of lanes; with several devices it is rounded up so that each device has
+                the same number.
+            data: The data of the losses; targets and loss weights have a leading axis of settings,
+                or of length 1.
+            program: The static settings of the program, for the size of the scale.
             iterations: Number of iterations of each setting.
-            carried: What the solver keeps from the scale before, with an axis of settings.
-            following: Height and width of the next scale; None if this is the last.
+            carried: Data that the solver carries over from the previous scale, with a leading axis
+                of settings.
+            following: Height and width of the next scale; None for the last scale.
         """
         devices = jax.device_count() if lanes > 1 else 1
         lanes = -(-lanes // devices) * devices
@@ -142,7 +143,7 @@ class Lanes:
 
     @property
     def progress(self) -> float:
-        """What the unfinished settings have done, as a number of settings."""
+        """The completed work of the unfinished settings, as a number of settings."""
         return float(self._done[self._setting >= 0].sum() / max(self._iterations, 1))
 
     def fill(self, waiting: list[Any], images: Array) -> None:
@@ -169,7 +170,7 @@ class Lanes:
             self._state = _enter(*self._state, new, chosen, carried, data.encoder, self._program)
 
     def advance(self) -> list[tuple[int, Done]]:
-        """Runs some iterations, frees the lanes of finished settings and returns those."""
+        """Runs some iterations, frees the lanes of finished settings and returns their results."""
         left = np.where(self._setting >= 0, self._iterations - self._done, 0)
         steps = jnp.asarray(np.minimum(left, _CHUNK), jnp.int32)
         assert self._state is not None  # filled before they run
@@ -191,7 +192,7 @@ class Lanes:
         return done
 
     def _carry(self, state: SolverState) -> Any:
-        """Returns what the solver keeps of every lane for the next scale."""
+        """Returns the data that the solver carries over to the next scale, for every lane."""
         if self._following is None:
             return None
         return jax.vmap(partial(self._program.solver.carry, shape=self._following))(state)
@@ -209,14 +210,14 @@ class Lanes:
         )
 
     def unfinished(self) -> dict[int, Array]:
-        """Returns the present images of the unfinished settings."""
+        """Returns the current images of the unfinished settings."""
         assert self._chunk is not None  # called after the first chunk
         lanes = map(int, np.flatnonzero(self._setting >= 0))
         return {int(self._setting[lane]): self._chunk.image[lane] for lane in lanes}
 
 
 def _take(tree: Any, seats: np.ndarray) -> Any:
-    """Returns the rows of a tree for each lane; what all settings share has one row."""
+    """Returns the rows of a tree for each lane; leaves that all settings share have one row."""
     return jax.tree.map(lambda x: x[seats % x.shape[0]], tree)
 
 

@@ -1,7 +1,7 @@
-"""The loop that the solver runs in, at one size. Pure.
+"""The loop around the solver, at one size. Pure.
 
-Each turn of the loop is one evaluation of loss and gradient; under ``vmap`` it is one evaluation of
-every lane that is not finished.
+Each iteration of the loop is one evaluation of loss and gradient; under ``vmap``, one evaluation of
+every unfinished lane.
 """
 
 from functools import partial
@@ -33,11 +33,11 @@ from jaxstyle.solvers import Solver, SolverState, lbfgs
 
 
 class Data(NamedTuple):
-    """What the loss is computed from; traced.
+    """The data of the loss; traced.
 
     Attributes:
-        targets: What the terms compare the image with.
-        loss_weights: How much each term counts.
+        targets: The targets of the terms.
+        loss_weights: The weights of the terms.
         encoder: Network and pretrained parameters.
     """
 
@@ -47,12 +47,12 @@ class Data(NamedTuple):
 
 
 class Program(NamedTuple):
-    """What is compiled; static.
+    """The settings that determine a compiled program; static.
 
     Attributes:
-        objective: The terms that are minimised.
-        solver: How they are minimised.
-        variable: What the solver moves.
+        objective: The terms of the loss.
+        solver: The solver.
+        variable: The variable that the solver optimises.
         plan: How sums are evaluated.
         shape: Height and width of the image; None until they are known.
     """
@@ -65,12 +65,12 @@ class Program(NamedTuple):
 
     @property
     def parameterisation(self) -> Parameterisation:
-        """The variable as an object."""
+        """The parameterisation of the variable."""
         return choose("variable", self.variable, PARAMETERISATIONS)
 
     @property
     def layout(self) -> Layout:
-        """How images lie."""
+        """The layout of images."""
         if self.shape is None:
             return ONE_DEVICE
         return self.plan.layout(self.shape, self.objective.layers)
@@ -101,7 +101,7 @@ class Average(NamedTuple):
 
     Attributes:
         total: ``(1 − d) Σ dᵏ z``, the latest variable first.
-        missing: What the factors lack to 1.
+        missing: 1 minus the sum of the factors.
     """
 
     total: Array
@@ -109,7 +109,7 @@ class Average(NamedTuple):
 
     @property
     def value(self) -> Array:
-        """The average, without the bias towards 0 that it starts with."""
+        """The average, corrected for the initial bias towards 0."""
         return self.total / (1 - self.missing)
 
     def update(self, z: Array, decay: Scalar) -> "Average":
@@ -118,11 +118,11 @@ class Average(NamedTuple):
 
 
 class Renewal(NamedTuple):
-    """Targets that have been renewed.
+    """Renewed targets.
 
     Attributes:
         at: Number of iterations at the last renewal; −1 before the first.
-        targets: The targets of the terms that are renewed, by name.
+        targets: The targets of the terms with renewal, by name.
     """
 
     at: Int[Array, ""]
@@ -133,8 +133,8 @@ class Chunk(NamedTuple):
     """The result of several iterations.
 
     Attributes:
-        step: Number of iterations that kept the loss finite.
-        state: The solver's state.
+        step: Number of iterations with a finite loss.
+        state: The state of the solver.
         average: The moving average of the variables whose loss and gradient are finite; without
             averaging, the last of them.
         renewal: Targets that have been renewed.
@@ -154,7 +154,7 @@ class Chunk(NamedTuple):
 
 
 class Tolerance(NamedTuple):
-    """When to stop early: the loss fell by less than a fraction over some iterations. Static."""
+    """Stop if the loss falls by less than a fraction over a number of iterations. Static."""
 
     fraction: float
     iterations: int
@@ -169,10 +169,10 @@ def make_program(
     variable: str | Parameterisation,
     plan: Plan | None = None,
 ) -> Program:
-    """Returns what is compiled for the given options.
+    """Returns the program for the given options.
 
     Raises:
-        InputError: Options exclude each other.
+        InputError: Options are incompatible.
     """
     plan = WHOLE if plan is None else plan
     if not isinstance(plan, Plan):
@@ -182,8 +182,8 @@ def make_program(
     spread = plan.layout((16, 16), ()) is not ONE_DEVICE
     if spread and not getattr(program.parameterisation, "pointwise", False):
         raise InputError(
-            f"variable {variable}: every pixel depends on all of it, which devices share; choose "
-            "image, encoder or sigmoid, or one device"
+            f"variable {variable}: every pixel depends on the whole variable, which is spread over "
+            "devices; choose image, encoder or sigmoid, or one device"
         )
     return program
 
@@ -191,10 +191,11 @@ def make_program(
 def check_combination(
     objective: Objective, solver: Solver, variable: str | Parameterisation
 ) -> None:
-    """Checks that options do not exclude each other.
+    """Checks that options are compatible.
 
     Raises:
-        InputError: A line search lacks a loss's own gradient, or a projection lacks an image.
+        InputError: A line search is combined with normalised gradients, or a projection with a
+            variable other than the image.
     """
     if objective.normalise_gradients and solver.line_search:
         raise InputError(
@@ -208,7 +209,7 @@ def check_combination(
 def begin(
     image: Image, carried: Any, decay: Scalar, encoder: Encoder, program: Program
 ) -> tuple[SolverState, Average]:
-    """Returns the solver's state and the average at the initial image, not evaluated yet."""
+    """Returns the state of the solver and the average for the initial image, not yet evaluated."""
     z = from_image(program.parameterisation, image, encoder)
     state = program.solver.init(z, _no_terms(program, image), carried)
     return program.layout.hold((state, Average((1 - decay) * z, decay)), image.shape[1])
@@ -237,14 +238,14 @@ def iterate(
     """Runs up to ``steps`` iterations; stops after one that is not finite or makes no progress.
 
     Args:
-        state: The solver's state.
+        state: The state of the solver.
         average: The moving average so far.
-        renewal: Targets that have been renewed.
+        renewal: Renewed targets.
         steps: Maximum number of iterations.
         decay: Decay of the moving average.
-        data: What the loss is computed from.
-        program: What is compiled.
-        rows: Number of rows for the terms, at least as many as steps; static.
+        data: The data of the loss.
+        program: The static settings.
+        rows: Number of rows for the terms, at least ``steps``; static.
         tolerance: When to stop early; static.
     """
     fun = partial(_objective, program)
@@ -272,7 +273,7 @@ def iterate(
             average.update(state.image, decay),
             average,
         )
-        # The row is written again and again until the next iteration has its own.
+        # Every evaluation of an iteration overwrites its row.
         row = jnp.stack([state.aux[name] for name in program.names])
         return step + moved, state, average, renewal, terms.at[step].set(row)
 
@@ -309,7 +310,7 @@ def _objective(
 def _renewed(
     state: SolverState, renewal: Renewal, data: Data, program: Program
 ) -> tuple[SolverState, Renewal]:
-    """Returns state and targets, renewed where it is time for any term."""
+    """Returns the state and the targets, renewed if the renewal of any term is due."""
     fresh, same = renewal.at < 0, state.iterations == renewal.at
     due = {
         name: fresh | (~same & (state.iterations % term.renewal == 0)) if term.renewal else fresh
@@ -340,7 +341,7 @@ def _renewed(
 
 
 def _restarted(state: SolverState, program: Program) -> SolverState:
-    """Returns a state that evaluates its variable again: the loss is another one now."""
+    """Returns a state that evaluates its variable again, because the loss has changed."""
     assert program.shape is not None  # Program.at
     carried = program.solver.carry(state, program.shape)
     new = program.solver.init(state.image, state.aux, carried)

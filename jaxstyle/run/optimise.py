@@ -1,4 +1,4 @@
-"""The pure verb: the whole optimisation at one size, as a function to be transformed."""
+"""The pure verb: the whole optimisation at one size, for the transformations of JAX."""
 
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from jaxstyle.solvers import Solver
 
 
 class Optimised(NamedTuple):
-    """What :func:`optimise` returns, all arrays.
+    """The result of :func:`optimise`; all fields are arrays.
 
     Attributes:
         image: ``f32[h, w, 3]``, not clipped.
@@ -57,12 +57,12 @@ def optimise(
     patience: int = 10,
     plan: Plan = WHOLE,
 ) -> Optimised:
-    """Minimises the loss over the image, at one size: pure, for ``jit``, ``vmap`` and ``scan``.
+    """Minimises the loss over the image at one size; pure, for ``jit``, ``vmap`` and ``scan``.
 
-    ``image ← argmin loss(image)`` by the solver's steps. Under ``vmap`` a turn of the loop is one
-    evaluation of every lane, wherever its line search stands. The function has no derivatives: the
-    number of evaluations depends on the numbers. docs/extending.md shows how to differentiate
-    through its result.
+    ``image ← argmin loss(image)`` by the solver's steps. Under ``vmap``, each iteration of the loop
+    is one evaluation of every lane, whatever the state of its line search. The function is not
+    differentiable, because the number of evaluations depends on the data. docs/extending.md shows
+    how to differentiate through its result.
 
     Args:
         image: Initial image, ``f32[h, w, 3]``, sRGB in [0, 1].
@@ -72,16 +72,16 @@ def optimise(
         objective: The terms, as for the targets; static.
         iterations: Maximum number of solver iterations, ≥ 0; static.
         solver: ``lbfgs()`` if None; static.
-        variable: What the solver moves, as for :func:`stylize`; static.
-        average: Decay of the moving average of images that is the result, in [0, 1); 0 for the last
-            image.
-        tolerance: Stop when the loss has fallen by less than this fraction in the last ``patience``
+        variable: The variable that the solver optimises, as for :func:`stylize`; static.
+        average: Decay of the moving average of images that becomes the result, in [0, 1); 0 for the
+            last image.
+        tolerance: Stop if the loss has fallen by less than this fraction in the last ``patience``
             iterations; 0 to run all iterations; static.
         patience: Number of iterations, ≥ 1; static.
         plan: How sums are evaluated; static.
 
     Raises:
-        InputError: As for :func:`jaxstyle.loss`, or options exclude each other.
+        InputError: As for :func:`jaxstyle.loss`, or options are incompatible.
 
     Examples:
         Three style weights at once:

@@ -1,4 +1,4 @@
-"""What a solver moves: the image itself, or a variable that the image is a function of. Pure."""
+"""Parameterisations: the variable that a solver optimises, and the image as its function. Pure."""
 
 import dataclasses
 import math
@@ -18,7 +18,7 @@ from jaxstyle.ops.fourier import apply_filter
 # A sigmoid reaches 0 and 1 at infinity only.
 _MARGIN = 1e-2
 
-# f₀, in cycles per pixel, and the share of colour; how they were chosen is in docs/recipe.md.
+# f₀, in cycles per pixel, and the factor of colour; docs/recipe.md explains the choice.
 _KNEE, _CHROMA = 0.1, 0.5
 
 
@@ -28,7 +28,7 @@ class Parameterisation(Protocol):
 
     The variable is an array or any other pytree of floating-point arrays: frequencies, a pair of
     arrays, the parameters of a network. An implementation may also have ``pointwise``, whether each
-    pixel depends on its own part of the variable alone: devices can share only such variables.
+    pixel depends on its own part of the variable only, as the plan ``Devices`` requires.
     """
 
     @property
@@ -41,16 +41,16 @@ class Parameterisation(Protocol):
 
         Args:
             z: The variable.
-            encoder: The run's encoder.
+            encoder: The encoder of the run.
         """
         ...
 
     def from_image(self, image: Image, encoder: Encoder) -> Any:
-        """Returns a variable to start from: that of an image, or as near to it as possible.
+        """Returns the variable of an image, or an approximation if there is none.
 
         Args:
             image: ``f32[h, w, 3]``, sRGB in [0, 1].
-            encoder: The run's encoder.
+            encoder: The encoder of the run.
         """
         ...
 
@@ -72,16 +72,16 @@ class Pixels:
 
 @dataclasses.dataclass(frozen=True)
 class EncoderInput:
-    """The network's input, ``x = (std · z + mean) / scale``: the unit of some tools' step sizes."""
+    """The input ``z`` of the network, ``x = (std · z + mean) / scale``, as some tools use it."""
 
     is_image, pointwise = False, True
 
     def to_image(self, z: Image, encoder: Encoder) -> Image:
-        """Returns the image that has this input."""
+        """Returns the image with this input of the network."""
         return _preprocessing(encoder).denormalise(z)
 
     def from_image(self, image: Image, encoder: Encoder) -> Image:
-        """Returns the network's input, channels in the image's order."""
+        """Returns the input of the network, with the channels in the image's order."""
         return _preprocessing(encoder).normalise(image)
 
 
@@ -119,8 +119,8 @@ class Sigmoid:
 class Fourier:
     """Frequencies weighted as in photographs: ``x̂(f) ∝ ẑ(f) / (f + f₀)``.
 
-    The amplitudes are those of photographs, with half as much in colour as in lightness, so that a
-    step moves large structures as readily as single pixels. The mean square of the factor over all
+    The amplitudes are those of photographs, half as large for colour as for lightness, so a step
+    changes large structures as easily as single pixels. The mean square of the factor over all
     frequencies of lightness is 1.
 
     Mordvintsev et al. 2018, "Differentiable Image Parameterizations", doi:10.23915/distill.00012.
@@ -147,7 +147,7 @@ PARAMETERISATIONS: dict[str, Parameterisation] = {
 
 
 def from_image(parameterisation: Parameterisation, image: Image, encoder: Encoder) -> Array:
-    """Returns the variable of an image as one array: a vector if it is not an array already."""
+    """Returns the variable of an image as one array, flattened to a vector if it is a pytree."""
     z = parameterisation.from_image(image, encoder)
     return z if jax.tree_util.all_leaves([z]) else ravel_pytree(z)[0]
 
@@ -158,10 +158,10 @@ def to_image(
     """Returns the image of a variable from :func:`from_image`.
 
     Args:
-        parameterisation: The variable's kind.
+        parameterisation: The parameterisation.
         z: The variable as one array.
         shape: Height and width of the image.
-        encoder: The run's encoder.
+        encoder: The encoder of the run.
     """
     if shape is None or isinstance(parameterisation, Pixels):
         return parameterisation.to_image(z, encoder)
@@ -182,12 +182,12 @@ def _plain_synthesise(z: Image) -> Image:
 
 
 _synthesise = jax.custom_vjp(_plain_synthesise)
-# The function is its own adjoint; autodiff would take a complex transform for each real one.
+# The function is self-adjoint; autodiff would use a complex transform for each real one.
 _synthesise.defvjp(lambda z: (_synthesise(z), None), lambda _, dx: (_synthesise(dx),))
 
 
 def _amplitudes(height: int, width: int) -> Float[Array, "_ _"]:
-    """Returns the factor of each frequency that a real transform has."""
+    """Returns the factor of each frequency of a real transform."""
     down, across = jnp.fft.fftfreq(height)[:, None], jnp.fft.fftfreq(width)
     amplitudes = 1 / (jnp.hypot(down, across) + _KNEE)
     half = amplitudes[:, : width // 2 + 1]
@@ -197,6 +197,6 @@ def _amplitudes(height: int, width: int) -> Float[Array, "_ _"]:
 def _filter(image: Image, amplitudes: Float[Array, "_ _"], chroma: float) -> Image:
     lightness = image.mean(-1, keepdims=True)
     image = lightness + chroma * (image - lightness)
-    # In the image's own precision, whatever JAX's default is.
+    # In the precision of the image, regardless of JAX's default.
     amplitudes = amplitudes.astype(image.dtype)
     return apply_filter(image, amplitudes)

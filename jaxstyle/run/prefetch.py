@@ -1,4 +1,4 @@
-"""Computing the next item of an iterator in a thread while the present one is used."""
+"""Computes the next item of an iterator in a thread while the current one is used."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

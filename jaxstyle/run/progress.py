@@ -1,4 +1,4 @@
-"""What a run reports: where it is, while it runs, and how it ended."""
+"""Reports of a run: its progress, and its result."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -14,22 +14,22 @@ Status = Literal["finished", "converged", "stopped", "non-finite"]
 
 
 class Progress(NamedTuple):
-    """What a callback gets after every chunk of iterations.
+    """The argument of a callback after every chunk of iterations.
 
     Attributes:
-        step: Solver iterations done, over all scales.
-        steps: Solver iterations planned, over all scales.
-        fraction: Part of the work that is done, in [0, 1]: pixels × iterations.
-        shape: Height and width of the present scale.
-        terms: The weighted value of each term at the present image, by name.
-        image: The present image, not clipped.
-        scale: Number of the present scale, from 1.
+        step: Number of completed solver iterations, over all scales.
+        steps: Number of planned solver iterations, over all scales.
+        fraction: Completed fraction of the work, in [0, 1], measured in pixels × iterations.
+        shape: Height and width of the current scale.
+        terms: The weighted value of each term for the current image, by name.
+        image: The current image, not clipped.
+        scale: Number of the current scale, from 1.
         scales: Number of scales.
         recent: The weighted value of each term after each iteration of the chunk, ``f32[n]``.
-        picture: Returns the result if the run stopped here, at this scale's size: clipped, and in
-            the content's colours where they are kept.
-        checkpoint: What :func:`jaxstyle.stylize` continues from as ``init``; None if the loss is
-            not finite, or several processes compute.
+        picture: Function that returns the result if the run stopped here, at the size of this
+            scale: clipped, and in the colours of the content if they are preserved.
+        checkpoint: State from which :func:`jaxstyle.stylize` can continue, as ``init``; None if the
+            loss is not finite, or with several processes.
     """
 
     step: int
@@ -50,16 +50,16 @@ Callback = Callable[[Progress], bool | None]
 
 
 class Result(NamedTuple):
-    """What :func:`jaxstyle.stylize` returns.
+    """The result of :func:`jaxstyle.stylize`.
 
     Attributes:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
         terms: The weighted value of each term after every solver iteration, ``{name: f32[steps]}``.
         evaluations: Number of evaluations of loss and gradient.
-        status: ``finished``; ``converged``, when no step lowered the loss any further; ``stopped``
-            by the callback; or ``non-finite``, when the loss or its gradient overflowed and
-            ``image`` is the last good one.
-        overflowed: What was not finite: names of terms, or ``gradient``.
+        status: ``finished``; ``converged`` if no step decreased the loss any further; ``stopped``
+            by the callback; or ``non-finite`` if the loss or its gradient overflowed, and ``image``
+            is the last good image.
+        overflowed: Names of the terms that were not finite, or ``gradient``.
     """
 
     image: Image
@@ -70,14 +70,14 @@ class Result(NamedTuple):
 
 
 def status_of(chunk: Chunk) -> Status:
-    """Returns how a run has ended that was not stopped, from its last chunk."""
+    """Returns the status of a run that was not stopped, from its last chunk."""
     if not chunk.state.finite:
         return "non-finite"
     return "converged" if chunk.state.stalled else "finished"
 
 
 def overflowed_in(chunk: Chunk, program: Program) -> tuple[str, ...]:
-    """Returns what was not finite in the step after the last good one."""
+    """Returns the terms that were not finite in the step after the last good one."""
     if chunk.state.finite:
         return ()
     terms = np.asarray(chunk.terms)[int(chunk.step)]

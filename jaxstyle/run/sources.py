@@ -37,7 +37,7 @@ class Sources(NamedTuple):
     styles: Styles
 
     def at(self, shape: tuple[int, int]) -> "Sources":
-        """Returns the pictures for a scale: the styles are resized by the same factor."""
+        """Returns the pictures for a scale, with the styles resized by the same factor."""
         factor = max(shape) / max(shape_of(self.scene.image))
         return Sources(scale_scene(self.scene, shape), scale_styles(self.styles, factor))
 
@@ -54,7 +54,7 @@ class Sources(NamedTuple):
             encoder: Network and pretrained parameters.
             objective: The terms.
             plan: How features and sums are evaluated.
-            style: The style part of each target, if it has been made before.
+            style: The style part of each target, if already computed.
         """
         if style is None:
             shape = shape_of(self.scene.image)
@@ -64,7 +64,7 @@ class Sources(NamedTuple):
         return join_targets(content_targets(self.scene, encoder, objective, plan=plan), style)
 
     def parts(self, scales: int) -> list[Any]:
-        """Returns the style parts that have been made before, of the last scales of a run."""
+        """Returns the style parts that are already computed, for the last scales of a run."""
         return (
             [None] * scales if self.styles.targets is None else list(self.styles.targets)[-scales:]
         )
@@ -76,13 +76,14 @@ def make_sources(
     """Checks that the pictures of a run belong together.
 
     Args:
-        content: ``f32[h, w, 3]``, sRGB in [0, 1]; or with masks and data.
-        style: ``f32[h', w', 3]``, or several; or with their blend and masks.
-        scales: Number of scales of the run; None if it is not known.
+        content: ``f32[h, w, 3]``, sRGB in [0, 1]; or a scene with masks and data.
+        style: ``f32[h', w', 3]``, or several; or styles with a blend and masks.
+        scales: Number of scales of the run; None if unknown.
 
     Raises:
-        InputError: A picture has the wrong shape, type or range or is under 16 px; the numbers of
-            styles, shares, masks and scales disagree; or no style has a region of the content.
+        InputError: A picture has a wrong shape, type or range or is smaller than 16 px; the numbers
+            of styles, weights, masks and scales differ; or a region of the content is missing from
+            all styles.
     """
     scene, styles = as_scene(content), as_styles(style)
     check_scene(scene, least=MIN_SIDE)
@@ -91,7 +92,7 @@ def make_sources(
     if styles.targets is not None and scales is not None and len(styles.targets) != scales:
         count = f"{len(styles.targets)} for {scales} scales"
         raise InputError(f"style targets: {count}; make them for this size and schedule")
-    # Of one type, whatever was passed, or programs would compile again.
+    # Convert to one type, because other types would recompile programs.
     images = [jnp.array(picture, jnp.float32) for picture in styles.images]
     return Sources(
         scene._replace(image=jnp.array(scene.image, jnp.float32)),
@@ -108,10 +109,10 @@ def prepare_styles(
     *,
     plan: Plan = WHOLE,
 ) -> Styles:
-    """Returns styles with the style part of the targets at each scale, for several runs to share.
+    """Returns styles with the style part of the targets at each scale, to share between runs.
 
     Args:
-        style: Style pictures of the size that they have beside the result.
+        style: Style pictures, at their size for the finest scale.
         shape: Height and width of the result.
         scales: Height and width of every scale.
         encoder: Network and pretrained parameters.
@@ -133,13 +134,13 @@ def prepare_styles(
 
 
 def scale_scene(scene: Scene, shape: tuple[int, int]) -> Scene:
-    """Returns a content picture and its masks at a height and width."""
+    """Resizes a content picture and its masks to a height and width."""
     masks = None if scene.masks is None else resize_masks(scene.masks, shape)
     return scene._replace(image=resize(scene.image, shape), masks=masks)
 
 
 def scale_styles(styles: Styles, factor: float) -> Styles:
-    """Returns styles and their masks, resized by a factor."""
+    """Resizes styles and their masks by a factor."""
     images = [scale_style(jnp.asarray(image, jnp.float32), factor) for image in styles.images]
     if styles.masks is None:
         return styles._replace(images=images, targets=None)
@@ -149,7 +150,7 @@ def scale_styles(styles: Styles, factor: float) -> Styles:
 
 
 def scale_style(image: Image, factor: float) -> Image:
-    """Resizes a style picture, but not below the smallest size that an encoder can use."""
+    """Resizes a style picture, but not below the smallest size that encoders support."""
     shape = shape_of(image)
     smallest = MIN_SIDE * max(shape) / min(shape)
     return scale_to(image, round(max(max(shape) * factor, smallest)))

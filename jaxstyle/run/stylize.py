@@ -1,7 +1,7 @@
 """The host verb: paint a content picture in the manner of a style picture.
 
-Scales run from coarse to fine: large structures settle where an iteration is cheap, and the image
-is then enlarged for the next scale. Between chunks of compiled iterations the caller gets the
+Scales run from coarse to fine: large structures form where iterations are cheap, and the image is
+then enlarged for the next scale. Between chunks of compiled iterations the caller receives the
 progress and may stop the run.
 """
 
@@ -34,7 +34,7 @@ from jaxstyle.run.schedule import Scale, Schedule, fraction_done
 from jaxstyle.run.sources import Sources, make_sources
 from jaxstyle.solvers import Solver
 
-# By how much an initial image may leave [0, 1]: it can be the result of an optimisation.
+# Distance by which an initial image may leave [0, 1], since it may be the result of a run.
 _OUTSIDE = 1.0
 
 
@@ -63,36 +63,38 @@ def stylize(
     function runs on the host; :func:`jaxstyle.optimise` works under ``jit`` and ``vmap``.
 
     Args:
-        content: ``f32[h, w, 3]``, sRGB in [0, 1], of the size that the result shall have; or a
+        content: ``f32[h, w, 3]``, sRGB in [0, 1], of the size of the result; or a
             :class:`~jaxstyle.Scene` with masks and data.
-        style: ``f32[h', w', 3]``, sRGB in [0, 1]; its size sets the size of the strokes. Or
-            several, or :class:`~jaxstyle.Styles` with their blend, masks and prepared targets.
+        style: ``f32[h', w', 3]``, sRGB in [0, 1]; its size determines the size of the strokes. Or
+            several, or :class:`~jaxstyle.Styles` with a blend, masks and prepared targets.
         encoder: Network and pretrained parameters.
-        objective: The terms; ``Objective()`` if None.
-        loss_weights: How much each term counts; ``LossWeights()`` if None.
-        solver: ``lbfgs()`` if None.
-        schedule: Sizes and iterations; ``Schedule()`` if None.
+        objective: The terms; None for ``Objective()``.
+        loss_weights: The weights of the terms; None for ``LossWeights()``.
+        solver: The solver; None for ``lbfgs()``.
+        schedule: Sizes and iterations; None for ``Schedule()``.
         init: The initial image: ``content``, ``matched`` (the content in the style's colours),
             ``style``, ``noise`` or ``grey``, or an array. Or a ``Progress.checkpoint`` of the same
-            run to continue from, to the same result, bit for bit.
-        variable: What the solver moves: the ``image``, the ``encoder``'s input, the argument of a
-            ``sigmoid``, which keeps the image in [0, 1], or frequencies weighted as in photographs
-            (``fourier``); or a :class:`~jaxstyle.Parameterisation`.
-        colour: ``style``, or how the content's colours are kept; see :mod:`jaxstyle.ops.colour`.
+            run, to continue from it to a bitwise equal result.
+        variable: The variable that the solver optimises: the ``image``, the input of the
+            ``encoder``, the logits of the image (``sigmoid``), which stays in [0, 1], or its
+            frequencies, weighted as in photographs (``fourier``); or a
+            :class:`~jaxstyle.Parameterisation`.
+        colour: ``style``, or a way to preserve the content's colours; see
+            :mod:`jaxstyle.ops.colour`.
         seed: Seed of the noise.
-        plan: How sums are evaluated; ``Whole()`` if None. With several processes, all make the same
-            call, and one that stops stops all.
+        plan: How sums are evaluated; None for ``Whole()``. Several processes all make the same
+            call, and if one stops, all stop.
         callback: Called with the progress after every chunk of iterations; returns True to stop.
         callback_every: Numbers of iterations, over all scales; a chunk ends at each multiple of any
             of them. The result does not depend on them.
 
     Returns:
-        The image, the terms after each iteration, the number of evaluations, and how it ended.
+        The image, the terms after each iteration, the number of evaluations, and the status.
 
     Raises:
-        InputError: A layer is unknown; a picture has the wrong shape, type or range or is under
-            16 px; the numbers of styles, shares and masks disagree; options exclude each other; the
-            checkpoint belongs to another run; or the function is traced.
+        InputError: A layer is unknown; a picture has a wrong shape, type or range or is smaller
+            than 16 px; the numbers of styles, weights and masks differ; options are incompatible;
+            the checkpoint belongs to another run; or the function is traced.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -118,7 +120,7 @@ def stylize(
     replicate = program.plan.replicate
     data = Data(
         targets={},  # of each scale
-        # Of one type, whatever was passed, or another way of writing a number would recompile.
+        # Convert to one type, because another numeric type would recompile.
         loss_weights=replicate(jax.tree.map(jnp.float32, loss_weights or LossWeights())),
         encoder=program.prepare(encoder),
     )
@@ -129,7 +131,7 @@ def stylize(
 
     run = _Run(_initial(init, sources, scales, seed, program), scales, program, finish)
     for chunk in run.chunks(sources, data, schedule.average, callback_every):
-        # Not if nothing was done before the loss overflowed.
+        # Unless the loss overflowed before the first iteration.
         stop = callback and int(chunk.step) and callback(run.progress(chunk)) and chunk.state.finite
         if program.plan.agree(bool(stop)):
             run.stopped = True
@@ -138,11 +140,11 @@ def stylize(
 
 
 def _recoloured(sources: Sources, colour: Colour) -> Sources:
-    """Returns the pictures in the colours that they are optimised in."""
+    """Returns the pictures with their colours prepared for the optimisation."""
     if colour == "style":
         return sources
     image, images = recolour(colour, sources.scene.image, sources.styles.images)
-    # Targets made before were made from other colours.
+    # Targets that were already computed belong to other colours.
     styles = sources.styles._replace(images=list(images), targets=None)
     return Sources(sources.scene._replace(image=image), styles)
 
@@ -154,7 +156,7 @@ def _initial(
     seed: int,
     program: Program,
 ) -> Checkpoint:
-    """Returns the state to start from."""
+    """Returns the initial state."""
     if isinstance(init, Checkpoint):
         if program.plan.layout((16, 16), ()).processes > 1:
             raise InputError("checkpoint: not with several processes; continue in one process")
@@ -197,13 +199,13 @@ class _Run:
 
     @property
     def image(self) -> Image:
-        """The present image, not clipped."""
+        """The current image, not clipped."""
         return self._layout.whole(self._image)
 
     def chunks(
         self, sources: Sources, data: Data, decay: float, every: Sequence[int]
     ) -> Iterator[Chunk]:
-        """Yields the chunks of all scales; each scale enlarges the image of the one before."""
+        """Yields the chunks of all scales; each scale enlarges the image of the previous one."""
         scales = self._scales[self._scale :]
         compiled_scales = compile_scales(sources, scales, data, self._program, self._scale > 0)
         if not self._program.plan.serial:
@@ -229,7 +231,7 @@ class _Run:
                     return
 
     def _enter(self, scale: Scale, compiled: Compiled, targets: Any) -> dict[str, Any]:
-        """Returns what a scale begins with: a checkpoint, or what the solver keeps."""
+        """Returns the initial data of a scale, from a checkpoint or the coarser scale."""
         resume, self._resume = self._resume, None
         if resume is not None:
             self._chunk = resumed(resume, compiled, targets)
@@ -266,14 +268,14 @@ class _Run:
         )
 
     def progress(self, chunk: Chunk) -> Progress:
-        """Returns what a callback gets."""
+        """Returns the argument of the callback."""
         image, recent = self.image, self._terms[-1]
         return Progress(
             step=self._steps,
             steps=sum(scale.iterations for scale in self._scales),
             fraction=fraction_done(self._scales, self._steps),
             shape=resize.shape_of(image),
-            # The state's own copy of the terms is overwritten by the next chunk.
+            # The next chunk overwrites the terms in the state.
             terms=self._named(recent[-1]),
             image=image,
             scale=self._scale + 1,
@@ -284,7 +286,7 @@ class _Run:
         )
 
     def result(self, image: Image) -> Result:
-        """Returns how the run ended, with the image as the caller gets it."""
+        """Returns the result of the run with a finished image."""
         terms = self._named(np.concatenate(self._terms))
         status, overflowed = "finished", ()
         if self._chunk is not None:
@@ -295,13 +297,13 @@ class _Run:
 
 
 def _carry(chunk: Chunk, program: Program, shape: tuple[int, int], layout: Layout) -> Any:
-    """Returns what the solver keeps for the next scale.
+    """Returns the data that the solver carries over to the next scale.
 
     Args:
-        chunk: The last one of the coarser scale.
-        program: That of the next scale.
+        chunk: The last chunk of the coarser scale.
+        program: The program of the next scale.
         shape: Height and width of the next scale.
-        layout: How the coarser scale's images lie.
+        layout: Layout of the images of the coarser scale.
     """
     state, carry = chunk.state, partial(program.solver.carry, shape=shape)
     if not jax.tree.leaves(jax.eval_shape(carry, state)):

@@ -1,4 +1,4 @@
-"""Many settings at once, coarse to fine, in one compiled program a scale."""
+"""Many settings at once, coarse to fine, in one compiled program per scale."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -33,13 +33,13 @@ from jaxstyle.solvers import Solver
 
 
 class Swept(NamedTuple):
-    """What :func:`sweep` returns, with a row for each setting.
+    """The result of :func:`sweep`, with a row for each setting.
 
     Attributes:
         image: ``f32[n, h, w, 3]``, sRGB in [0, 1].
         terms: The weighted value of each term after the last iteration, ``{name: f32[n]}``.
-        iterations: Solver iterations done, ``i32[n]``.
-        evaluations: Evaluations of loss and gradient, ``i32[n]``.
+        iterations: Number of completed solver iterations, ``i32[n]``.
+        evaluations: Number of evaluations of loss and gradient, ``i32[n]``.
         finite: Whether loss and gradient stayed finite, ``bool[n]``.
         stopped: Whether the callback stopped the sweep.
     """
@@ -53,13 +53,13 @@ class Swept(NamedTuple):
 
 
 class SweepProgress(NamedTuple):
-    """What the callback of a sweep gets.
+    """The argument of the callback of a sweep.
 
     Attributes:
-        done: Settings that are finished at the present scale.
+        done: Number of settings that have finished the current scale.
         settings: Number of settings.
-        fraction: Part of the work that is done, in [0, 1].
-        shape: Height and width of the present scale.
+        fraction: Completed fraction of the work, in [0, 1].
+        shape: Height and width of the current scale.
     """
 
     done: int
@@ -84,33 +84,33 @@ def sweep(
     lanes: int | None = None,
     callback: Callable[[SweepProgress], bool | None] | None = None,
 ) -> Swept:
-    """Paints many settings at once, coarse to fine: one compiled program, a lane for each picture.
+    """Paints many settings at once, coarse to fine, with one program and a lane for each picture.
 
-    A turn of the program is one evaluation of every lane. On a CPU, where one lane uses all cores,
-    lanes run one after the other, ten iterations at a time, in the memory of one. A finished lane
-    takes the next setting, so that ``lanes`` bounds the memory and nothing is compiled twice. Lanes
-    are spread over several devices, the same number on each.
+    Each iteration of the program evaluates every lane once. On a CPU, where one lane uses all
+    cores, lanes run one after the other, ten iterations at a time, in the memory of one lane. A
+    finished lane takes the next setting, so ``lanes`` bounds the memory and nothing is compiled
+    twice. Lanes are spread over all devices, the same number on each.
 
     Args:
         content: ``f32[h, w, 3]``, or one for each setting, ``f32[n, h, w, 3]``; or a
             :class:`~jaxstyle.Scene`.
         style: ``f32[h', w', 3]``, several to be blended, or one for each setting,
-            ``f32[n, h', w', 3]``; or :class:`~jaxstyle.Styles`, whose blend may be one for each
-            setting, ``f32[n, styles]``, and whose prepared targets have an axis of settings in
-            front, or one of length 1.
+            ``f32[n, h', w', 3]``; or :class:`~jaxstyle.Styles`, with one blend or one for each
+            setting, ``f32[n, styles]``. Prepared targets have a leading axis of settings, or of
+            length 1.
         encoder: Network and pretrained parameters.
-        loss_weights: How much each term counts; its vectors have a number for each setting.
-        seeds: Seeds of the noise, one for each setting; 0 if None.
+        loss_weights: The weights of the terms; vectors have a number for each setting.
+        seeds: Seeds of the noise, one for each setting; None for 0.
         objective: As for ``stylize``.
         solver: As for ``stylize``.
-        schedule: As for ``stylize``; averages are not used.
-        init: As for ``stylize``, but for a checkpoint.
+        schedule: As for ``stylize``; ``average`` is ignored.
+        init: As for ``stylize``, except for checkpoints.
         variable: As for ``stylize``.
-        lanes: Number of settings at once, ≥ 1; all if None.
-        callback: Called with the progress; returns True to stop, with the present images.
+        lanes: Number of settings at once, ≥ 1; None for all.
+        callback: Called with the progress; returns True to stop with the current images.
 
     Raises:
-        InputError: As for ``stylize``; or the numbers of settings disagree.
+        InputError: As for ``stylize``, or if the numbers of settings differ.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -177,6 +177,6 @@ def sweep(
 
 def _rows(kept: Mapping[int, Any], count: int) -> Any:
     """Returns one tree with a row for each setting."""
-    some = next(iter(kept.values()), None)  # for settings whose row is never read
+    some = next(iter(kept.values()), None)  # for settings with rows that are never read
     rows = [kept.get(setting, some) for setting in range(count)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)

@@ -1,4 +1,4 @@
-"""The pictures of a sweep: those that all settings share, and those that differ between them."""
+"""The pictures of a sweep, shared by all settings or one for each."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,9 +32,9 @@ def make_sweep_sources(content: Any, style: Any) -> Sources:
     """Checks that the pictures of a sweep belong together.
 
     Args:
-        content: As for ``stylize``; its image may have an axis of settings in front.
-        style: As for ``stylize``; an array with an axis of settings in front has one style for each
-            setting, and a blend may have an axis of settings in front.
+        content: As for ``stylize``; the image may have a leading axis of settings.
+        style: As for ``stylize``; an array with a leading axis of settings has one style for each
+            setting, and a blend may have a leading axis of settings.
 
     Raises:
         InputError: As for ``stylize``.
@@ -76,7 +76,7 @@ def count_settings(sources: Sources, weights: LossWeights, seeds: Sequence[int] 
     numbers = set().union(*counts.values())
     if len(numbers) > 1:
         text = ", ".join(f"{name} {sorted(n)}" for name, n in counts.items() if n)
-        raise InputError(f"settings: their numbers disagree ({text}); give as many of each")
+        raise InputError(f"settings: the numbers differ ({text}); give the same number of each")
     return numbers.pop() if numbers else 1
 
 
@@ -109,7 +109,7 @@ def _contents(sources: Sources) -> list[Array]:
 
 
 def _styles(sources: Sources) -> list[list[Array]]:
-    """Returns the styles of each setting, or of all."""
+    """Returns the styles of each setting, or one list for all settings."""
     images = sources.styles.images
     return [images] if isinstance(images, list) else [[image] for image in images]
 
@@ -122,7 +122,7 @@ def targets_at(
     shape: tuple[int, int],
     style_part: Any,
 ) -> Targets:
-    """Returns the targets of a scale, with an axis of settings in front, or one of length 1.
+    """Returns the targets of a scale, with a leading axis of settings, or of length 1.
 
     Args:
         sources: The pictures.
@@ -130,7 +130,7 @@ def targets_at(
         encoder: Network and pretrained parameters.
         objective: The terms.
         shape: Height and width of the results.
-        style_part: The style part of each target, if it has been made before.
+        style_part: The style part of each target, if already computed.
     """
     scenes = [scale_scene(sources.scene._replace(image=x), scale.shape) for x in _contents(sources)]
     content = _stack([content_targets(scene, encoder, objective) for scene in scenes])

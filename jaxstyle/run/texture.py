@@ -1,4 +1,4 @@
-"""A texture from style pictures alone: the objective without its content term."""
+"""Textures from style pictures only: the objective without its content term."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from jaxstyle.run.stylize import stylize
 from jaxstyle.solvers import Solver
 
 SCHEDULE = Schedule(scales=4, coarsest=48)
-"""From coarse to fine, which a start from noise needs: there is no scene to lose."""
+"""The default schedule of textures. A start from noise needs coarse scales, which lose no scene."""
 
 
 @configured
@@ -44,17 +44,17 @@ def texture(
     """Makes a texture in the manner of a style picture.
 
     :func:`jaxstyle.stylize` without content layers (Gatys, Ecker & Bethge 2015, arXiv:1505.07376).
-    With an encoder whose padding is ``circular`` opposite borders match, so that the texture tiles;
-    exactly where sides are multiples of 16, the grid of the deepest features.
+    With an encoder with ``circular`` padding, opposite borders match, so the texture tiles; exactly
+    if the sides are multiples of 16, the stride of the deepest features.
 
     Args:
         style: ``f32[h', w', 3]``, sRGB in [0, 1], or several, or :class:`~jaxstyle.Styles`.
         shape: Height and width of the texture in pixels.
         encoder: Network and pretrained parameters.
-        objective: The terms; content layers are left out.
-        loss_weights: How much each term counts.
+        objective: The terms; content layers are ignored.
+        loss_weights: The weights of the terms.
         solver: As for ``stylize``.
-        schedule: :data:`SCHEDULE` if None.
+        schedule: Sizes and iterations; None for :data:`SCHEDULE`.
         init: ``noise``, ``grey`` or ``style``, an image, or a checkpoint.
         variable: As for ``stylize``.
         seed: Seed of the noise.
