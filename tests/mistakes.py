@@ -14,7 +14,7 @@ MISTAKES = {
     "regions": lambda p, c, s: js.make_targets(
         js.Scene(c, MASKS), js.Styles([s], masks=[jnp.ones((2, 24, 32))]), *p[3:]
     ),
-    "are not of Wasserstein": lambda p, c, s: js.loss(
+    "are not for Wasserstein": lambda p, c, s: js.loss(
         *p[:4], dataclasses.replace(p[4], statistic="wasserstein")
     ),
     "use jax.vmap": lambda p, c, s: js.loss(*p[:2], js.LossWeights(style=jnp.ones(2)), *p[3:]),

@@ -220,7 +220,7 @@ def test_other_networks_can_be_encoders(three, masked):
     loss = total(js.stylize(scene, styles, own, **options).terms)
     assert loss[-1] < 0.7 * loss[0]
     for plan, problem in (
-        (js.Devices(1), "plan Devices: spreads VGGs, not ResidualEncoder"),
+        (js.Devices(1), "plan Devices: supports VGGs only, not ResidualEncoder"),
         (js.Tiles(16), "plan Tiles: ResidualEncoder has no field_at"),
     ):
         with pytest.raises(js.InputError, match=problem):

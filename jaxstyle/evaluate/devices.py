@@ -184,7 +184,7 @@ def _check_vgg(encoder: Encoder) -> Any:
     encoder = getattr(encoder, "encoder", encoder)  # without prepared kernels
     if not isinstance(encoder, VGGEncoder):
         kind = type(encoder).__name__
-        raise InputError(f"plan Devices: spreads VGGs, not {kind}; choose Whole or Tiles")
+        raise InputError(f"plan Devices: supports VGGs only, not {kind}; choose Whole or Tiles")
     return encoder
 
 

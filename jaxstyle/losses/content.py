@@ -39,7 +39,7 @@ class Content(Term):
         """Returns ``Σ‖f − p‖²`` of each layer."""
         for name in self.layers:
             if name not in view.local:
-                raise InputError(f"targets: without the content layer {name}; make them again")
+                raise InputError(f"targets: the content layer {name} is missing; make them again")
         pairs = {name: (view.features[name], view.local[name]) for name in self.layers}
         return {name: view.sum(name, jnp.square(f - p)) for name, (f, p) in pairs.items()}
 

@@ -102,7 +102,7 @@ def check_styles(styles: Styles, *, least: int = 1) -> None:
         if not is_traced(styles.blend):
             shares = np.asarray(styles.blend, np.float64)
             if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.any()):
-                raise InputError("blend: not shares; give numbers ≥ 0, at least one above 0")
+                raise InputError("blend: not weights; give numbers ≥ 0, at least one above 0")
 
 
 def check_regions(scene: Scene, styles: Styles) -> None:

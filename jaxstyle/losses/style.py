@@ -83,7 +83,7 @@ class Style(Term):
         total = None
         for name in self.layers:
             if name not in target.style:
-                raise InputError(f"targets: without the style layer {name}; make them again")
+                raise InputError(f"targets: the style layer {name} is missing; make them again")
             of_layer, (wanted, energy) = sums[name], target.style[name]
             self._check(name, of_layer, wanted, size)
             masks = target.local.get(name)
@@ -117,7 +117,7 @@ class Style(Term):
         expected = jax.tree.map(lambda x: x.shape, jax.eval_shape(make, sums))
         if expected != jax.tree.map(lambda x: x.shape[1:], target):
             kind = type(self.statistic).__name__
-            raise InputError(f"targets: those of {name} are not of {kind}; make them again")
+            raise InputError(f"targets: those of {name} are not for {kind}; make them again")
 
 
 def masks_at(masks: Masks, sizes: dict[str, tuple[int, int]]) -> dict[str, Array]:

@@ -34,7 +34,7 @@ def derivatives(kind: Derivatives) -> Iterator[None]:
         if "forward-mode" not in str(error):
             raise
         raise InputError(
-            'forward mode: not with handwritten adjoints; give an encoder with derivatives="any"'
+            'forward mode: not with handwritten adjoints; use an encoder with derivatives="any"'
         ) from None
     finally:
         _ACTIVE.reset(token)
