@@ -43,7 +43,7 @@ def loss(
         encoder: Network and pretrained parameters; in custom loops, from :func:`jaxstyle.prepare`,
             which computes kernels once.
         objective: The terms, as for the targets; static.
-        plan: How sums are evaluated; static.
+        plan: Plan that evaluates the sums; static.
 
     Raises:
         InputError: The image has a wrong shape or type, or differs in size from the targets; a
@@ -109,7 +109,7 @@ def terms_of(
         loss_weights: Numbers ≥ 0.
         encoder: Network and pretrained parameters.
         objective: The terms.
-        plan: How sums are evaluated.
+        plan: Plan that evaluates the sums.
         shape: Height and width of the image without added rows.
     """
     loss_weights.check(objective)
@@ -154,7 +154,7 @@ def prepare(encoder: Encoder, objective: Objective, *, plan: Plan = WHOLE) -> En
     Args:
         encoder: Network and pretrained parameters.
         objective: The terms; deeper layers than theirs are omitted.
-        plan: How sums are evaluated.
+        plan: Plan that evaluates the sums.
 
     Examples:
         >>> import jaxstyle as js

@@ -55,7 +55,7 @@ def make_targets(
             blend, masks, or targets.
         encoder: Network and pretrained parameters.
         objective: The terms.
-        plan: How features and sums are evaluated; static.
+        plan: Plan that evaluates features and sums; static.
 
     Returns:
         The target of each term, by name: a pytree.
@@ -99,7 +99,7 @@ def content_targets(
         scene: The picture, of the size of the image to be optimised, with its masks and data.
         encoder: Network and pretrained parameters.
         objective: The terms.
-        plan: How features are evaluated; static.
+        plan: Plan that evaluates the features; static.
     """
     image = widen(jnp.asarray(scene.image))
     shape = image.shape[0], image.shape[1]
@@ -156,7 +156,7 @@ def style_targets(
         encoder: Network and pretrained parameters.
         objective: The terms.
         shape: Height and width of the image to be optimised.
-        plan: How sums are evaluated; static.
+        plan: Plan that evaluates the sums; static.
 
     Returns:
         The style part of each term's target, by name: a pytree.

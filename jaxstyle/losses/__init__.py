@@ -1,1 +1,1 @@
-"""The terms of the loss: what is minimised."""
+"""The loss: its terms, their weights, and the objective."""

@@ -80,7 +80,7 @@ def paint(
         encoder: Network and pretrained parameters; None for the encoder of the recipe.
         init: The initial image, or a ``Progress.checkpoint`` of the same run to continue from; None
             for the initial image of the recipe.
-        plan: How sums are evaluated; None for the plan of the recipe.
+        plan: Plan that evaluates the sums; None for the plan of the recipe.
         callback: Called with the progress after every chunk of iterations; returns True to stop.
         callback_every: As for :func:`jaxstyle.stylize`.
 
@@ -132,7 +132,7 @@ def prepare_styles(
             :class:`~jaxstyle.Styles`.
         shape: Height and width of the results.
         encoder: Network and pretrained parameters.
-        plan: How sums are evaluated; None for the plan of the recipe.
+        plan: Plan that evaluates the sums; None for the plan of the recipe.
 
     Returns:
         The styles; without targets if these depend on the colours of the photograph.

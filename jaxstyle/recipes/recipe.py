@@ -56,7 +56,7 @@ class Recipe:
     """Size of the result in pixels: the longer side (see --side), WIDTHxHEIGHT to change the aspect
     ratio, or original for the size of the photograph."""
     side: resize.Side = "longer"
-    """Which side a single --size refers to."""
+    """Side to which a single --size refers."""
     multiple: int = 1
     """Round both sides to a multiple of N pixels, so that similar sizes share a program."""
     style_scale: float = 1.0
@@ -80,9 +80,9 @@ class Recipe:
     terms: LayerWeights = dataclasses.field(default_factory=dict)
     """Further terms of the loss, and their weights; laplacian preserves outlines."""
     statistic: Literal["gram", "wasserstein", "mean-std", "sliced"] = "gram"
-    """Which style statistic is matched."""
+    """Style statistic to match."""
     normalisation: Normalisation = _NORMALISATION
-    """How the terms are normalised: by the energy of their targets, or as in other tools."""
+    """Normalisation of the terms: by the energy of their targets, or as in other tools."""
     tv: Variation = _TV
     """Kind of total variation."""
     normalise_gradients: bool = Objective.normalise_gradients
@@ -125,7 +125,7 @@ class Recipe:
     decay_steps: int = 100
     """Number of iterations in which the learning rate is multiplied by --decay."""
     variable: Variable = "image"
-    """What is optimised: the image, the input of the encoder, the logits of the image (sigmoid,
+    """Variable to optimise: the image, the input of the encoder, the logits of the image (sigmoid,
     stays in range), or its frequencies, weighted as in photographs (fourier)."""
     clamp: bool = False
     """Clip the image to its range after each iteration; not with lbfgs."""

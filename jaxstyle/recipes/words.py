@@ -20,7 +20,7 @@ def parse_setting(name: str, word: str) -> Any:
         word: The value as text, in the format of the command's options.
 
     Raises:
-        InputError: The setting is layers, and the text is not.
+        InputError: The text does not name layers, as the setting requires.
 
     Examples:
         >>> parse_setting("style_weight", "3"), parse_setting("style_layers", "image=20,conv1_1")

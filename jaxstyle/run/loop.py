@@ -53,7 +53,7 @@ class Program(NamedTuple):
         objective: The terms of the loss.
         solver: The solver.
         variable: The variable that the solver optimises.
-        plan: How sums are evaluated.
+        plan: Plan that evaluates the sums.
         shape: Height and width of the image; None until they are known.
     """
 
@@ -82,7 +82,7 @@ class Program(NamedTuple):
 
     @property
     def renewing(self) -> dict[str, Term]:
-        """The terms whose targets are renewed during a run."""
+        """The terms with targets that are renewed during a run."""
         return {n: t for n, t in self.objective.terms.items() if t.renewal is not None}
 
     def prepare(self, encoder: Encoder) -> Encoder:
@@ -135,7 +135,7 @@ class Chunk(NamedTuple):
     Attributes:
         step: Number of iterations with a finite loss.
         state: The state of the solver.
-        average: The moving average of the variables whose loss and gradient are finite; without
+        average: The moving average of the variables with finite loss and gradient; without
             averaging, the last of them.
         renewal: Targets that have been renewed.
         image: The image of the average.

@@ -71,17 +71,17 @@ def optimise(
         encoder: Network and pretrained parameters; it is prepared before the loop.
         objective: The terms, as for the targets; static.
         iterations: Maximum number of solver iterations, ≥ 0; static.
-        solver: ``lbfgs()`` if None; static.
+        solver: The solver; None for ``lbfgs()``; static.
         variable: The variable that the solver optimises, as for :func:`stylize`; static.
         average: Decay of the moving average of images that becomes the result, in [0, 1); 0 for the
             last image.
         tolerance: Stop if the loss has fallen by less than this fraction in the last ``patience``
             iterations; 0 to run all iterations; static.
         patience: Number of iterations, ≥ 1; static.
-        plan: How sums are evaluated; static.
+        plan: Plan that evaluates the sums; static.
 
     Raises:
-        InputError: As for :func:`jaxstyle.loss`, or options are incompatible.
+        InputError: As for :func:`jaxstyle.loss`, or if options are incompatible.
 
     Examples:
         Three style weights at once:

@@ -53,7 +53,7 @@ class Sources(NamedTuple):
         Args:
             encoder: Network and pretrained parameters.
             objective: The terms.
-            plan: How features and sums are evaluated.
+            plan: Plan that evaluates features and sums.
             style: The style part of each target, if already computed.
         """
         if style is None:
@@ -117,7 +117,7 @@ def prepare_styles(
         scales: Height and width of every scale.
         encoder: Network and pretrained parameters.
         objective: The terms.
-        plan: How sums are evaluated.
+        plan: Plan that evaluates the sums.
     """
     styles = as_styles(style)
     targets = [

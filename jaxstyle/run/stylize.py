@@ -82,8 +82,8 @@ def stylize(
         colour: ``style``, or a way to preserve the content's colours; see
             :mod:`jaxstyle.ops.colour`.
         seed: Seed of the noise.
-        plan: How sums are evaluated; None for ``Whole()``. Several processes all make the same
-            call, and if one stops, all stop.
+        plan: Plan that evaluates the sums; None for ``Whole()``. Several processes all make the
+            same call, and if one stops, all stop.
         callback: Called with the progress after every chunk of iterations; returns True to stop.
         callback_every: Numbers of iterations, over all scales; a chunk ends at each multiple of any
             of them. The result does not depend on them.

@@ -146,11 +146,11 @@ def sweep(
         next_shape = following and following.shape
         run = Lanes(lanes, data, sized, scale.iterations, carried=carried, following=next_shape)
         images = jax.vmap(partial(resize.resize, shape=scale.shape))(images)
-        waiting, painted, kept = list(np.flatnonzero(finite)), {}, {}
+        waiting, painted, carries = list(np.flatnonzero(finite)), {}, {}
         while (waiting or run.busy) and not stopped:
             run.fill(waiting, images)
             for setting, done in run.advance():
-                painted[setting], kept[setting] = done.image, done.carried
+                painted[setting], carries[setting] = done.image, done.carried
                 terms[setting] = done.terms
                 totals[:, setting] += int(done.step), int(done.evaluations)
                 finite[setting] = bool(done.finite)
@@ -161,7 +161,7 @@ def sweep(
         for setting, image in (painted | (run.unfinished() if stopped else {})).items():
             images = images.at[setting].set(image)
         steps += scale.iterations
-        carried = _rows(kept, count)
+        carried = _rows(carries, count)
         if stopped:
             break
     images = jax.vmap(partial(resize.resize, shape=shape))(images)
@@ -175,8 +175,8 @@ def sweep(
     )
 
 
-def _rows(kept: Mapping[int, Any], count: int) -> Any:
+def _rows(carries: Mapping[int, Any], count: int) -> Any:
     """Returns one tree with a row for each setting."""
-    some = next(iter(kept.values()), None)  # for settings with rows that are never read
-    rows = [kept.get(setting, some) for setting in range(count)]
+    some = next(iter(carries.values()), None)  # for settings with rows that are never read
+    rows = [carries.get(setting, some) for setting in range(count)]
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *rows)
