@@ -15,6 +15,7 @@ import command
 import jaxstyle as js
 from command import QUICK, check_refused, stylize
 from jaxstyle import cli, files, pretrained
+from jaxstyle.jobs import painter
 
 folder = command.folder
 
@@ -103,7 +104,7 @@ def test_other_formats(folder, out):
 def test_overflow_is_told_and_the_picture_saved(folder, capsys):
     assert stylize("--style-weight", "3.3e38") == 1
     told = capsys.readouterr().err
-    assert "after 0 iterations: not finite is the loss's style term" in told
+    assert "after 0 iterations: the loss's style term is not finite" in told
     assert "try a smaller --style-weight" in told
     assert js.load_image("out.png").shape == (33, 40, 3)
 
@@ -263,7 +264,7 @@ def test_a_fault_of_ours_is_one_line(folder, capsys, monkeypatch):
     def fault(*arguments, **options):
         raise RuntimeError("a wheel came off\nand more")
 
-    monkeypatch.setattr(js, "paint", fault)
+    monkeypatch.setattr(painter, "paint", fault)
     assert stylize("--quiet") == 1
     assert (
         capsys.readouterr().err

@@ -67,10 +67,13 @@ FLOORS = """
     pretrained
     recipes
     recipes.typed
-    recipes.recipe
+    recipes.recipe recipes.system_memory
+    recipes.demand
+    recipes.fitting
     recipes.paint recipes.presets recipes.words
     recipes.sweeps
     files
+    jobs
     batch
     __init__
     web
@@ -78,7 +81,7 @@ FLOORS = """
     __main__
 """
 # Rooms of the shell, whose modules this file leaves to their own order.
-SHELL = {"files", "pretrained", "batch", "web", "cli", "__main__"}
+SHELL = {"files", "pretrained", "jobs", "batch", "web", "cli", "__main__"}
 HEAVY = {"h5py", "PIL", "requests", "rich", "safetensors", "tifffile", "tyro", "torch"}
 HEAVY |= {"starlette", "uvicorn"}
 SOLVER_LIBRARIES = {"jaxopt", "optax"}

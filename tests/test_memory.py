@@ -18,9 +18,10 @@ import command
 import jaxstyle as js
 from command import stylize
 from jaxstyle import cli, files, pretrained
-from jaxstyle.cli import checkpoints, fitting, free, memory, run
-from jaxstyle.cli import sweep as cli_sweep
 from jaxstyle.errors import ResourceError
+from jaxstyle.jobs import checkpoints, painter
+from jaxstyle.recipes import demand as memory
+from jaxstyle.recipes import fitting, system_memory
 from jaxstyle.recipes.recipe import Recipe
 
 folder = command.folder
@@ -117,7 +118,7 @@ def test_what_runs_out_goes_on_the_next_smaller_way(vgg16, monkeypatch):
     recipe, result = fitting.within_memory(demand, run, told.append)
     assert (tried, recipe.memory, result) == (["high", "low", "tiles"], "tiles", "picture")
     assert [line.partition(":")[0] for line in told][:1] == ["memory high"]
-    assert all("once more with --memory" in line for line in told[1:])
+    assert all("trying again with --memory" in line for line in told[1:])
     with pytest.raises(ResourceError, match="did not fit"):
         fitting.within_memory(demand.with_recipe(memory="low"), run, told.append)
 
@@ -142,9 +143,14 @@ def test_what_has_failed_is_let_go_before_the_next_attempt(vgg16, monkeypatch):
 
 @pytest.fixture
 def demanded(monkeypatch):
-    """Demands of commands, which paint nothing."""
-    demands = []
-    monkeypatch.setattr(run, "finish", lambda *arguments, **_: demands.append(arguments[3]) or 0)
+    """The demands of commands."""
+    demands, within = [], painter.within_memory
+
+    def note(demand, *arguments):
+        demands.append(demand)
+        return within(demand, *arguments)
+
+    monkeypatch.setattr(painter, "within_memory", note)
     return demands
 
 
@@ -187,7 +193,7 @@ def test_a_sweep_is_painted_as_it_fits(folder, monkeypatch, capsys):
         demands.append(demand_of(*arguments, **options))
         return demands[-1]
 
-    monkeypatch.setattr(cli_sweep, "demand_of", note)
+    monkeypatch.setattr(painter, "demand_of", note)
     for memory_of_them in ("high", "low"):
         assert cli.main(words) == 0
         told = [
@@ -246,7 +252,7 @@ def test_ways_go_from_the_largest_to_the_smallest(vgg16):
 
 def fail_first(monkeypatch, after):
     """Lets memory run out in the first attempt, when a callback has heard so many times."""
-    paint, tried = js.paint, []
+    paint, tried = painter.paint, []
 
     def failing(recipe, *arguments, callback, **options):
         tried.append(recipe)
@@ -260,13 +266,13 @@ def fail_first(monkeypatch, after):
 
         return paint(recipe, *arguments, callback=hear, **options)
 
-    monkeypatch.setattr(js, "paint", failing)
+    monkeypatch.setattr(painter, "paint", failing)
     return tried
 
 
 def test_who_watches_sees_the_attempt_that_fits_only(folder, monkeypatch):
     """Its checkpoints go, too: those that the first attempt has left would win by their numbers."""
-    monkeypatch.setattr(checkpoints, "_SHARE", float("inf"))
+    monkeypatch.setattr(checkpoints, "_MAX_SHARE", float("inf"))
     saved, kept = [], files.save_checkpoint
 
     def save(folder, checkpoint):
@@ -295,7 +301,7 @@ def test_memory_that_runs_out_all_the_same(folder, capsys, monkeypatch, error):
     def exhausted(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(js, "paint", exhausted)
+    monkeypatch.setattr(painter, "paint", exhausted)
     assert stylize("--quiet") == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1
@@ -320,10 +326,10 @@ def test_control_groups(tmp_path, monkeypatch, version):
             f"{prefix}active_file 60\n{prefix}inactive_file 40\nx 1\n"
         )
     (tmp_path / "own").write_text("7:pids:/a\n4:memory:/a/b\n" if version == 1 else "0::/a/b\n")
-    monkeypatch.setattr(free, "_CGROUPS", tmp_path)
-    assert sorted(free._cgroups(tmp_path / "own")) == [150, 700]
+    monkeypatch.setattr(system_memory, "_CGROUPS", tmp_path)
+    assert sorted(system_memory._cgroups(tmp_path / "own")) == [150, 700]
     (top / "a/b" / names[0]).write_text("max\n")
-    assert sorted(free._cgroups(tmp_path / "own")) == [700]
+    assert sorted(system_memory._cgroups(tmp_path / "own")) == [700]
 
 
 def test_a_limit_to_the_addresses(folder):

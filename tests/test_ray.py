@@ -11,16 +11,16 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from jaxstyle.batch.guest import Guest, Parcel
+from jaxstyle.batch.jobs import in_order
+from jaxstyle.batch.turns import Turns
 
 import command
 import jaxstyle as js
 from jaxstyle import files
-from jaxstyle.batch.guest import Guest, Parcel
-from jaxstyle.batch.jobs import in_order
 from jaxstyle.batch.lists import find_pictures, make_jobs
 from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.ray_workers import find_seats
-from jaxstyle.batch.turns import Turns
 from test_batch import batch
 
 folder = command.folder

@@ -15,7 +15,8 @@ import jaxstyle as js
 from command import ENCODER, QUICK, check_refused, killed_process, stylize
 from jaxstyle import cli, files
 from jaxstyle.atomic import name_temporary
-from jaxstyle.cli import fitting, memory
+from jaxstyle.jobs import painter
+from jaxstyle.recipes import demand, fitting
 
 folder = command.folder
 
@@ -35,7 +36,7 @@ def test_rerun_makes_the_same_file(folder, capsys, out):
     assert rerun(f"away/{out}", "-o", f"again{Path(out).suffix}") == 0
     told = capsys.readouterr().err
     assert "the same file, byte for byte" in told
-    assert "otherwise" not in told
+    assert "different from" not in told
     assert Path(f"again{Path(out).suffix}").read_bytes() == (folder / "away" / out).read_bytes()
     assert not {"away", str(folder)} & set(str(files.load_metadata(f"away/{out}")).split("/"))
 
@@ -45,8 +46,8 @@ def test_rerun_with_other_settings_and_pictures_says_so(folder, capsys):
     files.save_image("photo.png", 1 - js.load_image("photo.png"), overwrite=True)
     assert rerun("out.png", "--style-weight", "3", "-o", "other.png") == 0
     told = capsys.readouterr().err
-    assert "otherwise than out.png: style_weight 3.0, was " in told
-    assert "otherwise than out.png: another file: content" in told
+    assert "different from out.png: style_weight 3.0, was " in told
+    assert "different from out.png: another file: content" in told
     assert "same file" not in told
     before, after = (files.load_metadata(name) for name in ("out.png", "other.png"))
     assert after.settings == before.settings | {"style_weight": 3.0}
@@ -130,10 +131,10 @@ LONG += ["--iterations", "40", "--history", "3"]
 KILLED = """
 import os, signal, sys
 from jaxstyle import cli, files
-from jaxstyle.cli import checkpoints
+from jaxstyle.jobs import checkpoints
 from jaxstyle.run import chunks
 
-moment, chunks._CHUNK_LIMIT, checkpoints._SHARE = sys.argv[1], 4, float("inf")
+moment, chunks._CHUNK_LIMIT, checkpoints._MAX_SHARE = sys.argv[1], 4, float("inf")
 
 def end():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -208,7 +209,7 @@ def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
     words = ["stylize", "photo.png", "painting.png", *ENCODER, *QUICK, "--iterations", "9"]
     words += ["--checkpoint", "kept", "-o"]
     cli.main([*words[:-3], "-o", "whole.png"])
-    plain = js.paint
+    plain = painter.paint
 
     def stopped(*arguments, callback, **options):
         def stop(progress):
@@ -218,7 +219,7 @@ def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
         return plain(*arguments, callback=stop, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(js, "paint", stopped)
+        patch.setattr(painter, "paint", stopped)
         assert cli.main([*words, "out.png"]) == 143
     assert files.load_metadata("out.png").provenance["status"] == "stopped"
     # Another run keeps out of the folder, and the same one goes on in it.
@@ -234,7 +235,7 @@ def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
 
 def set_room(monkeypatch, pictures):
     """Leaves room for so many pictures, and for features in none but the low way."""
-    lines = {name: memory._Line(0, 0, name == "high", 3) for name in memory.MEMORIES}
+    lines = {name: demand.MemoryLine(0, 0, name == "high", 3) for name in demand.MEMORIES}
     rooms = [(lines, 12.0 * 40 * 33 * pictures, "more")]
     monkeypatch.setattr(fitting, "_rooms", lambda: iter(rooms))
 
@@ -266,7 +267,7 @@ def test_a_run_goes_on_as_it_began_whatever_is_free(folder, monkeypatch, capsys,
     words = [*line, "--checkpoint", "kept"] if again == "stylize" else ["resume", "kept"]
     set_room(monkeypatch, 20)
     assert cli.main(words) == 1
-    assert "--memory low would take" in (told := capsys.readouterr().err)
+    assert "--memory low would need" in (told := capsys.readouterr().err)
     assert "free some" in told
     assert told.count("jaxstyle: ") == 1
     set_room(monkeypatch, 1e6)
@@ -288,7 +289,7 @@ def test_a_run_that_never_began_keeps_nobody_out(folder, monkeypatch, capsys):
     Path("kept").mkdir()
     Path("kept", f"{name}.tmp").write_text("{")
     with monkeypatch.context() as patch:
-        patch.setattr(js, "paint", lambda *_, **__: files.load_image("no-such.png"))
+        patch.setattr(painter, "paint", lambda *_, **__: files.load_image("no-such.png"))
         assert stylize(*words, "high") == 2
     assert json.loads(Path("kept/run.json").read_text())["recipe"]["memory"] == "high"
     before = Path("kept/inputs/content/photo.png").read_bytes()
@@ -321,7 +322,7 @@ def test_what_is_nobodys_but_the_runs_may_be_replaced(folder, monkeypatch, capsy
 
 @pytest.mark.parametrize(("prepare", "needle"), [
     (lambda kept: None, "no such folder"),
-    (lambda kept: kept.mkdir(), "has no run to go on with"),
+    (lambda kept: kept.mkdir(), "has no run to continue"),
     (lambda kept: [kept.mkdir(), (kept / "run.json").write_text("{")], "is damaged"),
 ], ids=["none", "empty", "damaged"])  # fmt: skip
 def test_resume_refuses(folder, capsys, prepare, needle):

@@ -49,8 +49,8 @@ def serve(tmp_path, clock):
     """Makes clients of one server, each with cookies of its own."""
     with contextlib.ExitStack() as stack:
 
-        def start(limits=None, visitors=1, **changes):
-            app = make_app(tmp_path, page.tools(**changes), limits=limits, clock=clock)
+        def start(limits=None, visitors=1, before=lambda inputs: None):
+            app = make_app(tmp_path, painter=page.Hooked(before), limits=limits, clock=clock)
             stack.enter_context(TestClient(app, HOME))
             clients = [TestClient(app, HOME) for _ in range(visitors)]
             for client in clients:
@@ -221,12 +221,9 @@ def mask(split, times=1):
 
 def test_masks_guide(serve, tmp_path):
     regions = []
-
-    def counting(_, recipe, *rest):
-        regions.append(len(rest[-2].content) if rest[-2] else 0)
-        return recipe, rest[-1](recipe)
-
-    client = serve(within_memory=counting)
+    client = serve(
+        before=lambda inputs: regions.append(len(inputs.masks.content) if inputs.masks else 0)
+    )
     asked = wish(client)
     plain = download(client, paint(client, asked)).content
     masked = paint(client, asked | {"masks": {"content": mask(10), "styles": [mask(30)]}})
@@ -250,7 +247,7 @@ def test_masks_of_runs_that_are_refused_are_not_kept(serve, tmp_path):
     for content, style, needle in (
         (mask(10), mask(30), "others are waiting"),
         (mask(10, 50), mask(30), "masks: has 2400×1800 pixels; at most 4 million"),
-        (mask(10), "no base64", "masks: no PNG"),
+        (mask(10), "no base64", "masks: not a PNG"),
     ):
         answer = client.post(
             "/api/runs", json=asked | {"masks": {"content": content, "styles": [style]}}
@@ -274,7 +271,7 @@ def test_what_is_kept_for_a_visitor_is_limited(tmp_path):
     content = page.picture()
 
     async def hand_in(count, limits):
-        app = make_app(tmp_path, page.tools(), limits=limits)
+        app = make_app(tmp_path, limits=limits)
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=HOME) as client:
             await client.post("/api/session")
             asked = [client.post("/api/pictures?name=a.png", content=content) for _ in range(count)]
@@ -485,18 +482,11 @@ def test_all_is_gone_at_a_wish(serve, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def _held(gate, recipe, paint):
-    assert gate.wait(20)
-    return recipe, paint(recipe)
-
-
 def test_a_queue(serve, clock):
     """One paints, the others wait in turn; a visitor who leaves frees their place."""
     gate = threading.Event()
     limits = Limits(max_queue=2)
-    clients = serve(
-        limits, visitors=4, within_memory=lambda _, recipe, *rest: _held(gate, recipe, rest[-1])
-    )
+    clients = serve(limits, visitors=4, before=lambda inputs: gate.wait(20))
     wishes = [wish(client) for client in clients]
     runs = [c.post("/api/runs", json=w).json() for c, w in zip(clients[:1], wishes[:1])]
     wait(clients[0], runs[0]["id"], ("preparing",))
@@ -519,11 +509,10 @@ def test_a_queue(serve, clock):
 def test_a_picture_that_takes_longer_than_an_hour_is_kept(serve, clock):
     """The hour counts from its end; so does whoever answers meanwhile."""
 
-    def slowly(_, recipe, *rest):
+    def slowly(inputs):
         clock.now += 3700
-        return recipe, rest[-1](recipe)
 
-    client = serve(Limits(max_seconds=10**6, grace_seconds=1e9), within_memory=slowly)
+    client = serve(Limits(max_seconds=10**6, grace_seconds=1e9), before=slowly)
     run = client.post("/api/runs", json=wish(client)).json()
     assert wait(client, run["id"])["results"]
     download(client, run)

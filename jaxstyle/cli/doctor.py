@@ -19,10 +19,11 @@ import numpy as np
 
 import jaxstyle as js
 from jaxstyle import pretrained
-from jaxstyle.cli import free, report, run
+from jaxstyle.cli import report, run
 from jaxstyle.cli.options import Cache, Debug, Flag, Json
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import surroundings
+from jaxstyle.recipes.system_memory import free_memory
 
 _PACKAGES = ("jax", "jaxlib", "flax", "jaxopt", "optax", "numpy", "pillow")
 _EXTRAS = {
@@ -105,7 +106,7 @@ def _machine(usable: bool) -> Iterator[tuple[str, str]]:
             f"device {device.id}",
             surroundings()["device"] + (f", {_size(limit)}" if limit else ""),
         )
-    yield "free memory", _size(free.memory())
+    yield "free memory", _size(free_memory())
     chosen = {k: v for k, v in os.environ.items() if k.startswith(("JAX_", "XLA_", "JAXSTYLE_"))}
     yield from sorted(chosen.items())
 

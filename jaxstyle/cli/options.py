@@ -23,6 +23,14 @@ Cache: TypeAlias = Annotated[
 CompileCache: TypeAlias = Annotated[
     Flag, arg(help="Keep no compiled programs in the cache folder.")
 ]
+CheckpointFolder: TypeAlias = Annotated[
+    Path | None,
+    arg(
+        help="Folder for the run's state, from which `jaxstyle resume` continues.",
+        help_behavior_hint="",
+    ),
+]
+CheckpointEvery: TypeAlias = Annotated[float, arg(help="Seconds between two checkpoints.")]
 Config: TypeAlias = Annotated[
     Path | None,
     arg(help="Settings: TOML, as `jaxstyle presets show` prints it, or a picture of ours."),

@@ -3,19 +3,13 @@
 import dataclasses
 import importlib.util
 import ipaddress
-from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from tyro.conf import UseAppendAction, arg
 
-import jaxstyle as js
-from jaxstyle import files
 from jaxstyle.cli import report, run
-from jaxstyle.cli.fitting import within_memory
-from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import Cache, CompileCache, Debug, Quiet
 from jaxstyle.errors import InputError
-from jaxstyle.recipes.recipe import Recipe
 
 _NEEDED = ("starlette", "uvicorn")
 
@@ -55,7 +49,6 @@ class Web:
             raise InputError("jaxstyle web: needs more packages; pip install 'jaxstyle[web]'")
         from jaxstyle.web import serve
         from jaxstyle.web.limits import Limits
-        from jaxstyle.web.work import Tools
 
         for name in ("max_upload", "max_pixels", "max_result", "max_queue", "max_minutes"):
             if getattr(self, name) <= 0:
@@ -71,32 +64,19 @@ class Web:
             max_queue=self.max_queue,
             max_seconds=round(self.max_minutes * 60),
         )
-        tools = Tools(self.cache, _within_memory)
         if not _is_own(self.host):
             report.print_error(
                 f"--host {self.host} opens this page to everybody who can reach the machine, "
                 "without a password and unencrypted: they can hand in pictures and use its time"
             )
         number = serve.serve(
-            self.host, self.port, tools, limits=limits, names=self.allow_host, ready=self._tell
+            self.host, self.port, self.cache, limits=limits, names=self.allow_host, ready=self._tell
         )
         return 0 if number is None else 128 + number
 
     def _tell(self, address: str) -> None:
         print(address, flush=True)
         report.console(quiet=self.quiet).print("paint there; Ctrl-C here ends it")
-
-
-def _within_memory(
-    encoder: js.VGGEncoder,
-    recipe: Recipe,
-    shape: tuple[int, int],
-    seen: Sequence[tuple[int, int]],
-    masks: files.Masks | None,
-    paint: Callable[[Recipe], js.Result],
-) -> tuple[Recipe, js.Result]:
-    demand = demand_of(encoder, recipe, shape, seen, masks=masks)
-    return within_memory(demand, paint, lambda line: None)
 
 
 def _is_own(host: str) -> bool:

@@ -16,6 +16,8 @@ from jaxstyle.losses.tiles import Scratch
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.pretrained.load import RANDOM
+from jaxstyle.recipes.demand import demand_of
+from jaxstyle.recipes.fitting import choose
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.progress import Callback, Result
@@ -113,6 +115,8 @@ def paint(
             check_image(name, picture)
     recipe = recipe if mesh is None else shared(recipe)
     encoder = encoder_of(recipe) if encoder is None else encoder
+    regions = 0 if content_masks is None else len(content_masks)
+    recipe = with_plan(recipe, content, styles, encoder, regions=regions)
     start = named_init(recipe.init) if init is None else init
     options = recipe.make_options() | {
         "blend": blend,
@@ -142,6 +146,28 @@ def paint(
         mesh=mesh,
         **options,
     )
+
+
+def with_plan(
+    recipe: Recipe,
+    content: Image | None,
+    styles: Sequence[Image],
+    encoder: Encoder,
+    *,
+    lanes: int = 1,
+    regions: int = 0,
+) -> Recipe:
+    """Returns the recipe with the fastest plan that fits into the memory in place of ``auto``.
+
+    Raises:
+        ResourceError: No plan fits.
+    """
+    if recipe.memory != "auto" or not isinstance(encoder, VGGEncoder):
+        return recipe
+    fit = recipe if content is not None else texture_side(recipe)
+    shape = texture_shape(recipe) if content is None else recipe.shape_of(resize.shape_of(content))
+    seen = [fit.style_shape_of(resize.shape_of(style), shape) for style in styles]
+    return choose(demand_of(encoder, recipe, shape, seen, lanes=lanes, regions=regions))[0].recipe
 
 
 def shared(recipe: Recipe) -> Recipe:

@@ -13,7 +13,7 @@ from jaxstyle.encoder import Encoder
 from jaxstyle.losses.objective import LossWeights
 from jaxstyle.losses.targets import StyleTargets
 from jaxstyle.ops import resize
-from jaxstyle.recipes.paint import encoder_of, fit_masks, fit_styles, named_init, paint
+from jaxstyle.recipes.paint import encoder_of, fit_masks, fit_styles, named_init, paint, with_plan
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.progress import Progress, Result
 from jaxstyle.run.sweep import SweepProgress, Swept, sweep
@@ -128,6 +128,10 @@ def _sweep(
     lanes: int | None,
     callback: Any,
 ) -> list[Result]:
+    count = min(lanes or len(recipes), len(recipes))
+    regions = 0 if content_masks is None else len(content_masks)
+    plan = with_plan(recipes[0], content, styles, encoder, lanes=count, regions=regions)
+    recipes = [recipe.replace(memory=plan.memory, history=plan.history) for recipe in recipes]
     first = recipes[0]
     shape = first.shape_of(resize.shape_of(content))
     fitted = fit_styles(styles, first, shape)
