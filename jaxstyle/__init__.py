@@ -1,26 +1,28 @@
 """Neural style transfer in JAX: a photograph, painted in the manner of a painting."""
 
 from jaxstyle import interrupts as _interrupts  # noqa: F401 # isort: skip - first: the others take seconds
-from jaxstyle import batch, compilation, perceptual
+from jaxstyle import compilation, perceptual
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
+from jaxstyle.evaluate.devices import Devices
+from jaxstyle.evaluate.loss import loss, loss_terms, prepare
+from jaxstyle.evaluate.mesh import Mesh, mesh
+from jaxstyle.evaluate.plan import Plan
+from jaxstyle.evaluate.targets import make_targets, style_targets
+from jaxstyle.evaluate.tiles import Tiles
+from jaxstyle.evaluate.whole import Whole
 from jaxstyle.files import load_image, save_image
-from jaxstyle.large.devices import sharded_targets, sharded_value_and_grad
-from jaxstyle.large.mesh import Mesh, mesh
-from jaxstyle.large.tiles import tiled_value_and_grad
-from jaxstyle.losses.loss import LossTerms, compare, loss, loss_terms
-from jaxstyle.losses.measure import Stats, masks_at, statistics
+from jaxstyle.losses.content import Content
+from jaxstyle.losses.custom import ImageTerm
+from jaxstyle.losses.laplacian import Laplacian
+from jaxstyle.losses.loss_weights import LossWeights
 from jaxstyle.losses.normalisation import Normalisation
-from jaxstyle.losses.objective import LossWeights, Objective
+from jaxstyle.losses.objective import Objective
+from jaxstyle.losses.pictures import Scene, Styles
 from jaxstyle.losses.statistics import Additive, Gram, MeanStd, Sliced, Statistic, Wasserstein
-from jaxstyle.losses.targets import (
-    ContentTargets,
-    StyleTargets,
-    Targets,
-    content_targets,
-    make_targets,
-    style_targets,
-)
+from jaxstyle.losses.style import Style
+from jaxstyle.losses.term import Size, Target, Term, View, Weight
+from jaxstyle.losses.total_variation import TotalVariation
 from jaxstyle.pretrained import load_calibration, load_encoder
 from jaxstyle.recipes.paint import paint
 from jaxstyle.recipes.presets import preset
@@ -43,11 +45,13 @@ __all__ = [
     "VGG19",
     "Additive",
     "Checkpoint",
-    "ContentTargets",
+    "Content",
+    "Devices",
     "Encoder",
     "Gram",
+    "ImageTerm",
     "InputError",
-    "LossTerms",
+    "Laplacian",
     "LossWeights",
     "MeanStd",
     "Mesh",
@@ -55,25 +59,31 @@ __all__ = [
     "Objective",
     "Optimised",
     "Parameterisation",
+    "Plan",
     "Progress",
     "Recipe",
     "Result",
+    "Scene",
     "Schedule",
+    "Size",
     "Sliced",
     "Solver",
     "Statistic",
-    "Stats",
-    "StyleTargets",
+    "Style",
+    "Styles",
     "Swept",
-    "Targets",
+    "Target",
+    "Term",
+    "Tiles",
+    "TotalVariation",
     "VGGEncoder",
+    "View",
     "Wasserstein",
+    "Weight",
+    "Whole",
     "__version__",
     "adam",
-    "batch",
-    "compare",
     "compilation",
-    "content_targets",
     "encode",
     "from_optax",
     "gradient_descent",
@@ -84,20 +94,16 @@ __all__ = [
     "loss",
     "loss_terms",
     "make_targets",
-    "masks_at",
     "mesh",
     "optimise",
     "paint",
     "paint_all",
     "perceptual",
+    "prepare",
     "preset",
     "save_image",
-    "sharded_targets",
-    "sharded_value_and_grad",
-    "statistics",
     "style_targets",
     "stylize",
     "sweep",
     "texture",
-    "tiled_value_and_grad",
 ]

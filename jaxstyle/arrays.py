@@ -1,14 +1,15 @@
-"""The names that every array of the library goes by, and what an array must be to have one.
+"""Types of the library's arrays, and checks of what is passed as one.
 
 An image is ``f32[h, w, 3]``, sRGB in [0, 1], without a batch axis: batches come from ``jax.vmap``.
-The aliases are checked where the tests switch jaxtyping's import hook on; elsewhere they cost
-nothing. They leave height and width open; a function that ties sizes together says so itself.
+The aliases are checked where the tests use jaxtyping's import hook; elsewhere they cost nothing.
+They leave height and width open; a function that relates sizes checks them itself.
 """
 
 from typing import Any, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, Float
 
@@ -24,21 +25,58 @@ Scalar: TypeAlias = Float[Array, ""]
 A = TypeVar("A", bound=Any)
 
 
-def check_image(name: str, image: Any, *, least: int = 1) -> None:
-    """Refuses what is no image, by shape and type alone: at trace time, too.
+# What an optimised image may leave [0, 1] by, and what a picture may by rounding.
+_OUTSIDE = 0.01
+
+
+def check_picture(name: str, picture: Any, *, outside: float = _OUTSIDE) -> None:
+    """Checks the kind and the range of a picture's values, where they are known.
 
     Args:
-        name: Argument that it is, for the message.
-        image: To be checked.
+        name: Name of the argument, for the message.
+        picture: ``f32[h, w, 3]``, sRGB in [0, 1].
+        outside: By how much values may leave [0, 1].
+
+    Raises:
+        InputError: The picture is not an array, or its values are not in [0, 1].
+    """
+    if not isinstance(picture, jax.Array | np.ndarray):
+        kind = f"{type(picture).__module__.partition('.')[0]}.{type(picture).__name__}"
+        advice = {"torch": "give picture.numpy()", "PIL": "give js.load_image(file)"}
+        advice |= {"pathlib": "give js.load_image(path)", "builtins": "give js.load_image(path)"}
+        todo = advice.get(kind.partition(".")[0], "give a NumPy or JAX array")
+        raise InputError(f"{name}: a {kind} is not an array; {todo}")
+    check_image(name, picture)
+    if is_traced(picture) or not getattr(picture, "is_fully_addressable", True):
+        return
+    values = np.asarray(picture, np.float32)
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise InputError(f"{name}: has values that are not finite; give sRGB in [0, 1]")
+    if low < -outside or high > 1 + outside:
+        todo = (
+            "divide by 255" if high > 2 else "add 1 and divide by 2" if low >= -1.5 else "rescale"
+        )
+        raise InputError(
+            f"{name}: values from {low:.3g} to {high:.3g}; give sRGB in [0, 1]: {todo}"
+        )
+
+
+def check_image(name: str, image: Any, *, least: int = 1) -> None:
+    """Checks the shape and type of an image, at trace time, too.
+
+    Args:
+        name: Name of the argument, for the message.
+        image: ``f32[h, w, 3]``, or of another floating-point type.
         least: Pixels that each side must have.
 
     Raises:
-        InputError: It is not ``f32[h, w, 3]`` (or of another floating-point type), or too small.
+        InputError: The image has another shape or type, or is too small.
     """
     shape, dtype = jnp.shape(image), jnp.result_type(image)
     if len(shape) != 3 or shape[2] != 3 or not jnp.issubdtype(dtype, jnp.floating):
         kind = f"{dtype}{list(shape)}"
-        raise InputError(f"{name}: {kind} is no image; give float32[h, w, 3] in [0, 1]")
+        raise InputError(f"{name}: {kind} is not an image; give float32[h, w, 3] in [0, 1]")
     if min(shape[:2]) < least:
         raise InputError(f"{name}: a side under {least} px; give a larger picture")
 

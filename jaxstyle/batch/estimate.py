@@ -34,7 +34,7 @@ def estimate(
     if demands:
         largest = max(demands, key=lambda demand: demand.resident)
         height, width = largest.shape
-        plan = "high" if largest.recipe.memory == "auto" else largest.recipe.memory
+        plan = "whole" if largest.recipe.memory == "auto" else largest.recipe.memory
         at_once = f"{largest.lanes} at once of {width}×{height} px, --memory {plan}"
         yield f"memory: {largest.resident / GIGABYTE:.1f} GB, for {at_once}"
 

@@ -12,7 +12,7 @@ from jaxstyle.batch.outputs import check_free
 from jaxstyle.batch.records import Record, failed
 from jaxstyle.batch.scheduler import Scheduler
 from jaxstyle.jobs import Job, check_inputs_kept
-from jaxstyle.jobs.painter import FractionCallback
+from jaxstyle.recipes.sweeps import FractionCallback
 
 POLL = 1.0
 """Seconds between two attempts to claim jobs that other processes have."""

@@ -20,7 +20,7 @@ from jaxstyle.batch.ray_cluster import connected
 from jaxstyle.batch.ray_workers import Worker, Workers
 from jaxstyle.batch.records import Record, failed
 from jaxstyle.jobs import Job
-from jaxstyle.jobs.painter import FractionCallback
+from jaxstyle.recipes.sweeps import FractionCallback
 
 __all__ = ["RayExecutor", "connected", "run_jobs"]
 

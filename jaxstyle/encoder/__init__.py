@@ -1,15 +1,6 @@
-"""Encoders: networks with their parameters, and what they see of an image."""
+"""Encoders: networks with their parameters, and the features that they compute."""
 
-from jaxstyle.encoder.base import (
-    IMAGE,
-    Encoder,
-    encode,
-    pixels,
-    prepared,
-    shape_at,
-    unwrapped,
-    wraps,
-)
+from jaxstyle.encoder.base import IMAGE, Encoder, Field, encode, pixels, shape_at
 from jaxstyle.encoder.vgg import VGG, VGG16, VGG19
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 
@@ -19,11 +10,9 @@ __all__ = [
     "VGG16",
     "VGG19",
     "Encoder",
+    "Field",
     "VGGEncoder",
     "encode",
     "pixels",
-    "prepared",
     "shape_at",
-    "unwrapped",
-    "wraps",
 ]

@@ -1,14 +1,15 @@
-"""What an encoder is, and the pure function that makes features with one."""
+"""What an encoder is, and the pure function that computes features with one."""
 
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeVar, cast, runtime_checkable
+from typing import NamedTuple
 
 import jax.numpy as jnp
 
 from jaxstyle.arrays import Feature, Features, Image, check_image, widen
 from jaxstyle.configuration import configured
-from jaxstyle.encoder.preprocessing import TORCH
+from jaxstyle.encoder.preprocessing import TORCH, Preprocessing
 from jaxstyle.errors import InputError, check_choice
+from jaxstyle.ops.derivatives import Derivatives, derivatives
 
 IMAGE = "image"
 """The pseudo-layer whose features are the normalised pixels and a constant 1."""
@@ -16,26 +17,44 @@ IMAGE = "image"
 Shape = tuple[int, int]
 
 
-@runtime_checkable
-class Encoder(Protocol):
-    """A network with its parameters and its own preprocessing; implementations are pytrees.
+class Field(NamedTuple):
+    """The receptive field of a layer, along either axis.
 
-    Besides what is named here an encoder may have ``prepare(layers)``, which returns one that
-    computes no more than these layers, and once whatever pays in a run; ``truncate(layers)``, the
-    same without what takes memory; ``unwrap()``, which returns it for pictures that are no tiles;
-    ``wraps``, whether opposite borders are neighbours; and ``field_at(layer)``, stride and reach of
-    the layer's receptive field (:class:`~jaxstyle.encoder.receptive.Field`), which parts of an
-    image are computed by.
+    Position ``i`` sees the pixels from ``i·stride − reach`` to ``(i + 1)·stride + reach − 1``.
+
+    Attributes:
+        stride: Pixels between the fields of two neighbours.
+        reach: Pixels by which a field exceeds its stride, on each side.
     """
+
+    stride: int
+    reach: int
+
+
+class Encoder:
+    """A network with its parameters and its preprocessing: the base class of encoders.
+
+    A subclass is a pytree. It has :attr:`layers`, :meth:`shape_at` and :meth:`features`; the other
+    methods have defaults.
+
+    Attributes:
+        wraps: Whether opposite borders of an image are neighbours.
+        preprocessing: How an image becomes the network's input; None if that is not known.
+        derivatives: ``any`` for derivatives in forward mode.
+    """
+
+    wraps: bool = False
+    preprocessing: Preprocessing | None = None
+    derivatives: Derivatives = "reverse"
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """Names of the layers that it can be asked for, from shallow to deep."""
-        ...
+        """Names of the layers that have features, from shallow to deep."""
+        raise NotImplementedError
 
     def shape_at(self, layer: str, shape: Shape) -> Shape:
         """Returns height and width of a layer's features for an image of height and width."""
-        ...
+        raise NotImplementedError
 
     def features(self, image: Image, layers: tuple[str, ...]) -> Features:
         """Returns the features of layers, ``{layer: f32[h', w', c]}``.
@@ -44,37 +63,28 @@ class Encoder(Protocol):
             image: ``f32[h, w, 3]``, sRGB in [0, 1].
             layers: Some of :attr:`layers`.
         """
-        ...
+        raise NotImplementedError
 
+    def field_at(self, layer: str) -> Field:
+        """Returns the receptive field of a layer, which tiles need.
 
-E = TypeVar("E", bound=Encoder)
+        Raises:
+            InputError: The encoder does not define it.
+        """
+        kind = type(self).__name__
+        raise InputError(f"plan Tiles: {kind} has no field_at; define it, or choose Whole")
 
+    def truncate(self, layers: tuple[str, ...]) -> "Encoder":
+        """Returns the encoder without the layers behind the deepest of some layers."""
+        return self
 
-def prepared(encoder: Encoder, layers: Iterable[str], *, ample: bool = True) -> Encoder:
-    """Returns the encoder as a run takes it: without what the layers do not need.
+    def prepare(self, layers: tuple[str, ...]) -> "Encoder":
+        """Returns the truncated encoder with everything that is computed once for a whole run."""
+        return self.truncate(layers)
 
-    Args:
-        encoder: Network and pretrained parameters.
-        layers: Layer names.
-        ample: Whether there is memory for what an encoder computes once a run.
-
-    Raises:
-        InputError: A layer is none of the encoder's.
-    """
-    names = check_layers(encoder, layers)
-    prepare = getattr(encoder, "prepare" if ample else "truncate", None)
-    return encoder if prepare is None else prepare(tuple(n for n in names if n != IMAGE))
-
-
-def unwrapped(encoder: E) -> E:
-    """Returns the encoder for pictures that are no tiles: borders repeated, not joined."""
-    unwrap = getattr(encoder, "unwrap", None)
-    return encoder if unwrap is None else cast(E, unwrap())
-
-
-def wraps(encoder: Encoder) -> bool:
-    """Returns whether opposite borders of an image are neighbours."""
-    return bool(getattr(encoder, "wraps", False))
+    def unwrap(self) -> "Encoder":
+        """Returns the encoder for pictures that are not seamless: borders repeated, not joined."""
+        return self
 
 
 def shape_at(encoder: Encoder, layer: str, shape: Shape) -> Shape:
@@ -82,11 +92,17 @@ def shape_at(encoder: Encoder, layer: str, shape: Shape) -> Shape:
     return shape if layer == IMAGE else encoder.shape_at(layer, shape)
 
 
+def deep(layers: Iterable[str]) -> tuple[str, ...]:
+    """Returns the layers without the pseudo-layer ``image``."""
+    return tuple(name for name in layers if name != IMAGE)
+
+
 @configured
 def encode(image: Image, encoder: Encoder, layers: Iterable[str]) -> Features:
     """Returns the features of an image: the activations of the named layers.
 
-    Derivatives in reverse mode are exact, with respect to the image and the encoder's parameters.
+    Derivatives in reverse mode are exact with respect to the image and the encoder's parameters;
+    those in forward mode need an encoder with ``derivatives="any"``.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
@@ -98,7 +114,8 @@ def encode(image: Image, encoder: Encoder, layers: Iterable[str]) -> Features:
         ``{layer: f32[h', w', c]}``; of a VGG ``h' = h // 2**(block − 1)``.
 
     Raises:
-        InputError: The image is none, a layer is unknown, or the image is too small to reach it.
+        InputError: The image has the wrong shape or type, or is too small for a layer, or a layer is
+            unknown.
 
     Examples:
         >>> import jax.numpy as jnp
@@ -111,10 +128,12 @@ def encode(image: Image, encoder: Encoder, layers: Iterable[str]) -> Features:
     check_image("image", image)
     check_size((image.shape[0], image.shape[1]), encoder, names)
     image = widen(image)
-    deep = tuple(name for name in names if name != IMAGE)
-    features: Any = encoder.features(image, deep) if deep else {}
+    features: Features = {}
+    if below := deep(names):
+        with derivatives(encoder.derivatives):
+            features = dict(encoder.features(image, below))
     if IMAGE in names:
-        features = {**features, IMAGE: pixels(image)}
+        features[IMAGE] = pixels(image)
     return {name: widen(features[name]) for name in names}
 
 
@@ -126,10 +145,10 @@ def pixels(image: Image) -> Feature:
 
 
 def check_size(shape: tuple[int, int], encoder: Encoder, layers: Iterable[str]) -> None:
-    """Refuses an image that is too small to have features.
+    """Checks that an image is large enough to have features.
 
     Raises:
-        InputError: A layer would have none.
+        InputError: The image is too small for a layer.
     """
     for layer in layers:
         if min(shape_at(encoder, layer, shape)) < 1:
@@ -141,10 +160,10 @@ def check_size(shape: tuple[int, int], encoder: Encoder, layers: Iterable[str]) 
 
 
 def check_layers(encoder: Encoder, layers: Iterable[str]) -> tuple[str, ...]:
-    """Returns the layers, each once.
+    """Returns the layers without duplicates.
 
     Raises:
-        InputError: One is none of the encoder's.
+        InputError: The encoder does not have one of them.
     """
     names = tuple(dict.fromkeys(layers))
     for name in names:

@@ -1,11 +1,13 @@
-"""VGG16, VGG19 and their narrower kin: the networks, without parameters.
+"""VGG16, VGG19 and narrower networks of the same form, without parameters.
 
 Layers carry the papers' names, ``conv1_1`` to ``conv5_4``, and mean the activation after the ReLU.
 Layout is HWC, kernels are HWIO.
 """
 
+import dataclasses
 import re
 from functools import partial
+from itertools import groupby
 from typing import Literal, get_args
 
 import flax.linen as nn
@@ -15,6 +17,7 @@ import jax.numpy as jnp
 from jaxstyle.arrays import Feature, Features
 from jaxstyle.errors import check_choice
 from jaxstyle.ops.convolution import Kernels, Pad, Precision, adjoint_kernel, conv_relu
+from jaxstyle.ops.derivatives import Derivatives
 from jaxstyle.ops.pooling import Pooling, pool
 
 Padding = Literal["zeros", "replicate", "replicate-first", "circular"]
@@ -26,8 +29,8 @@ LAYER = re.compile(r"conv([1-9])_([1-9]\d?)")
 class Conv(nn.Module):
     """A 3×3 convolution with bias and ReLU.
 
-    It keeps the size of its input, but for the first and the last row where the input brings the
-    rows around it along.
+    The output has the size of the input, without the first and last row if the input includes the
+    rows around it.
     """
 
     width: int
@@ -44,7 +47,7 @@ class Conv(nn.Module):
         kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
         kernels = self.get_variable("prepared", "kernels")
         if kernels is None and not self.rows_around:
-            # Nothing bound to the input, which would make a kernel for each lane of a vmap.
+            # Not computed from the input, which would make a kernel for each lane of a vmap.
             kernels = Kernels(adjoint_kernel(kernel))
         pad = (0 if self.rows_around else 1, 1)
         if self.padding == "zeros":
@@ -54,12 +57,12 @@ class Conv(nn.Module):
 
 
 def pad_by(padding: Padding, x: Feature, pad: Pad) -> Feature:
-    """Puts rows and columns around a feature map: as many above as below, and left as right."""
+    """Adds rows above and below a feature map and columns on either side."""
     check_choice("padding", padding, get_args(Padding))
     if padding == "zeros":
         return jnp.pad(x, (*((n, n) for n in pad), (0, 0)))
-    # One axis after the other, and none in vain: the gradient of jnp.pad's modes writes an image of
-    # zeros for every edge, even for one without width.
+    # One axis after the other: the gradient of jnp.pad's modes writes an image of zeros for every
+    # edge, even for an edge without width.
     for axis, n in enumerate(pad):
         if n:
             x = _extend(padding, x, n, axis)
@@ -75,17 +78,43 @@ def _extend(padding: Padding, x: Feature, n: int, axis: int) -> Feature:
     return jnp.concatenate(parts, axis)
 
 
+@dataclasses.dataclass(frozen=True)
+class Border:
+    """How a network treats the rows around feature maps, and halves them: here as a whole image.
+
+    Other ways of evaluating the network are subclasses.
+
+    Attributes:
+        recompute: Whether blocks are computed again for the gradient instead of kept.
+    """
+
+    recompute: bool = False
+
+    def surround(self, x: Feature, layer: str, padding: Padding) -> tuple[Feature, bool]:
+        """Returns a convolution's input, and whether it includes the rows around it."""
+        return x, False
+
+    def pool(self, x: Feature, pooling: Pooling) -> Feature:
+        """Returns a feature map of half the size, for the next block."""
+        return pool(x, pooling)
+
+
+WHOLE = Border()
+
+
 class VGG(nn.Module):
     """The convolutional part of a VGG network (Simonyan & Zisserman 2015, arXiv:1409.1556).
 
     Attributes:
         depths: Convolutions per block; VGG19 has (2, 2, 4, 4, 4), VGG16 has (2, 2, 3, 3, 3).
         widths: Channels per block.
-        pooling: What stands between two blocks.
-        padding: What surrounds every convolution's input; ``replicate-first`` is zeros around all
-            but the first, ``circular`` makes the image a tile.
-        precision: What convolutions on an accelerator multiply in: float32 (``highest``),
-            TensorFloat-32 or bfloat16, the last keeping activations in it, too.
+        pooling: How a feature map is halved between two blocks.
+        padding: What surrounds the input of every convolution; ``replicate-first`` pads the first
+            with the border and the others with zeros, ``circular`` joins opposite borders.
+        precision: Precision of products on an accelerator: float32 (``highest``), TensorFloat-32 or
+            bfloat16; with the last, activations are bfloat16, too.
+        derivatives: ``reverse`` uses adjoints written by hand, which are faster and exact in
+            reverse mode; ``any`` uses plain convolutions and products, so that forward mode works.
     """
 
     depths: tuple[int, ...]
@@ -93,10 +122,11 @@ class VGG(nn.Module):
     pooling: Pooling = "max"
     padding: Padding = "zeros"
     precision: Precision = "tf32"
+    derivatives: Derivatives = "reverse"
 
     @property
     def dtype(self) -> jnp.dtype:
-        """What activations are kept in."""
+        """Type of the activations."""
         return jnp.dtype(jnp.bfloat16 if self.precision == "bf16" else jnp.float32)
 
     @property
@@ -121,7 +151,7 @@ class VGG(nn.Module):
     def field_at(self, layer: str) -> tuple[int, int]:
         """Returns stride and reach of a layer's receptive field, in pixels.
 
-        Each convolution reaches one position further, of the stride that its block has.
+        Each convolution extends the reach by one position of its block.
 
         Examples:
             >>> VGG19.field_at("conv2_1")
@@ -131,25 +161,48 @@ class VGG(nn.Module):
         return 2 ** (block_of(layer) - 1), sum(2 ** (block_of(name) - 1) for name in behind)
 
     def padding_of(self, layer: str) -> Padding:
-        """Returns what surrounds the input of one layer; never ``replicate-first``."""
+        """Returns the padding of one layer, which is never ``replicate-first``."""
         if self.padding == "replicate-first":
             return "replicate" if layer == "conv1_1" else "zeros"
         return self.padding
 
+    def blocks(self, deepest: str) -> list[tuple[str, ...]]:
+        """Returns the layers of each block, as far as a layer.
+
+        Examples:
+            >>> VGG16.blocks("conv2_1")
+            [('conv1_1', 'conv1_2'), ('conv2_1',)]
+        """
+        names = self.layers[: self.layers.index(deepest) + 1]
+        return [tuple(block) for _, block in groupby(names, block_of)]
+
     @nn.compact
-    def __call__(self, x: Feature, layers: tuple[str, ...]) -> Features:
-        """Returns the activations of the named layers and computes nothing beyond the deepest."""
-        wanted, features = set(layers), {}
-        for name in self.layers:
-            if wanted <= features.keys():
-                break
-            block = block_of(name)
-            if block > 1 and name.endswith("_1"):
-                x = pool(x, self.pooling)
-            padding = self.padding_of(name)
-            x = Conv(self.widths[block - 1], padding, self.precision, name=name)(x)
-            if name in wanted:
-                features[name] = x
+    def __call__(
+        self,
+        x: Feature,
+        layers: tuple[str, ...],
+        border: Border = WHOLE,
+        block: tuple[str, ...] | None = None,
+    ) -> Features:
+        """Returns the activations of the named layers; computes nothing beyond the deepest.
+
+        Args:
+            x: The network's input, or the output of the block before, ``f32[h, w, c]``.
+            layers: Layer names.
+            border: How the rows around feature maps are treated.
+            block: The layers of the only block to run, from :meth:`blocks`; all blocks if None.
+        """
+        features = {}
+        deepest = max(layers, key=self.layers.index, default=self.layers[0])
+        for names in self.blocks(deepest) if block is None else [block]:
+            if block_of(names[0]) > 1:
+                x = border.pool(x, self.pooling)
+            for name in names:
+                padding, width = self.padding_of(name), self.widths[block_of(name) - 1]
+                x, rows_around = border.surround(x, name, padding)
+                x = Conv(width, padding, self.precision, rows_around, name=name)(x)
+                if name in layers:
+                    features[name] = x
         return features
 
 

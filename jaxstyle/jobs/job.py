@@ -17,7 +17,7 @@ from jaxstyle.pretrained.load import RANDOM
 from jaxstyle.recipes.paint import texture_shape, texture_side
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import fits_lanes
-from jaxstyle.run.start import Init
+from jaxstyle.run.initial_image import Init
 
 Shape = tuple[int, int]
 

@@ -13,11 +13,12 @@ from jaxstyle.errors import unknown
 from jaxstyle.jobs.job import Job, Shape, encoder_path, identity, shapes_of
 from jaxstyle.jobs.lru import LruCache
 from jaxstyle.jobs.provenance import sources_of
+from jaxstyle.losses.pictures import Scene, Styles
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_key, load_named
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import program_of
-from jaxstyle.run.start import Init
+from jaxstyle.run.initial_image import Init
 
 _PAINTINGS, _ENCODERS = 8, 4  # that stay in memory
 
@@ -64,6 +65,17 @@ class Inputs(NamedTuple):
         """Height and width of the result, and of the paintings as the network sees them."""
         content = None if self.content is None else resize.shape_of(self.content.image)
         return shapes_of(self.job.recipe, content, map(resize.shape_of, self.styles))
+
+    @property
+    def scene(self) -> Scene:
+        """The photograph with its masks."""
+        assert self.content is not None
+        return Scene(self.content.image, self.masks and self.masks.content)
+
+    @property
+    def painted_styles(self) -> Styles:
+        """The paintings with their weights and masks."""
+        return Styles(self.styles, self.job.blend, self.masks and self.masks.styles)
 
     @property
     def group(self) -> object:

@@ -9,13 +9,17 @@ from typing import Any, NamedTuple
 from jaxstyle import files
 from jaxstyle.encoder import Encoder
 from jaxstyle.errors import ResourceError
+from jaxstyle.evaluate.devices import Devices
+from jaxstyle.evaluate.mesh import Mesh
+from jaxstyle.evaluate.plan import Plan
+from jaxstyle.evaluate.tiles import Tiles
+from jaxstyle.evaluate.whole import Whole
 from jaxstyle.files.result import save_result
 from jaxstyle.jobs.job import Job
 from jaxstyle.jobs.loading import Inputs, LoadedEncoder, Loader
 from jaxstyle.jobs.lru import LruCache
 from jaxstyle.jobs.outcome import last_terms
-from jaxstyle.large.mesh import Mesh
-from jaxstyle.losses.targets import StyleTargets
+from jaxstyle.losses.pictures import Styles
 from jaxstyle.recipes.demand import Demand, demand_of
 from jaxstyle.recipes.fitting import (
     choose,
@@ -25,16 +29,14 @@ from jaxstyle.recipes.fitting import (
     reporting_exhaustion,
     within_memory,
 )
-from jaxstyle.recipes.paint import paint, prepare_styles, shared
+from jaxstyle.recipes.paint import paint, prepare_styles
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.recipes.sweeps import paint_all, paint_lanes, program_of
+from jaxstyle.recipes.sweeps import FractionCallback, paint_all, paint_lanes, program_of
+from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.loop import make_program
-from jaxstyle.run.progress import Result
+from jaxstyle.run.progress import Callback, Result
 
 _PREPARED, _TARGETS = 2, 16  # that stay in memory
-
-FractionCallback = Callable[[float], bool | None]
-"""Receives the fraction of the work that is done, in [0, 1]; returns True to stop."""
 
 
 class Painting(NamedTuple):
@@ -88,7 +90,7 @@ class Painter:
         self._reuse, self._notice = reuse, notice
         self._loader = Loader(cache, reuse=reuse)
         self._prepared = LruCache[Encoder](_PREPARED)
-        self._targets = LruCache[list[StyleTargets] | None](_TARGETS)
+        self._targets = LruCache[Styles](_TARGETS)
 
     def encoder(self, recipe: Recipe) -> LoadedEncoder:
         """Returns the encoder that a recipe names, and loads it if necessary."""
@@ -112,7 +114,7 @@ class Painter:
         own_memory = mesh is not None and mesh.devices[0].platform != "cpu"
         return demand_of(
             inputs.encoder.encoder,
-            inputs.job.recipe if mesh is None else shared(inputs.job.recipe),
+            inputs.job.recipe,
             result,
             seen,
             devices=len(mesh) if mesh is not None and own_memory else 1,
@@ -169,10 +171,9 @@ class Painter:
                 if not (isinstance(error, ResourceError) or is_exhausted(error)):
                     return [error] * len(inputs)
         ends: list[Painting | Exception] = []
-        for i, each in enumerate(inputs):
-            show = _scaled(callback, i / len(inputs), 1 / len(inputs))
+        for i in range(len(inputs)):
             try:
-                ends.append(self.paint(each, around=lambda _, run, show=show: run(callback=show)))
+                ends.append(self._paint_one(inputs, i, callback))
             except Exception as error:
                 ends.append(error)
         return ends
@@ -184,7 +185,7 @@ class Painter:
         lanes: int,
         callback: FractionCallback | None = None,
     ) -> list[Painting]:
-        """Paints the same pictures by several recipes; those that share a program at once.
+        """Paints the same pictures by several recipes: at once if they fit, else in turn.
 
         Args:
             inputs: The pictures, with a recipe each.
@@ -197,22 +198,22 @@ class Painter:
         Raises:
             ResourceError: A recipe does not fit into the memory.
         """
-        began, first = time.monotonic(), inputs[0]
         demands = [self.demand(each, lanes=lanes) for each in inputs]
-        chosen = choose_all(demands, [program_of(each.job.recipe) for each in inputs])
+        try:
+            chosen = choose_all(demands, [program_of(each.job.recipe) for each in inputs])
+        except ResourceError:
+            return self._paint_in_turn(inputs, callback)
         largest, asked = max(zip(chosen, demands), key=lambda pair: pair[0].resident)
         self._notice(describe_plan(largest, asked.recipe.history))
-        assert first.content is not None
+        began, first = time.monotonic(), inputs[0]
         same_start = len({each.job.recipe.init for each in inputs}) == 1
         with reporting_exhaustion(largest):
             results = paint_all(
                 [demand.recipe for demand in chosen],
-                first.content.image,
-                first.styles,
+                first.scene,
+                first.painted_styles,
                 encoder=[each.encoder.encoder for each in inputs],
                 init=first.init if same_start else None,
-                content_masks=first.masks and first.masks.content,
-                style_masks=first.masks and first.masks.styles,
                 lanes=lanes,
                 callback=callback,
             )
@@ -242,67 +243,88 @@ class Painter:
             overwrite=overwrite,
         )
 
-    def _run(self, inputs: Inputs, recipe: Recipe, mesh: Mesh | None, **options: Any) -> Result:
-        encoder, targets, job = inputs.encoder.encoder, None, inputs.job
+    def _run(
+        self,
+        inputs: Inputs,
+        recipe: Recipe,
+        mesh: Mesh | None,
+        *,
+        callback: Callback | None = None,
+        callback_every: Sequence[int] = (),
+        resume: Checkpoint | None = None,
+    ) -> Result:
+        job, encoder, styles = inputs.job, inputs.encoder.encoder, inputs.painted_styles
         plain = job.content is not None and job.blend is None and mesh is None
         if self._reuse and plain and recipe.memory != "tiles":
-            encoder, targets = self._reused(inputs, recipe)
+            encoder, styles = self._reused(inputs, recipe)
         return paint(
             recipe,
-            None if inputs.content is None else inputs.content.image,
-            inputs.styles,
+            None if job.content is None else inputs.scene,
+            styles,
             encoder=encoder,
-            init=inputs.init,
-            blend=job.blend,
-            content_masks=inputs.masks and inputs.masks.content,
-            style_masks=inputs.masks and inputs.masks.styles,
-            style_targets=targets,
-            scratch=files.scratch,
-            mesh=mesh,
-            **options,
+            init=inputs.init if resume is None else resume,
+            plan=plan_of(recipe, mesh),
+            callback=callback,
+            callback_every=callback_every,
         )
 
-    def _reused(self, inputs: Inputs, recipe: Recipe) -> tuple[Encoder, list[StyleTargets] | None]:
-        """Returns the encoder as runs take it and the style targets, each made once."""
+    def _paint_one(
+        self, inputs: Sequence[Inputs], i: int, callback: FractionCallback | None
+    ) -> Painting:
+        show = _scaled(callback, i / len(inputs), 1 / len(inputs))
+        return self.paint(inputs[i], around=lambda _, run: run(callback=show))
+
+    def _paint_in_turn(
+        self, inputs: Sequence[Inputs], callback: FractionCallback | None
+    ) -> list[Painting]:
+        paintings: list[Painting] = []
+        for i in range(len(inputs)):
+            paintings.append(self._paint_one(inputs, i, callback))
+            if paintings[-1].result.status == "stopped":
+                break
+        return paintings
+
+    def _reused(self, inputs: Inputs, recipe: Recipe) -> tuple[Encoder, Styles]:
+        """Returns the encoder as runs take it and the styles with targets, each made once."""
         loaded, job, objective = inputs.encoder, inputs.job, recipe.make_objective()
-        key = (loaded.key, objective.layers, objective.memory)
         program = make_program(objective, recipe.make_solver(), recipe.variable)
+        key = (loaded.key, objective.layers)
         encoder = self._prepared.get(key, lambda: program.prepare(loaded.encoder))
         # Which regions the paintings have depends on the photograph's mask.
         paths = (*job.styles, *job.style_masks, *filter(None, [job.content_mask]))
-        stamps = [inputs.stamps[path] for path in paths]
-        targets = self._targets.get(
-            repr((key, program_of(recipe), inputs.shapes[0], stamps)),
-            lambda: prepare_styles(
-                recipe,
-                inputs.styles,
-                inputs.shapes[0],
-                encoder,
-                style_masks=inputs.masks and inputs.masks.styles,
-            ),
+        stamps, shape = [inputs.stamps[path] for path in paths], inputs.shapes[0]
+        styles = self._targets.get(
+            repr((key, program_of(recipe), shape, stamps)),
+            lambda: prepare_styles(recipe, inputs.painted_styles, shape, encoder),
         )
-        return encoder, targets
+        return encoder, styles
 
     def _paint_lanes(
         self, inputs: Sequence[Inputs], callback: FractionCallback | None
     ) -> list[Painting]:
         began, demand = time.monotonic(), self.demand(inputs[0], lanes=len(inputs))
-        plan = choose(demand)[0].recipe
-        if plan != demand.choices()[0].recipe:
+        if choose(demand)[0].recipe != demand.choices()[0].recipe:
             raise ResourceError("only one at a time fits")
-        recipes = [each.job.recipe.replace(memory=plan.memory) for each in inputs]
+        recipes = [each.job.recipe.replace(memory="whole") for each in inputs]
         reused = [self._reused(*pair) for pair in zip(inputs, recipes, strict=True)]
         results = paint_lanes(
             recipes,
-            [each.content.image for each in inputs if each.content is not None],
-            [each.styles[0] for each in inputs],
-            [targets or [] for _, targets in reused],
+            [each.scene.image for each in inputs],
+            [styles for _, styles in reused],
             reused[0][0],
             callback=_scaled(callback, 0.0, 1.0),
         )
         seconds = (time.monotonic() - began) / len(inputs)
         done = zip(inputs, recipes, results, strict=True)
         return [Painting(each, recipe, result, seconds) for each, recipe, result in done]
+
+
+def plan_of(recipe: Recipe, mesh: Mesh | None) -> Plan:
+    """Returns how sums are evaluated; tiles keep the content's features in files."""
+    tiles = recipe.memory == "tiles"
+    if mesh is not None:
+        return Devices(mesh, tile=Tiles.side if tiles else None)
+    return Tiles(scratch=files.scratch) if tiles else Whole()
 
 
 def _scaled(callback: FractionCallback | None, before: float, part: float) -> Any:

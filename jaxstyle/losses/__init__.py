@@ -1,1 +1,1 @@
-"""The loss: statistics of images, what they should become, and how far they are from it."""
+"""The terms of the loss: what is minimised."""

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.ops import winograd
+from jaxstyle.ops.derivatives import handwritten, like_primal, varying_like
 
 Pad: TypeAlias = tuple[int, int]
 Precision = Literal["highest", "tf32", "bf16"]
@@ -86,7 +87,6 @@ def _convolve(
     return y[:, spare : y.shape[1] - spare]
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def conv_relu(
     x: Array,
     kernel: Array,
@@ -102,13 +102,28 @@ def conv_relu(
         kernel: ``f32[3, 3, i, o]``.
         bias: ``f32[o]``.
         kernels: ``prepare(kernel)``, so that a loop computes it once; None computes it here, in a
-            fraction of the memory.
+            fraction of the memory. Not used for derivatives of any kind
+            (:mod:`jaxstyle.ops.derivatives`), which have to reach the kernel itself.
         pad: Rows and columns of zeros around ``x``: 1 keeps the size, 0 shrinks it by 2.
         precision: Of the products on an accelerator; sums are in float32.
 
     Returns:
         ``f32[h + 2·pad[0] − 2, w + 2·pad[1] − 2, o]``.
     """
+    if handwritten():
+        return _conv_relu_by_hand(x, kernel, bias, kernels, pad, precision)
+    return jax.nn.relu(_convolve(x, kernel, pad, precision) + bias)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(4, 5))
+def _conv_relu_by_hand(
+    x: Array,
+    kernel: Array,
+    bias: Array,
+    kernels: Kernels | None,
+    pad: Pad,
+    precision: Precision,
+) -> Array:
     return _conv_relu(x, kernel, bias, kernels, pad, precision)
 
 
@@ -134,13 +149,14 @@ def _conv_relu_forward(
     kernels = jax.tree.map(lambda k: k.value, kernels, is_leaf=lambda k: hasattr(k, "perturbed"))
     y = _conv_relu(x.value, kernel.value, bias.value, kernels, pad, precision)
     # The rectifier's mask is read off the output, so that no other activation is kept; the input
-    # is needed for the kernel's gradient alone, which nobody asks of frozen parameters.
+    # is needed for the kernel's gradient alone, which frozen parameters do not have.
     trained = kernel.perturbed or bias.perturbed
-    return y, (y, kernel.value, kernels, x.value if trained else None)
+    # No row of the input, but the mesh axes that it varies over.
+    return y, (y, kernel.value, bias.value, kernels, x.value if trained else None, x.value[:0])
 
 
 def _conv_relu_backward(pad: Pad, precision: Precision, residuals: Any, dy: Any) -> Any:
-    y, kernel, kernels, x = residuals
+    y, kernel, bias, kernels, x, kind = residuals
     if isinstance(dy, jax.custom_derivatives.SymbolicZero):
         return None, None, None, None
     dz = jnp.where(y > 0, dy, 0)
@@ -150,10 +166,12 @@ def _conv_relu_backward(pad: Pad, precision: Precision, residuals: Any, dy: Any)
     else:
         adjoint, (_, transformed) = kernels.adjoint, kernels.winograd or (None, None)
     dx = _convolve(dz, adjoint, (2 - pad[0], 2 - pad[1]), precision, transformed)
+    dx = like_primal(dx, kind)
     if x is None:
         return dx, None, None, None
-    (dkernel,) = jax.vjp(lambda k: _convolve(x, k, pad, precision), kernel)[1](dz)
-    return dx, dkernel, dz.sum((0, 1)), None
+    varying = varying_like(kernel, dz)
+    (dkernel,) = jax.vjp(lambda k: _convolve(x, k, pad, precision), varying)[1](dz)
+    return dx, like_primal(dkernel, kernel), like_primal(dz.sum((0, 1)), bias), None
 
 
-conv_relu.defvjp(_conv_relu_forward, _conv_relu_backward, symbolic_zeros=True)
+_conv_relu_by_hand.defvjp(_conv_relu_forward, _conv_relu_backward, symbolic_zeros=True)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from jaxstyle.arrays import Feature
 from jaxstyle.errors import check_choice
+from jaxstyle.ops.derivatives import handwritten
 
 Pooling = Literal["max", "average", "l2"]
 
@@ -19,11 +20,15 @@ def _corners(x: Feature) -> list[Feature]:
     return [x[i:h:2, j:w:2] for i in (0, 1) for j in (0, 1)]
 
 
-@jax.custom_vjp
-def _max_pool(x: Feature) -> Feature:
+def _plain_max_pool(x: Feature) -> Feature:
     # Strided maxima: XLA's reduce-window has a slow gradient (select-and-scatter) on every backend.
     a, b, c, d = _corners(x)
     return jnp.maximum(jnp.maximum(a, b), jnp.maximum(c, d))
+
+
+@jax.custom_vjp
+def _max_pool(x: Feature) -> Feature:
+    return _plain_max_pool(x)
 
 
 def _max_pool_forward(x: Any) -> Any:
@@ -59,7 +64,7 @@ def pool(x: Feature, pooling: Pooling) -> Feature:
     """
     check_choice("pooling", pooling, get_args(Pooling))
     if pooling == "max":
-        return _max_pool(x)
+        return _max_pool(x) if handwritten() else _plain_max_pool(x)
     corners = _corners(x)
     if pooling == "average":
         return sum(corners[1:], corners[0]) * 0.25

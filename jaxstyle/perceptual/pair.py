@@ -1,27 +1,33 @@
 """The features of two pictures that are compared."""
 
+import dataclasses
 from collections.abc import Iterable
 
-from jaxstyle.arrays import Feature, Features, Image, check_image, widen
+from jaxstyle.arrays import Feature, Features, Image, check_image, check_picture, is_traced, widen
 from jaxstyle.encoder import IMAGE, Encoder, VGGEncoder, encode
-from jaxstyle.encoder.base import check_layers, check_size
-from jaxstyle.encoder.vgg import block_of, pad_by
-from jaxstyle.encoder.vgg_encoder import PreparedVGG, convolve, network_input
+from jaxstyle.encoder.base import check_layers, check_size, deep
+from jaxstyle.encoder.vgg import Border
+from jaxstyle.encoder.vgg_encoder import PreparedVGG
 from jaxstyle.errors import InputError
-from jaxstyle.ops.pooling import hanning_pool
+from jaxstyle.ops.derivatives import derivatives
+from jaxstyle.ops.pooling import Pooling, hanning_pool
 
 
 def check_pair(image: Image, reference: Image) -> None:
-    """Refuses what is no pair of images of one size."""
-    check_image("image", image)
-    check_image("reference", reference)
+    """Checks that two pictures are images of one size.
+
+    Raises:
+        InputError: They are not.
+    """
+    for name, picture in (("image", image), ("reference", reference)):
+        (check_image if is_traced(picture) else check_picture)(name, picture)
     if image.shape != reference.shape:
         (h, w, _), (m, n, _) = image.shape, reference.shape
         raise InputError(f"reference of {n}×{m} px: the image has {w}×{h} px; give equal sizes")
 
 
 def plain(encoder: Encoder) -> Encoder:
-    """Returns the encoder as it was before a run prepared it."""
+    """Returns the encoder without prepared kernels."""
     return encoder.encoder if isinstance(encoder, PreparedVGG) else encoder
 
 
@@ -33,7 +39,15 @@ def features_of_both(
     *,
     smooth: bool = False,
 ) -> tuple[Features, Features]:
-    """Returns the features of a pair; ``smooth`` takes bare pixels and pools without aliasing."""
+    """Returns the features of a pair.
+
+    Args:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        reference: A picture of the same size.
+        encoder: Network and pretrained parameters.
+        layers: Layer names.
+        smooth: Whether to pool without aliasing and to take pixels as they are.
+    """
     check_pair(image, reference)
     names = check_layers(encoder, layers)
     check_size((image.shape[0], image.shape[1]), encoder, names)
@@ -43,20 +57,19 @@ def features_of_both(
     return x, y
 
 
+@dataclasses.dataclass(frozen=True)
+class _Smooth(Border):
+    """Pools without aliasing."""
+
+    def pool(self, x: Feature, pooling: Pooling) -> Feature:
+        return hanning_pool(x)
+
+
 def _smooth_features(image: Image, encoder: Encoder, layers: Iterable[str]) -> Features:
-    deep = tuple(name for name in layers if name != IMAGE)
-    vgg = isinstance(encoder, VGGEncoder)
-    features = _pool_smoothly(image, encoder, deep) if vgg else encode(image, encoder, deep)
+    below = deep(layers)
+    with derivatives(encoder.derivatives):
+        if isinstance(encoder, VGGEncoder):
+            features = encoder.features(image, below, border=_Smooth()) if below else {}
+        else:
+            features = encode(image, encoder, below)
     return {name: image if name == IMAGE else features[name] for name in layers}
-
-
-def _pool_smoothly(image: Image, encoder: VGGEncoder, layers: tuple[str, ...]) -> Features:
-    encoder, features = encoder.truncate(layers), {}
-    x: Feature = network_input(encoder, image)
-    for name in encoder.layers:
-        if block_of(name) > 1 and name.endswith("_1"):
-            x = hanning_pool(x)
-        # Rows are padded here and columns there, as for strips.
-        x = convolve(encoder, name, pad_by(encoder.network.padding_of(name), x, (1, 0)))
-        features[name] = widen(x)
-    return features

@@ -5,19 +5,12 @@ import dataclasses
 from jaxstyle.arrays import Image, Scalar
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
-from jaxstyle.losses.loss import compare
-from jaxstyle.losses.measure import statistics
-from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import (
-    ContentTargets,
-    StyleTargets,
-    Targets,
-    content_targets,
-    style_targets,
-)
+from jaxstyle.evaluate.loss import loss_terms
+from jaxstyle.evaluate.targets import content_targets, join_targets, style_targets
+from jaxstyle.losses.loss_weights import LossWeights
+from jaxstyle.losses.objective import Objective
+from jaxstyle.losses.pictures import Scene
 from jaxstyle.perceptual.pair import check_pair
-
-_ALIKE = LossWeights(content=1.0, style=1.0, tv=0.0, style_layers={})
 
 
 @configured
@@ -46,11 +39,10 @@ def content_distance(
         True
     """
     check_pair(image, reference)
-    objective = dataclasses.replace(objective or Objective(), style_layers=())
-    content = content_targets(reference, encoder, objective)
-    stats = statistics(image, encoder, objective, content=content.features)
-    targets = Targets(content, StyleTargets({}, {}), {})
-    return compare(stats, targets, _ALIKE, objective).content / max(len(content.energy), 1)
+    objective = dataclasses.replace(objective or Objective(), style_layers=(), extra=())
+    targets = join_targets(content_targets(Scene(reference), encoder, objective), {})
+    terms = loss_terms(image, targets, _equal_weights(), encoder, objective)
+    return terms["content"] / len(objective.content_layers)
 
 
 @configured
@@ -78,9 +70,13 @@ def style_distance(
         >>> bool(distance > 0)
         True
     """
-    objective = dataclasses.replace(objective or Objective(), content_layers=())
+    objective = dataclasses.replace(objective or Objective(), content_layers=(), extra=())
     shape = image.shape[0], image.shape[1]
     style = style_targets(reference, encoder, objective, shape=shape)
-    targets = Targets(ContentTargets({}, {}), style, {})
-    stats = statistics(image, encoder, objective)
-    return compare(stats, targets, _ALIKE, objective).style / max(len(style.energy), 1)
+    targets = join_targets(content_targets(Scene(image), encoder, objective), style)
+    terms = loss_terms(image, targets, _equal_weights(), encoder, objective)
+    return terms["style"] / len(objective.style_layers)
+
+
+def _equal_weights() -> LossWeights:
+    return LossWeights(content=1.0, style=1.0, tv=0.0, style_layers={})

@@ -8,27 +8,28 @@ and bytes per pixel that grow with the features that the network computes for on
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from jaxstyle.encoder import IMAGE
-from jaxstyle.encoder.base import wraps
 from jaxstyle.encoder.receptive import joint_field
 from jaxstyle.encoder.vgg import block_of
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
-from jaxstyle.losses.objective import Memory, Objective
+from jaxstyle.errors import InputError
+from jaxstyle.evaluate.grid import grid_of
+from jaxstyle.evaluate.tiles import Tiles
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.run.lanes import in_turn
-from jaxstyle.tiling.grid import grid_of
+from jaxstyle.run.lanes import serial_lanes
+from jaxstyle.run.loop import make_program
 
-MEMORIES: tuple[str, ...] = get_args(Memory)
+WHOLE, TILES, SHARED = "whole", "tiles", "shared"
 GIGABYTE = 1e9
 _IMAGE = 12  # bytes of a pixel, float32
 _PER_PAIR = 1.35  # images for each one that L-BFGS stores
 _MASK = 5 * 4  # bytes of a region's pixel: as read, as resized, and at the sizes of the layers
 # The part of the features that exists once more for each region. VGG-16, the default recipe at
-# 512² with eight regions: 1.73 GB more with high, 0.41 GB with low; tiles are computed as high.
-_PER_REGION = {"high": 0.75, "low": 0.17, "tiles": 0.75}
+# 512² with eight regions: 1.73 GB more; 0.41 GB if activations are recomputed.
+_PER_REGION = {WHOLE: 0.75, TILES: 0.75, SHARED: 0.17}
 
 
 class MemoryLine(NamedTuple):
@@ -49,17 +50,18 @@ class MemoryLine(NamedTuple):
     window: float = math.inf
 
 
-_WINDOW = Objective.tile**2
+_WINDOW = Tiles.side**2
+# Devices that share a picture recompute activations.
 RESIDENT = {
-    "high": MemoryLine(0.25e9, 6, 1.7, 3),
-    "low": MemoryLine(0.25e9, 1, 0.61, 3),
-    "tiles": MemoryLine(0.75e9, 6, 1.7, 4, _WINDOW),
+    WHOLE: MemoryLine(0.25e9, 6, 1.7, 3),
+    SHARED: MemoryLine(0.25e9, 1, 0.61, 3),
+    TILES: MemoryLine(0.75e9, 6, 1.7, 4, _WINDOW),
 }
 # Address space also counts what is allocated and never written to.
 ADDRESSES = {
-    "high": MemoryLine(0.25e9, 3, 4.05, 3),
-    "low": MemoryLine(0.25e9, 3, 1.0, 3),
-    "tiles": MemoryLine(0.75e9, 3, 4.05, 4, _WINDOW),
+    WHOLE: MemoryLine(0.25e9, 3, 4.05, 3),
+    SHARED: MemoryLine(0.25e9, 3, 1.0, 3),
+    TILES: MemoryLine(0.75e9, 3, 4.05, 4, _WINDOW),
 }
 _MIN_HISTORY = 3  # pairs that L-BFGS needs
 
@@ -78,7 +80,8 @@ class Demand(NamedTuple):
         devices: Number of devices with their own memory that share the picture.
         lanes: Number of pictures painted at once.
         regions: Number of regions that masks define; 0 without masks.
-        window: Pixels of the largest tile; the whole image if it cannot be cut.
+        window: Pixels of the largest tile; infinite if the picture cannot be computed in tiles.
+        shared: Whether devices share the picture, with their own memory or not.
         pinned: Whether a started run continues, so that its plan must not change.
     """
 
@@ -90,37 +93,48 @@ class Demand(NamedTuple):
     devices: int = 1
     lanes: int = 1
     regions: int = 0
-    window: int = _WINDOW
+    window: float = _WINDOW
+    shared: bool = False
     pinned: bool = False
 
     @property
     def resident(self) -> float:
         """Bytes that the run holds in memory; for ``auto``, by the fastest plan."""
         memory = self.recipe.memory
-        return self.bytes_of(RESIDENT, "high" if memory == "auto" else memory)
+        return self.bytes_of(RESIDENT, WHOLE if memory == "auto" else memory)
 
     def bytes_of(self, lines: Lines, memory: str, scale: float = 1.0) -> float:
         """Returns how many bytes the run needs.
 
         Args:
             lines: The coefficients for each plan.
-            memory: The plan: high, low or tiles.
+            memory: The plan: whole or tiles.
             scale: Factor for the sides of all pictures.
         """
-        line, recipe = lines[memory], self.recipe
+        kind = SHARED if self.shared and memory == WHOLE else memory
+        line, recipe = lines[kind], self.recipe
         stored = 2 * recipe.history if recipe.solver == "lbfgs" else 0
         images = line.images + _PER_PAIR * stored
         pixels = scale**2 * math.prod(self.shape)
         share = pixels / self.devices
         seen = min(max(1.0, self.pixels) * share, max(line.window, self.window))
-        kept = line.features + self.regions * _PER_REGION[memory]
+        kept = line.features + self.regions * _PER_REGION[kind]
         per_pixel = images * _IMAGE + self.regions * _MASK
         # Lanes that run in turn share one set of features; the states of all exist twice, as the
         # program's input and output.
-        at_once, copies = (1, 2) if self.lanes > 1 and in_turn() else (self.lanes, 1)
+        at_once, copies = (1, 2) if self._in_turn else (self.lanes, 1)
         features = at_once * seen * kept * self.features
         state = copies * self.lanes * share * per_pixel
         return line.fixed + line.parameters * self.parameters + features + state
+
+    @property
+    def _in_turn(self) -> bool:
+        recipe = self.recipe
+        if self.lanes == 1:
+            return False
+        return serial_lanes(
+            make_program(recipe.make_objective(), recipe.make_solver(), recipe.variable)
+        )
 
     def largest(self, lines: Lines, memory: str, room: float) -> tuple[int, int] | None:
         """Returns height and width of the largest result that fits; None if none does."""
@@ -134,12 +148,12 @@ class Demand(NamedTuple):
 
     @property
     def memories(self) -> tuple[str, ...]:
-        """The plans that can compute this, from the largest and fastest to the smallest."""
-        can_tile = self.window <= _WINDOW and self.recipe.make_objective().adds_up
-        needed = {m: self.bytes_of(RESIDENT, m) for m in MEMORIES if can_tile or m != "tiles"}
+        """The plans that can compute this, the fastest first, if the others need less memory."""
+        if self.lanes > 1 or math.isinf(self.window):
+            return (WHOLE,)
+        needed = {memory: self.bytes_of(RESIDENT, memory) for memory in (WHOLE, TILES)}
         # A picture of a single tile needs no less as a tile.
-        smaller = [m for m in needed if needed[m] < needed["high"]]
-        return ("high", *sorted(smaller, key=lambda memory: -needed[memory]))
+        return (WHOLE, TILES) if needed[TILES] < needed[WHOLE] else (WHOLE,)
 
     def choices(self) -> list["Demand"]:
         """Returns the plans to choose from: one, or for ``auto`` all, the fastest first."""
@@ -224,17 +238,24 @@ def demand_of(
     pixels = max(math.prod(style) for style in styles) / 2 / math.prod(shape)
     parameters = sum(array.nbytes for layer in params.values() for array in layer.values())
     window = _window_of(encoder, recipe, shape, shared)
-    return Demand(recipe, shape, pixels, features, parameters, devices, lanes, regions, window)
+    sizes = pixels, features, parameters
+    return Demand(recipe, shape, *sizes, devices, lanes, regions, window, shared)
 
 
-def _window_of(encoder: VGGEncoder, recipe: Recipe, shape: tuple[int, int], shared: bool) -> int:
-    """Returns the pixels of the largest tile; joined borders may allow only the whole image."""
-    if not wraps(encoder):
+def _window_of(encoder: VGGEncoder, recipe: Recipe, shape: tuple[int, int], shared: bool) -> float:
+    """Returns the pixels of the largest tile; infinite if there are no tiles."""
+    objective = recipe.make_objective()
+    try:
+        Tiles().check(encoder, objective)
+    except InputError:
+        return math.inf
+    if not encoder.wraps:
         return _WINDOW
     if shared:  # A device's share is not cut.
-        return max(math.prod(shape), _WINDOW + 1)
-    objective = recipe.make_objective()
+        return math.inf
     field = joint_field(encoder, objective.layers)
     sizes = [scale.shape for scale in recipe.make_schedule().scales_of(shape)]
-    grids = [grid_of(size, field, objective.tile, wrap=True) for size in sizes]
-    return max([_WINDOW, *(math.prod(grid.window) for grid in grids)])
+    grids = [grid_of(size, field, Tiles.side, wrap=True) for size in sizes]
+    # Borders that are joined may allow only the whole image as a window.
+    largest = max(math.prod(grid.window) for grid in grids)
+    return _WINDOW if largest <= _WINDOW else math.inf

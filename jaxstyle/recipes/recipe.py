@@ -11,9 +11,14 @@ from collections.abc import Mapping
 from typing import Any, Literal, cast, get_type_hints
 
 from jaxstyle import solvers
+from jaxstyle.encoder import Encoder
 from jaxstyle.encoder.vgg import VGG, Padding
 from jaxstyle.errors import InputError
-from jaxstyle.losses.objective import LossWeights, Memory, Objective
+from jaxstyle.evaluate.plan import Plan
+from jaxstyle.evaluate.tiles import Tiles
+from jaxstyle.evaluate.whole import Whole
+from jaxstyle.losses.loss_weights import STYLE_LAYERS, LossWeights
+from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.statistics import STATISTICS
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour
@@ -27,9 +32,9 @@ from jaxstyle.run.schedule import Schedule
 Normalisation = Literal["energy", "mean", "neural-style", "udacity", "keras"]
 Variation = Literal["l1", "l2", "isotropic^1.25", "nine-point"]
 Variable = Literal["image", "encoder", "sigmoid", "fourier"]
-MemoryChoice = Literal["auto", Memory]
+Memory = Literal["auto", "whole", "tiles"]
 
-_OBJECTIVE, _LOSS_WEIGHTS = Objective(), LossWeights()
+_OBJECTIVE = Objective()
 _NORMALISATION = cast(Normalisation, Objective.normalisation)
 _TV = cast(Variation, Objective.tv)
 _SEEDS = 2**32
@@ -64,13 +69,15 @@ class Recipe:
     tv_weight: float = cast(float, LossWeights.tv)
     """How much smoothness counts (total variation)."""
     style_layers: LayerWeights = dataclasses.field(
-        default_factory=lambda: _weighted(_OBJECTIVE.style_layers, _LOSS_WEIGHTS.style_layers)
+        default_factory=lambda: _weighted(_OBJECTIVE.style_layers, STYLE_LAYERS)
     )
     """Layers that carry the style, and how much each counts; `image` is the palette."""
     content_layers: LayerWeights = dataclasses.field(
-        default_factory=lambda: _weighted(_OBJECTIVE.content_layers, _LOSS_WEIGHTS.content_layers)
+        default_factory=lambda: _weighted(_OBJECTIVE.content_layers, {})
     )
     """Layers that carry the content, and how much each counts."""
+    terms: LayerWeights = dataclasses.field(default_factory=dict)
+    """Further terms of the loss, and how much each counts; laplacian keeps outlines."""
     statistic: Literal["gram", "wasserstein", "mean-std", "sliced"] = "gram"
     """What of the style layers is taken over."""
     normalisation: Normalisation = _NORMALISATION
@@ -118,9 +125,9 @@ class Recipe:
     range) or by frequencies weighted as in photographs (fourier)."""
     clamp: bool = False
     """Project the image onto its range after each step; not with lbfgs."""
-    memory: MemoryChoice = "auto"
-    """high keeps all activations, low computes in strips, tiles in memory that hardly grows with
-    the picture: the same loss, in more time; auto takes the first that fits."""
+    memory: Memory = "auto"
+    """whole keeps the activations of the whole picture; tiles needs more time and memory that
+    hardly grows with the picture, for the same loss; auto chooses whole if it fits."""
     encoder: str = "vgg16"
     """vgg16, random, a file; vgg19, vgg19-torch, vgg16-torch after `jaxstyle weights download`."""
     pooling: Pooling | None = None
@@ -135,7 +142,7 @@ class Recipe:
     def __post_init__(self) -> None:
         for name in ("style_weight", "content_weight", "tv_weight"):
             _check_weight(name, getattr(self, name))
-        for name in ("style_layers", "content_layers"):
+        for name in ("style_layers", "content_layers", "terms"):
             for layer, weight in getattr(self, name).items():
                 _check_weight(f"{name} {layer}", weight)
         if not 0 < self.style_scale < math.inf:
@@ -151,7 +158,14 @@ class Recipe:
         if not 0 <= self.seed < _SEEDS:
             raise InputError(f"seed {self.seed}: out of range; give 0 to {_SEEDS - 1}")
         self.make_schedule()
-        check_combination(self.make_objective(), self.make_solver(), self.variable)
+        objective = self.make_objective()
+        check_combination(objective, self.make_solver(), self.variable)
+        if self.memory == "tiles":
+            Tiles().check(Encoder(), objective)
+
+    def __hash__(self) -> int:
+        """Returns a hash, so that a recipe can be a static argument."""
+        return hash(repr(self))
 
     def replace(self, **changes: Any) -> "Recipe":
         """Returns the recipe with other values for some settings."""
@@ -202,8 +216,12 @@ class Recipe:
             normalisation=self.normalisation,
             tv=self.tv,
             normalise_gradients=self.normalise_gradients,
-            memory=Objective.memory if self.memory == "auto" else self.memory,
+            extra=tuple(self.terms),
         )
+
+    def make_plan(self) -> Plan:
+        """Returns how sums are evaluated; with ``auto`` as a whole, whatever the memory."""
+        return Tiles() if self.memory == "tiles" else Whole()
 
     def make_loss_weights(self) -> LossWeights:
         """Returns how much each term counts."""
@@ -213,6 +231,7 @@ class Recipe:
             tv=self.tv_weight,
             content_layers=dict(self.content_layers),
             style_layers=dict(self.style_layers),
+            extra=dict(self.terms),
         )
 
     def make_solver(self) -> solvers.Solver:

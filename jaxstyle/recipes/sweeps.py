@@ -1,4 +1,4 @@
-"""Several recipes on the same pictures: those that differ in numbers alone share a program."""
+"""Several recipes on the same pictures: recipes that differ only in numbers share a program."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -8,54 +8,49 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxstyle.arrays import Image, Masks
+from jaxstyle.arrays import Image
 from jaxstyle.encoder import Encoder
-from jaxstyle.losses.objective import LossWeights
-from jaxstyle.losses.targets import StyleTargets
+from jaxstyle.losses.loss_weights import LossWeights
+from jaxstyle.losses.pictures import Scene, Styles, as_scene, as_styles
 from jaxstyle.ops import resize
-from jaxstyle.recipes.paint import encoder_of, fit_masks, fit_styles, named_init, paint, with_plan
+from jaxstyle.recipes.paint import encoder_of, fit_styles, named_init, paint
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.progress import Progress, Result
+from jaxstyle.run.sources import scale_scene
 from jaxstyle.run.sweep import SweepProgress, Swept, sweep
 
-# What changes numbers, not the program.
+# Settings that change numbers, not the program.
 NUMBERS = {"style_weight": 0.0, "content_weight": 0.0, "tv_weight": 0.0, "seed": 0}
 
-Told = Callable[[float], bool | None]
-"""Hears which part of all the work is done, in [0, 1]; returns True to stop."""
+FractionCallback = Callable[[float], bool | None]
+"""Called with the part of the work that is done, in [0, 1]; returns True to stop."""
 
 
 def paint_all(
     recipes: Sequence[Recipe],
-    content: Image,
-    styles: Image | Sequence[Image],
+    content: Image | Scene,
+    style: Image | Sequence[Image] | Styles,
     *,
     encoder: Encoder | Sequence[Encoder] | None = None,
     init: Image | None = None,
-    blend: Sequence[float] | None = None,
-    content_masks: Masks | None = None,
-    style_masks: Sequence[Masks] | None = None,
     lanes: int | None = None,
-    callback: Told | None = None,
+    callback: FractionCallback | None = None,
 ) -> list[Result]:
-    """Paints a photograph by several recipes; of what differs in numbers alone, lanes at once.
+    """Paints a photograph by several recipes; recipes that differ only in numbers run as lanes.
 
     Args:
-        recipes: How each is painted.
-        content: The photograph, ``f32[h, w, 3]``, sRGB in [0, 1].
-        styles: The painting, or several.
-        encoder: Network and pretrained parameters of all, or for each recipe; what each names if
-            None.
-        init: The image to start from; what each recipe says if None.
-        blend: How much each of several styles counts; all alike if None.
-        content_masks: As for ``paint``.
-        style_masks: As for ``paint``.
-        lanes: How many at once, ≥ 1; all that share a program if None.
-        callback: Hears of the progress; returns True to stop, with what is done.
+        recipes: How each picture is painted.
+        content: The photograph, as for :func:`paint`.
+        style: The painting, or several, as for :func:`paint`.
+        encoder: Network and pretrained parameters of all, or for each recipe; loaded as each recipe
+            says if None.
+        init: The initial image; as each recipe says if None.
+        lanes: Number of pictures at once, ≥ 1; all that share a program if None.
+        callback: Called with the progress; returns True to stop.
 
     Returns:
-        A result for each recipe; of a sweep its terms are those of the last iteration. After a stop
-        there are fewer.
+        A result for each recipe; a lane's terms are those of the last iteration. After a stop there
+        are fewer.
 
     Raises:
         InputError: As for :func:`jaxstyle.paint`.
@@ -69,20 +64,18 @@ def paint_all(
         >>> [result.image.shape for result in paint_all(recipes, photograph, painting)]
         [(24, 32, 3), (24, 32, 3)]
     """
-    styles = list(styles) if isinstance(styles, Sequence) else [styles]
+    scene, styles = as_scene(content), as_styles(style)
     results: dict[int, Result] = {}
     for group in _groups(recipes):
         first, many = recipes[group[0]], [recipes[i] for i in group]
         given = encoder[group[0]] if isinstance(encoder, Sequence) else encoder
         own = encoder_of(first) if given is None else given
-        part, before = len(group) / len(recipes), len(results) / len(recipes)
-        options: dict[str, Any] = {"encoder": own, "init": init, "blend": blend}
-        options |= {"content_masks": content_masks, "style_masks": style_masks}
-        told = _scaled(callback, before, part)
+        scaled = _scaled(callback, len(results) / len(recipes), len(group) / len(recipes))
+        options: dict[str, Any] = {"encoder": own, "init": init, "callback": scaled}
         if len(group) == 1:
-            found = [paint(first, content, styles, callback=told, **options)]
+            found = [paint(first, scene, styles, **options)]
         else:
-            found = _sweep(many, content, styles, lanes=lanes, callback=told, **options)
+            found = _sweep(many, scene, styles, lanes=lanes, **options)
         results |= dict(zip(group, found, strict=True))
         if any(result.status == "stopped" for result in found):
             break
@@ -90,7 +83,7 @@ def paint_all(
 
 
 def _groups(recipes: Sequence[Recipe]) -> list[list[int]]:
-    """Returns which recipes share a program."""
+    """Returns groups of recipes that share a program, as indices."""
     groups: dict[Any, list[int]] = defaultdict(list)
     for i, recipe in enumerate(recipes):
         alone = recipe.encoder == "random" or not fits_lanes(recipe)
@@ -99,51 +92,43 @@ def _groups(recipes: Sequence[Recipe]) -> list[list[int]]:
 
 
 def fits_lanes(recipe: Recipe) -> bool:
-    """Tells whether a sweep knows of all that a recipe asks for."""
-    return recipe.average == 0 and recipe.colour == "style"
+    """Returns whether a sweep can paint by a recipe."""
+    return recipe.average == 0 and recipe.colour == "style" and recipe.memory != "tiles"
 
 
 def program_of(recipe: Recipe) -> str:
-    """Returns what recipes that share a program have in common, but for the sizes."""
+    """Returns a key that recipes that share a program share, apart from sizes."""
     return repr(recipe.replace(**NUMBERS).to_table())
 
 
-def _scaled(callback: Told | None, before: float, part: float) -> Any:
-    def told(progress: Progress | SweepProgress) -> bool | None:
+def _scaled(callback: FractionCallback | None, before: float, part: float) -> Any:
+    def scaled(progress: Progress | SweepProgress) -> bool | None:
         return callback(before + part * progress.fraction) if callback else None
 
-    return told
+    return scaled
 
 
 def _sweep(
     recipes: Sequence[Recipe],
-    content: Image,
-    styles: Sequence[Image],
+    scene: Scene,
+    styles: Styles,
     *,
     encoder: Encoder,
     init: Image | None,
-    blend: Sequence[float] | None,
-    content_masks: Masks | None,
-    style_masks: Sequence[Masks] | None,
     lanes: int | None,
     callback: Any,
 ) -> list[Result]:
-    count = min(lanes or len(recipes), len(recipes))
-    regions = 0 if content_masks is None else len(content_masks)
-    plan = with_plan(recipes[0], content, styles, encoder, lanes=count, regions=regions)
-    recipes = [recipe.replace(memory=plan.memory, history=plan.history) for recipe in recipes]
     first = recipes[0]
-    shape = first.shape_of(resize.shape_of(content))
-    fitted = fit_styles(styles, first, shape)
+    shape = first.shape_of(resize.shape_of(scene.image))
+    if styles.blend is not None:
+        shares = np.asarray(styles.blend, np.float64)
+        styles = styles._replace(blend=(shares / shares.max()).astype(np.float32))
     swept = sweep(
-        resize.resize(content, shape),
-        fitted,
+        scale_scene(scene, shape),
+        fit_styles(styles, first, shape),
         encoder,
         **_options(recipes),
         init=named_init(first.init) if init is None else init,
-        blend=None if blend is None else np.asarray(blend, np.float32) / max(blend),
-        content_masks=None if content_masks is None else resize.resize_masks(content_masks, shape),
-        style_masks=fit_masks(style_masks, fitted),
         lanes=lanes,
         callback=callback,
     )
@@ -153,34 +138,33 @@ def _sweep(
 def paint_lanes(
     recipes: Sequence[Recipe],
     contents: Sequence[Image],
-    styles: Sequence[Image],
-    style_targets: Sequence[Sequence[StyleTargets]],
+    styles: Sequence[Styles],
     encoder: Encoder,
     *,
     callback: Callable[[SweepProgress], bool | None] | None = None,
 ) -> list[Result]:
-    """Paints as many photographs as recipes at once, a lane each; they come to one shape.
+    """Paints as many photographs as recipes at once, a lane each, all of one shape.
 
     Args:
         recipes: How each is painted; they share a program (:func:`program_of`, :func:`fits_lanes`).
         contents: The photographs, each ``f32[h, w, 3]``.
-        styles: The painting of each; all come to one shape.
-        style_targets: What each painting asks for, from ``prepare_styles``.
+        styles: The painting of each, from :func:`prepare_styles`; all of one shape.
         encoder: Network and pretrained parameters.
-        callback: Hears of the progress; returns True to stop.
+        callback: Called with the progress; returns True to stop.
     """
     first = recipes[0]
     shape = first.shape_of(resize.shape_of(contents[0]))
+    fitted = [fit_styles(own, first, shape).images[0] for own in styles]
+    targets = [
+        jax.tree.map(lambda *leaves: jnp.stack(leaves), *scale)
+        for scale in zip(*(own.targets or () for own in styles), strict=True)
+    ]
     swept = sweep(
         jnp.stack([resize.resize(content, shape) for content in contents]),
-        jnp.stack([fit_styles([style], first, shape)[0] for style in styles]),
+        Styles(jnp.stack(fitted), targets=targets),  # pyright: ignore[reportArgumentType]
         encoder,
         **_options(recipes),
         init=named_init(first.init),
-        style_targets=[
-            jax.tree.map(lambda *leaves: jnp.stack(leaves), *scale)
-            for scale in zip(*style_targets, strict=True)
-        ],
         callback=callback,
     )
     return [_result(swept, i, recipe) for i, recipe in enumerate(recipes)]

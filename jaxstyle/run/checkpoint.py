@@ -1,4 +1,4 @@
-"""Where a run stands, handed out so that another one can go on from there to the same end."""
+"""The state of a run, from which another run can continue to the same result."""
 
 from typing import Any, NamedTuple
 
@@ -9,62 +9,66 @@ from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
+from jaxstyle.evaluate.targets import Targets
 from jaxstyle.run.chunks import Compiled
-from jaxstyle.run.loop import Chunk
+from jaxstyle.run.loop import Chunk, no_renewal
 from jaxstyle.run.schedule import Scale
-from jaxstyle.run.shares import relaid
 
 
 class Checkpoint(NamedTuple):
-    """Where a run stands after a chunk of iterations: a pytree, for files of any kind.
+    """The state of a run after a chunk of iterations: a pytree, for files of any kind.
 
-    Its arrays belong to the run, which goes on in their memory as soon as a callback returns;
+    Its arrays belong to the run, which reuses their memory as soon as a callback returns;
     ``jax.device_get`` copies what shall stay.
 
     Attributes:
-        scale: Index of the present scale, of those that the schedule has.
+        scale: Index of the present scale in the schedule's scales.
         step: Solver iterations done at this scale.
         evaluations: Evaluations of loss and gradient at the coarser scales.
-        terms: The weighted loss terms after every iteration of all scales, ``f32[steps, 4]``.
+        terms: The weighted value of each term after every iteration of all scales,
+            ``{name: f32[steps]}``.
         image: The present image, not clipped.
-        leaves: What the solver remembers and the moving average, as ``jax.tree.leaves`` has them;
-            images in it with the rows that hang over where devices share them.
+        leaves: The solver's state, the moving average and renewed targets, as ``jax.tree.leaves``;
+            with added rows where devices share the image.
     """
 
     scale: int
     step: int
     evaluations: int
-    terms: Float[Array | np.ndarray, "_ _"]
+    terms: dict[str, Float[Array | np.ndarray, "_"]]
     image: Image | np.ndarray
     leaves: list[Any]
 
 
-def resumed(checkpoint: Checkpoint, compiled: Compiled) -> Chunk:
-    """Returns what a checkpoint's last chunk led to, for the programs of its scale.
+def resumed(checkpoint: Checkpoint, compiled: Compiled, targets: Targets) -> Chunk:
+    """Returns the last chunk of a checkpoint, for the programs of its scale.
 
     Raises:
-        InputError: It is of another kind of run.
+        InputError: The checkpoint belongs to another kind of run.
     """
-    shapes, structure = jax.tree.flatten((compiled.state, compiled.average))
-    height, rows = checkpoint.image.shape[0], compiled.program.rows
+    program = compiled.program
+    renewal = jax.eval_shape(lambda targets: no_renewal(targets, program), targets)
+    shapes, structure = jax.tree.flatten((compiled.state, compiled.average, renewal))
     if len(checkpoint.leaves) != len(shapes):
         raise other_run()
-    # Copies: the run's memory is given to its programs.
-    pairs = zip(checkpoint.leaves, shapes, strict=True)
-    leaves = [relaid(leaf, wanted, height, rows) for leaf, wanted in pairs]
+    # Copies: the run's programs reuse their memory.
+    pairs, height = zip(checkpoint.leaves, shapes, strict=True), checkpoint.image.shape[0]
+    leaves = [program.layout.relay(leaf, wanted, height) for leaf, wanted in pairs]
     there, here = ([(a.shape, a.dtype) for a in arrays] for arrays in (leaves, shapes))
     if there != here:
         raise other_run()
-    state, average = jax.tree.unflatten(structure, leaves)
-    terms, image = jnp.asarray(checkpoint.terms), jnp.array(checkpoint.image)
-    return Chunk(jnp.int32(checkpoint.step), state, average, image, terms)
+    state, average, renewal = jax.tree.unflatten(structure, leaves)
+    step, empty = jnp.int32(checkpoint.step), jnp.zeros((0, len(program.names)))
+    return Chunk(
+        step, state, average, renewal, jnp.array(checkpoint.image), empty, jnp.bool_(False)
+    )
 
 
 def check_scale(checkpoint: Checkpoint, scales: list[Scale]) -> None:
-    """Refuses a checkpoint that is of none of a run's scales.
+    """Checks that a checkpoint belongs to one of a run's scales.
 
     Raises:
-        InputError: It is.
+        InputError: It does not.
     """
     at = checkpoint.scale
     if at >= len(scales) or scales[at].shape != checkpoint.image.shape[:2]:
@@ -72,8 +76,8 @@ def check_scale(checkpoint: Checkpoint, scales: list[Scale]) -> None:
 
 
 def other_run() -> InputError:
-    """Returns the error for a checkpoint that does not fit."""
+    """Returns the error for a checkpoint of another run."""
     return InputError(
-        "resume: a checkpoint of other sizes, or of another solver or schedule; go on with the "
-        "settings of the run that it is from"
+        "checkpoint: of other sizes, another solver or another schedule; continue with the "
+        "settings of the run that wrote it"
     )

@@ -1,4 +1,4 @@
-"""The loop as compiled programs, run in chunks between which a host may look.
+"""The loop as compiled programs, run in chunks between which a host can act.
 
 Everything that changes from run to run, pictures, loss weights, parameters, is an argument; another
 size, network, objective or solver is another program.
@@ -16,10 +16,9 @@ from jaxtyping import Array
 from jaxstyle.arrays import Image, Scalar
 from jaxstyle.compilation import jit
 from jaxstyle.encoder import Encoder
-from jaxstyle.losses.tiles import Scratch
-from jaxstyle.run.loop import Average, Chunk, Data, Program, begin, iterate
+from jaxstyle.evaluate.targets import Targets
+from jaxstyle.run.loop import Average, Chunk, Data, Program, Renewal, begin, iterate, no_renewal
 from jaxstyle.run.schedule import Scale
-from jaxstyle.run.shares import targets_of
 from jaxstyle.run.sources import Sources
 from jaxstyle.solvers import SolverState
 
@@ -30,16 +29,22 @@ _CHUNK, _CHUNK_LIMIT, _CHUNK_SECONDS = 4, 64, 1.0
 def start(
     image: Image, carried: Any, decay: Scalar, encoder: Encoder, program: Program
 ) -> tuple[SolverState, Average]:
-    """Is :func:`begin` as a program."""
+    """Runs :func:`begin` as a program."""
     return begin(image, carried, decay, encoder, program)
 
 
 @jit(static_argnames=("program",), donate_argnames=("state", "average"))
 def advance(
-    state: SolverState, average: Average, steps: Array, decay: Scalar, data: Data, program: Program
+    state: SolverState,
+    average: Average,
+    renewal: Renewal,
+    steps: Array,
+    decay: Scalar,
+    data: Data,
+    program: Program,
 ) -> Chunk:
-    """Is :func:`iterate` as a program."""
-    return iterate(state, average, steps, decay, data, program, rows=_CHUNK_LIMIT)
+    """Runs :func:`iterate` as a program."""
+    return iterate(state, average, renewal, steps, decay, data, program, rows=_CHUNK_LIMIT)
 
 
 class Compiled(NamedTuple):
@@ -47,9 +52,9 @@ class Compiled(NamedTuple):
 
     Attributes:
         start: :func:`start` without its static arguments.
-        advance: :func:`advance` likewise.
-        state: The solver's, as shapes.
-        average: The moving average, likewise.
+        advance: :func:`advance` without its static arguments.
+        state: Shapes of the solver's state.
+        average: Shapes of the moving average.
         program: What has been compiled.
     """
 
@@ -61,45 +66,41 @@ class Compiled(NamedTuple):
 
 
 def compile_programs(image: Any, carried: Any, data: Data, program: Program) -> Compiled:
-    """Compiles what :func:`chunks` calls; what it is given may be shapes instead of arrays."""
+    """Compiles the programs that :func:`chunks` calls; arguments may be shapes instead of arrays."""
     decay: Any = jax.ShapeDtypeStruct((), jnp.float32)
-    image, carried = program.shapes((image, carried), image)
+    layout, width = program.layout, image.shape[1]
+    image, carried = layout.shapes((image, carried), width)
     lowered = start.lower(image, carried, decay, data.encoder, program)
-    state, average = program.shapes(lowered.out_info, image)
+    state, average = layout.shapes(lowered.out_info, width)
     steps: Any = jax.ShapeDtypeStruct((), jnp.int32)
-    advancing = advance.lower(state, average, steps, decay, data, program)
+    renewal = jax.eval_shape(partial(no_renewal, program=program), data.targets)
+    advancing = advance.lower(state, average, renewal, steps, decay, data, program)
     return Compiled(lowered.compile(), advancing.compile(), state, average, program)
 
 
 def compile_scales(
-    sources: Sources,
-    scales: list[Scale],
-    data: Data,
-    program: Program,
-    enlarged: bool,
-    scratch: Scratch | None = None,
-) -> Iterator[tuple[Scale, Any, Compiled]]:
-    """Yields the scales with their targets and their programs.
+    sources: Sources, scales: list[Scale], data: Data, program: Program, enlarged: bool
+) -> Iterator[tuple[Targets, Compiled]]:
+    """Yields the targets and the programs of each scale.
 
     Args:
         sources: The pictures.
-        scales: What is to be done.
-        data: All but the targets.
-        program: What is computed.
-        enlarged: Whether a coarser scale than these is done already.
-        scratch: Makes arrays for what tiles read in parts; in memory if None.
+        scales: The scales to come.
+        data: Everything but the targets.
+        program: What is compiled.
+        enlarged: Whether a coarser scale has been run before these.
     """
-    state = None
-    made_before = (sources.made or [None] * len(scales))[-len(scales) :]
-    for scale, made in zip(scales, made_before, strict=True):
-        scaled, shared = sources.at(scale.shape), program.at(scale.shape)
-        targets = targets_of(scaled, data.encoder, shared, made, scratch)
-        if enlarged and state is None:  # Its types are those of any other scale.
-            state = jax.eval_shape(partial(_state, program), scaled.content, data.encoder)
+    state, parts = None, sources.parts(len(scales))
+    for scale, part in zip(scales, parts, strict=True):
+        scaled, sized = sources.at(scale.shape), program.at(scale.shape)
+        targets = scaled.targets(data.encoder, program.objective, program.plan, part)
+        image = scaled.scene.image
+        if enlarged and state is None:  # Its types are those of every other scale.
+            state = jax.eval_shape(partial(_state, sized), image, data.encoder)
         carried = state and jax.eval_shape(partial(program.solver.carry, shape=scale.shape), state)
-        compiled = compile_programs(scaled.content, carried, data._replace(targets=targets), shared)
+        compiled = compile_programs(image, carried, data._replace(targets=targets), sized)
         state = compiled.state
-        yield scale, targets, compiled
+        yield targets, compiled
 
 
 def _state(program: Program, image: Image, encoder: Encoder) -> SolverState:
@@ -121,28 +122,33 @@ def chunks(
     """Yields chunks of iterations, long enough to hide the round trip and short enough to watch.
 
     Args:
-        image: What to start from.
-        iterations: How many at most.
+        image: The initial image.
+        iterations: Maximum number of iterations.
         data: What the loss is computed from.
         compiled: The programs, compiled for this size.
-        decay: Decay of the moving average of the variables, in [0, 1); 0 for the last of them.
-        carried: What the solver remembers of a coarser scale.
-        before: Iterations that were done at coarser scales.
+        decay: Decay of the moving average of the variables, in [0, 1); 0 for the last variable.
+        carried: What the solver keeps from a coarser scale.
+        before: Number of iterations at coarser scales.
         every: Numbers of iterations; a chunk ends at each multiple of any of them.
-        resumed: What to go on from instead: its ``step`` counts all iterations of this size.
+        resumed: A chunk to continue from instead; its ``step`` counts all iterations of this size.
     """
-    factor = compiled.program.replicate(jnp.float32(decay))
+    program = compiled.program
+    replicate = program.plan.replicate
+    factor = replicate(jnp.float32(decay))
     if resumed is None:
         done, (state, average) = 0, compiled.start(image, carried, factor, data.encoder)
+        renewal = replicate(no_renewal(data.targets, program))
     else:
-        done, state, average = int(resumed.step), resumed.state, resumed.average
+        done, renewal = int(resumed.step), resumed.renewal
+        state, average = resumed.state, resumed.average
     size = _CHUNK
-    while done < iterations and state.finite and not state.stuck:
+    while done < iterations and state.finite and not state.stalled:
         started = time.monotonic()
         number = min(size, iterations - done, *(n - (before + done) % n for n in every))
-        steps = compiled.program.replicate(jnp.int32(number))
-        chunk = compiled.advance(state, average, steps, factor, data)
-        state, average, done = chunk.state, chunk.average, done + int(chunk.step)
-        if not compiled.program.agree(time.monotonic() - started >= _CHUNK_SECONDS):
+        steps = replicate(jnp.int32(number))
+        chunk = compiled.advance(state, average, renewal, steps, factor, data)
+        state, average, renewal = chunk.state, chunk.average, chunk.renewal
+        done += int(chunk.step)
+        if not program.plan.agree(time.monotonic() - started >= _CHUNK_SECONDS):
             size = min(2 * size, _CHUNK_LIMIT)
         yield chunk

@@ -1,167 +1,186 @@
-"""One size: the loop that the solver runs in, pure.
+"""The loop that the solver runs in, at one size. Pure.
 
-Each turn of the loop is one evaluation of loss and gradient; under ``vmap`` it is one of every lane
-that is not done yet.
+Each turn of the loop is one evaluation of loss and gradient; under ``vmap`` it is one evaluation of
+every lane that is not finished.
 """
 
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.arrays import Image, Scalar
-from jaxstyle.encoder import Encoder, prepared
+from jaxstyle.encoder import Encoder
+from jaxstyle.encoder.base import check_layers, deep
 from jaxstyle.errors import InputError, choose
-from jaxstyle.large import sharded
-from jaxstyle.large.mesh import Mesh, Rows
-from jaxstyle.losses.loss import Extra, LossTerms, loss_terms
-from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import Targets
-from jaxstyle.run.parameterisation import PARAMETERISATIONS, Parameterisation
+from jaxstyle.evaluate.loss import Terms, terms_of, total
+from jaxstyle.evaluate.plan import ONE_DEVICE, Layout, Plan, size_of
+from jaxstyle.evaluate.targets import Targets
+from jaxstyle.evaluate.whole import WHOLE
+from jaxstyle.losses.loss_weights import LossWeights
+from jaxstyle.losses.objective import Objective
+from jaxstyle.losses.term import Target, Term
+from jaxstyle.ops.derivatives import varying_like
+from jaxstyle.run.parameterisation import (
+    PARAMETERISATIONS,
+    Parameterisation,
+    from_image,
+    to_image,
+)
 from jaxstyle.solvers import Solver, SolverState, lbfgs
-
-T = TypeVar("T")
 
 
 class Data(NamedTuple):
     """What the loss is computed from; traced.
 
     Attributes:
-        targets: What the statistics should become.
+        targets: What the terms compare the image with.
         loss_weights: How much each term counts.
         encoder: Network and pretrained parameters.
-        extra: A term of the caller's own, a ``Partial``, or None.
     """
 
     targets: Targets
     loss_weights: LossWeights
     encoder: Encoder
-    extra: Any = None
 
 
 class Program(NamedTuple):
     """What is compiled; static.
 
     Attributes:
-        objective: What goes down.
-        solver: How.
+        objective: The terms that are minimised.
+        solver: How they are minimised.
         variable: What the solver moves.
-        mesh: The devices that share an image; None for one of them.
-        rows: How the rows of images of one size are shared out among them.
+        plan: How sums are evaluated.
+        shape: Height and width of the image; None until they are known.
     """
 
     objective: Objective
     solver: Solver
     variable: str | Parameterisation = "image"
-    mesh: Mesh | None = None
-    rows: Rows | None = None
+    plan: Plan = WHOLE
+    shape: tuple[int, int] | None = None
 
     @property
     def parameterisation(self) -> Parameterisation:
-        """The variable that goes by its name."""
+        """The variable as an object."""
         return choose("variable", self.variable, PARAMETERISATIONS)
 
+    @property
+    def layout(self) -> Layout:
+        """How images lie."""
+        if self.shape is None:
+            return ONE_DEVICE
+        return self.plan.layout(self.shape, self.objective.layers)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the terms."""
+        return tuple(self.objective.terms)
+
+    @property
+    def renewing(self) -> dict[str, Term]:
+        """The terms whose targets are renewed during a run."""
+        return {n: t for n, t in self.objective.terms.items() if t.renewal is not None}
+
     def prepare(self, encoder: Encoder) -> Encoder:
-        """Returns the encoder as a run takes it, memory allowing with what pays once a run."""
-        objective, mesh = self.objective, self.mesh
-        if mesh is None:
-            return prepared(encoder, objective.layers, ample=objective.memory != "low")
-        cut = prepared(encoder, objective.layers, ample=False)
-        sharded.check_shared(cut, objective)
-        return mesh.replicate(cut)
-
-    def replicate(self, tree: T) -> T:
-        """Returns arrays where the program wants what is not shared."""
-        return tree if self.mesh is None else self.mesh.replicate(tree)
-
-    def agree(self, wish: bool) -> bool:
-        """Returns whether any process that shares the image wishes something; all have to ask."""
-        return wish if self.mesh is None else self.mesh.agree(wish)
+        """Returns the encoder for a run."""
+        layers = check_layers(encoder, self.objective.layers)
+        self.plan.check(encoder, self.objective)
+        return self.plan.prepare(encoder, deep(layers))
 
     def at(self, shape: tuple[int, int]) -> "Program":
         """Returns the program for images of a height and width."""
-        if self.mesh is None:
-            return self
-        return self._replace(rows=sharded.rows_of(shape, self.mesh, self.objective))
-
-    def lay(self, tree: T) -> T:
-        """Returns a tree on the host with its images in shares where devices share them."""
-        return tree if self.rows is None else self.rows.lay(tree)
-
-    def shapes(self, tree: T, image: Any) -> T:
-        """Returns a tree's shapes, and where devices share an image like this one, how it lies."""
-        return tree if self.rows is None else self.rows.shapes(tree, image.shape[1])
-
-    def hold(self, tree: T, image: Image) -> T:
-        """Returns a tree whose images lie as this one does, in shares where devices share it."""
-        return tree if self.rows is None else self.rows.hold(tree, image.shape[1])
+        return self._replace(shape=shape)
 
 
 class Average(NamedTuple):
-    """An exponential moving average of variables on its way.
+    """An exponential moving average of the variables.
 
     Attributes:
         total: ``(1 − d) Σ dᵏ z``, the latest variable first.
         missing: What the factors lack to 1.
     """
 
-    total: Image
+    total: Array
     missing: Scalar
 
     @property
-    def value(self) -> Image:
-        """The average, without the pull towards 0 that it starts with."""
+    def value(self) -> Array:
+        """The average, without the bias towards 0 that it starts with."""
         return self.total / (1 - self.missing)
 
-    def update(self, z: Image, decay: Scalar) -> "Average":
+    def update(self, z: Array, decay: Scalar) -> "Average":
         """Returns the average with another variable."""
         return Average(decay * self.total + (1 - decay) * z, decay * self.missing)
 
 
-class Chunk(NamedTuple):
-    """What several iterations led to.
+class Renewal(NamedTuple):
+    """Targets that have been renewed.
 
     Attributes:
-        step: How many of them kept the loss finite.
-        state: The solver's.
+        at: Number of iterations at the last renewal; −1 before the first.
+        targets: The targets of the terms that are renewed, by name.
+    """
+
+    at: Int[Array, ""]
+    targets: dict[str, Target]
+
+
+class Chunk(NamedTuple):
+    """The result of several iterations.
+
+    Attributes:
+        step: Number of iterations that kept the loss finite.
+        state: The solver's state.
         average: The moving average of the variables whose loss and gradient are finite; without
-            averaging the last of them.
-        image: What the average stands for.
-        terms: The loss terms after each iteration; rows from ``step`` on are unused.
+            averaging, the last of them.
+        renewal: Targets that have been renewed.
+        image: The image of the average.
+        terms: The weighted terms after each iteration, ``f32[rows, terms]``; rows from ``step`` on
+            are unused.
+        slow: Whether the loss fell by less than the tolerance.
     """
 
     step: Int[Array, ""]
     state: SolverState
     average: Average
+    renewal: Renewal
     image: Image
     terms: Float[Array, "_ _"]
+    slow: Bool[Array, ""]
 
 
-_Carry: TypeAlias = tuple[Array, SolverState, Average, Array]
+class Tolerance(NamedTuple):
+    """When to stop early: the loss fell by less than a fraction over some iterations. Static."""
+
+    fraction: float
+    iterations: int
 
 
-def as_partial(extra: Extra | None) -> Any:
-    """Returns a function as a pytree: what a ``Partial`` holds is traced, the function static."""
-    partly = isinstance(extra, jax.tree_util.Partial)
-    return extra if extra is None or partly else jax.tree_util.Partial(extra)
+_Carry: TypeAlias = tuple[Array, SolverState, Average, Renewal, Array]
 
 
 def make_program(
     objective: Objective | None,
     solver: Solver | None,
     variable: str | Parameterisation,
-    mesh: Mesh | None = None,
+    plan: Plan | None = None,
 ) -> Program:
-    """Returns what a verb compiles, from what it was given.
+    """Returns what is compiled for the given options.
 
     Raises:
         InputError: Options exclude each other.
     """
-    program = Program(objective or Objective(), solver or lbfgs(), variable, mesh)
+    plan = WHOLE if plan is None else plan
+    if not isinstance(plan, Plan):
+        raise InputError(f"plan {plan!r}: not a plan; give js.Whole(), js.Tiles() or js.Devices()")
+    program = Program(objective or Objective(), solver or lbfgs(), variable, plan)
     check_combination(program.objective, program.solver, variable)
-    if mesh is not None and not getattr(program.parameterisation, "pointwise", False):
+    spread = plan.layout((16, 16), ()) is not ONE_DEVICE
+    if spread and not getattr(program.parameterisation, "pointwise", False):
         raise InputError(
             f"variable {variable}: every pixel depends on all of it, which devices share; choose "
             "image, encoder or sigmoid, or one device"
@@ -172,14 +191,14 @@ def make_program(
 def check_combination(
     objective: Objective, solver: Solver, variable: str | Parameterisation
 ) -> None:
-    """Refuses what excludes each other.
+    """Checks that options do not exclude each other.
 
     Raises:
-        InputError: A line search without a loss's own gradient, or a projection of a variable.
+        InputError: A line search lacks a loss's own gradient, or a projection lacks an image.
     """
     if objective.normalise_gradients and solver.line_search:
         raise InputError(
-            "normalise_gradients: no loss has such a gradient, and this solver compares losses; "
+            "normalise_gradients: not the gradient of a loss, and this solver compares losses; "
             "choose adam or gradient-descent"
         )
     if solver.clamp and not choose("variable", variable, PARAMETERISATIONS).is_image:
@@ -189,69 +208,140 @@ def check_combination(
 def begin(
     image: Image, carried: Any, decay: Scalar, encoder: Encoder, program: Program
 ) -> tuple[SolverState, Average]:
-    """Returns the solver's state and the average at the image to start from, not evaluated yet."""
-    z = program.parameterisation.from_image(image, encoder)
-    zero = jnp.zeros((), image.dtype)
-    state = program.solver.init(z, LossTerms(zero, zero, zero, zero), carried)
-    return program.hold((state, Average((1 - decay) * z, decay)), image)
+    """Returns the solver's state and the average at the initial image, not evaluated yet."""
+    z = from_image(program.parameterisation, image, encoder)
+    state = program.solver.init(z, _no_terms(program, image), carried)
+    return program.layout.hold((state, Average((1 - decay) * z, decay)), image.shape[1])
+
+
+def _no_terms(program: Program, like: Array) -> Terms:
+    return {name: jnp.zeros((), like.dtype) for name in program.names}
+
+
+def no_renewal(targets: Targets, program: Program) -> Renewal:
+    """Returns the targets that will be renewed, before the first renewal."""
+    return Renewal(jnp.int32(-1), {name: targets[name] for name in program.renewing})
 
 
 def iterate(
     state: SolverState,
     average: Average,
+    renewal: Renewal,
     steps: Array,
     decay: Scalar,
     data: Data,
     program: Program,
     rows: int,
+    tolerance: Tolerance | None = None,
 ) -> Chunk:
-    """Runs up to ``steps`` iterations; stops behind one that is not finite or leads nowhere.
+    """Runs up to ``steps`` iterations; stops after one that is not finite or makes no progress.
 
     Args:
-        state: Where the solver stands.
+        state: The solver's state.
         average: The moving average so far.
-        steps: Iterations at most.
+        renewal: Targets that have been renewed.
+        steps: Maximum number of iterations.
         decay: Decay of the moving average.
         data: What the loss is computed from.
-        program: What is computed.
+        program: What is compiled.
         rows: Number of rows for the terms, at least as many as steps; static.
+        tolerance: When to stop early; static.
     """
     fun = partial(_objective, program)
 
+    def slow(step: Array, terms: Array) -> Bool[Array, ""]:
+        if tolerance is None:
+            return jnp.bool_(False)
+        n, last = tolerance.iterations, jnp.maximum(step - 1, 0)
+        before, now = terms[jnp.maximum(last - n, 0)].sum(), terms[last].sum()
+        return (step > n) & (before - now < tolerance.fraction * jnp.abs(before))
+
     def unfinished(carry: _Carry) -> Bool[Array, ""]:
-        step, state, *_ = carry
-        return (step < steps) & state.finite & ~state.stuck
+        step, state, _, _, terms = carry
+        return (step < steps) & state.finite & ~state.stalled & ~slow(step, terms)
 
     def evaluate(carry: _Carry) -> _Carry:
-        step, before, average, terms = carry
-        state = program.solver.update(fun, before, *data)
+        step, before, average, renewal, terms = carry
+        if program.renewing:
+            before, renewal = _renewed(before, renewal, data, program)
+        targets = data.targets | renewal.targets
+        state = program.solver.update(fun, before, *data._replace(targets=targets))
         moved = state.finite & (state.iterations > before.iterations)
         average = jax.tree.map(
             lambda new, old: jnp.where(moved, new, old),
             average.update(state.image, decay),
             average,
         )
-        # Between two steps the row is written again and again, until the next one has its own.
-        return step + moved, state, average, terms.at[step].set(jnp.stack(state.aux))
+        # The row is written again and again until the next iteration has its own.
+        row = jnp.stack([state.aux[name] for name in program.names])
+        return step + moved, state, average, renewal, terms.at[step].set(row)
 
-    empty = jnp.zeros((rows, len(LossTerms._fields)), state.loss.dtype)
-    step, state, average, terms = jax.lax.while_loop(
-        unfinished, evaluate, (jnp.int32(0), state, average, empty)
-    )
-    image = program.parameterisation.to_image(average.value, data.encoder)
-    return program.hold(Chunk(step, state, average, image, terms), image)
+    empty = jnp.zeros((rows, len(program.names)), state.loss.dtype)
+    carry = jnp.int32(0), state, average, renewal, empty
+    carry = varying_like(carry, carry, data, steps)
+    step, state, average, renewal, terms = jax.lax.while_loop(unfinished, evaluate, carry)
+    image = _to_image(program, average.value, data.encoder)
+    chunk = Chunk(step, state, average, renewal, image, terms, slow(step, terms))
+    return program.layout.hold(chunk, image.shape[1])
+
+
+def _to_image(program: Program, z: Array, encoder: Encoder) -> Image:
+    return to_image(program.parameterisation, z, program.shape, encoder)
 
 
 def _objective(
-    program: Program,
-    z: Image,
-    targets: Targets,
-    loss_weights: LossWeights,
-    encoder: Encoder,
-    extra: Extra | None,
-) -> tuple[Scalar, LossTerms]:
-    image = program.parameterisation.to_image(z, encoder)
-    objective, rows = program.objective, program.rows
-    of_image = loss_terms if rows is None else partial(sharded.loss_terms, rows=rows)
-    terms = of_image(image, targets, loss_weights, encoder, objective, extra=extra)
-    return terms.loss, terms
+    program: Program, z: Array, targets: Targets, loss_weights: LossWeights, encoder: Encoder
+) -> tuple[Scalar, Terms]:
+    image = _to_image(program, z, encoder)
+    assert program.shape is not None  # Program.at
+    terms = terms_of(
+        image,
+        targets,
+        loss_weights,
+        encoder,
+        program.objective,
+        plan=program.plan,
+        shape=program.shape,
+    )
+    return total(terms), terms
+
+
+def _renewed(
+    state: SolverState, renewal: Renewal, data: Data, program: Program
+) -> tuple[SolverState, Renewal]:
+    """Returns state and targets, renewed where it is time for any term."""
+    fresh, same = renewal.at < 0, state.iterations == renewal.at
+    due = {
+        name: fresh | (~same & (state.iterations % term.renewal == 0)) if term.renewal else fresh
+        for name, term in program.renewing.items()
+    }
+
+    def renew() -> tuple[SolverState, Renewal]:
+        image = _to_image(program, state.image, data.encoder)
+        assert program.shape is not None  # Program.at
+        size = size_of(program.shape, data.encoder, program.objective.layers)
+
+        def observe(layers: tuple[str, ...]) -> Any:
+            return program.plan.features(image, data.encoder, layers, size)
+
+        targets = {
+            name: jax.lax.cond(
+                due[name],
+                lambda target, term=term: term.renew(image, target, observe, size),
+                lambda target: target,
+                renewal.targets[name],
+            )
+            for name, term in program.renewing.items()
+        }
+        return _restarted(state, program), Renewal(state.iterations, targets)
+
+    any_due = jnp.stack(list(due.values())).any()
+    return jax.lax.cond(any_due, renew, lambda: (state, renewal))
+
+
+def _restarted(state: SolverState, program: Program) -> SolverState:
+    """Returns a state that evaluates its variable again: the loss is another one now."""
+    assert program.shape is not None  # Program.at
+    carried = program.solver.carry(state, program.shape)
+    new = program.solver.init(state.image, state.aux, carried)
+    return new._replace(iterations=state.iterations, evaluations=state.evaluations)

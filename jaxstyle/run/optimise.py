@@ -2,18 +2,21 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
 from jaxstyle.arrays import Image, check_image, widen
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
-from jaxstyle.large.mesh import Mesh
-from jaxstyle.large.sharded import check_shared
-from jaxstyle.losses.loss import Extra, LossTerms
-from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import Targets
-from jaxstyle.run.loop import Data, as_partial, begin, iterate, make_program
+from jaxstyle.errors import InputError
+from jaxstyle.evaluate.loss import Terms
+from jaxstyle.evaluate.plan import Plan
+from jaxstyle.evaluate.targets import Targets
+from jaxstyle.evaluate.whole import WHOLE
+from jaxstyle.losses.loss_weights import LossWeights
+from jaxstyle.losses.objective import Objective
+from jaxstyle.run.loop import Data, Tolerance, begin, iterate, make_program, no_renewal
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.solvers import Solver
 
@@ -23,16 +26,16 @@ class Optimised(NamedTuple):
 
     Attributes:
         image: ``f32[h, w, 3]``, not clipped.
-        terms: The weighted loss terms after every iteration, each ``f32[iterations]``; after an
-            early end they stay as they were.
-        iterations: Solver iterations done.
-        evaluations: Evaluations of loss and gradient.
-        converged: Whether no step lowered the loss any further.
+        terms: The weighted value of each term after every iteration, ``{name: f32[iterations]}``;
+            after an early end the last value is repeated.
+        iterations: Number of solver iterations.
+        evaluations: Number of evaluations of loss and gradient.
+        converged: Whether no step lowered the loss any further, or the tolerance was reached.
         finite: Whether loss and gradient stayed finite; else the image is the last good one.
     """
 
     image: Image
-    terms: LossTerms
+    terms: Terms
     iterations: Int[Array, ""]
     evaluations: Int[Array, ""]
     converged: Bool[Array, ""]
@@ -50,29 +53,33 @@ def optimise(
     iterations: int,
     solver: Solver | None = None,
     variable: str | Parameterisation = "image",
-    extra: Extra | None = None,
     average: float = 0.0,
-    mesh: Mesh | None = None,
+    tolerance: float = 0.0,
+    patience: int = 10,
+    plan: Plan = WHOLE,
 ) -> Optimised:
     """Minimises the loss over the image, at one size: pure, for ``jit``, ``vmap`` and ``scan``.
 
     ``image ← argmin loss(image)`` by the solver's steps. Under ``vmap`` a turn of the loop is one
-    evaluation of every lane, whatever its line search has come to. It has no derivatives of its
-    own: the number of evaluations depends on the numbers.
+    evaluation of every lane, wherever its line search stands. The function has no derivatives: the
+    number of evaluations depends on the numbers. docs/extending.md shows how to differentiate
+    through its result.
 
     Args:
-        image: What to start from, ``f32[h, w, 3]``, sRGB in [0, 1].
-        targets: From ``make_targets``, for the same size, encoder and objective.
+        image: Initial image, ``f32[h, w, 3]``, sRGB in [0, 1].
+        targets: From :func:`make_targets`, for the same size, encoder and objective.
         loss_weights: Numbers ≥ 0.
-        encoder: Network and pretrained parameters.
-        objective: The same as for the targets; static.
-        iterations: Solver iterations at most, ≥ 0; static.
+        encoder: Network and pretrained parameters; it is prepared before the loop.
+        objective: The terms, as for the targets; static.
+        iterations: Maximum number of solver iterations, ≥ 0; static.
         solver: ``lbfgs()`` if None; static.
-        variable: What the solver moves, as for ``stylize``; static.
-        extra: A term of one's own, a pure function of the image; none if None.
-        average: Decay of the moving average of images that is the result, in [0, 1); 0 for the
-            last image.
-        mesh: The devices that share the image, from :func:`jaxstyle.mesh`; one if None; static.
+        variable: What the solver moves, as for :func:`stylize`; static.
+        average: Decay of the moving average of images that is the result, in [0, 1); 0 for the last
+            image.
+        tolerance: Stop when the loss has fallen by less than this fraction in the last ``patience``
+            iterations; 0 to run all iterations; static.
+        patience: Number of iterations, ≥ 1; static.
+        plan: How sums are evaluated; static.
 
     Raises:
         InputError: As for :func:`jaxstyle.loss`, or options exclude each other.
@@ -91,25 +98,40 @@ def optimise(
         (3, 32, 32, 3)
     """
     check_image("image", image)
-    program = make_program(objective, solver, variable, mesh)
-    if mesh is not None:
-        check_shared(encoder, objective)
-    program = program.at((image.shape[0], image.shape[1]))
-    data = Data(targets, loss_weights, encoder, as_partial(extra))
-    height, image = image.shape[0], widen(jnp.asarray(image))
-    if program.rows is not None:
-        image = program.hold(program.rows.pad(image), image)
+    _check_count("iterations", iterations, 0)
+    _check_count("patience", patience, 1)
+    shape = image.shape[0], image.shape[1]
+    program = make_program(objective, solver, variable, plan).at(shape)
+    data = Data(targets, loss_weights, program.prepare(encoder))
+    image, layout = widen(jnp.asarray(image)), program.layout
+    image = layout.hold(layout.pad(image), shape[1])
     decay = jnp.asarray(average, image.dtype)
-    state, mean = begin(image, None, decay, encoder, program)
-    steps = jnp.int32(iterations)
-    # At least one row, that the first evaluation of a run without iterations has a place.
-    chunk = iterate(state, mean, steps, decay, data, program, rows=max(iterations, 1))
+    state, mean = begin(image, None, decay, data.encoder, program)
+    # At least one row, for the first evaluation of a run without iterations.
+    chunk = iterate(
+        state,
+        mean,
+        no_renewal(targets, program),
+        jnp.int32(iterations),
+        decay,
+        data,
+        program,
+        rows=max(iterations, 1),
+        tolerance=Tolerance(tolerance, patience) if tolerance else None,
+    )
     last = jnp.minimum(jnp.arange(iterations), jnp.maximum(chunk.step - 1, 0))
     return Optimised(
-        image=chunk.image[:height],
-        terms=LossTerms(*chunk.terms[last].T),
+        image=chunk.image[: shape[0]],
+        terms=dict(zip(program.names, chunk.terms[last].T, strict=True)),
         iterations=chunk.step,
         evaluations=chunk.state.evaluations,
-        converged=chunk.state.stuck,
+        converged=chunk.state.stalled | chunk.slow,
         finite=chunk.state.finite,
     )
+
+
+def _check_count(name: str, number: int, least: int) -> None:
+    if isinstance(number, jax.core.Tracer):
+        raise InputError(f"{name}: is traced; give a Python integer, which is static")
+    if number < least:
+        raise InputError(f"{name} {number}: too small; give at least {least}")

@@ -1,4 +1,4 @@
-"""What a run tells: where it is, while it runs, and how it ended."""
+"""What a run reports: where it is, while it runs, and how it ended."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -6,47 +6,47 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from jaxstyle.arrays import Image
-from jaxstyle.losses.loss import LossTerms
+from jaxstyle.evaluate.loss import Terms
 from jaxstyle.run.checkpoint import Checkpoint
-from jaxstyle.run.loop import Chunk
+from jaxstyle.run.loop import Chunk, Program
 
 Status = Literal["finished", "converged", "stopped", "non-finite"]
 
 
 class Progress(NamedTuple):
-    """What a callback hears after every chunk.
+    """What a callback gets after every chunk of iterations.
 
     Attributes:
         step: Solver iterations done, over all scales.
         steps: Solver iterations planned, over all scales.
         fraction: Part of the work that is done, in [0, 1]: pixels × iterations.
         shape: Height and width of the present scale.
-        terms: The weighted loss terms at the present image.
+        terms: The weighted value of each term at the present image, by name.
         image: The present image, not clipped.
         scale: Number of the present scale, from 1.
-        scales: How many there are.
-        recent: The weighted loss terms after each iteration of the chunk, each ``f32[n]``.
-        picture: Returns what would be handed out if the run stopped here, but of this scale's size:
-            clipped, and in the content's colours where they are kept.
-        checkpoint: What ``stylize(resume=…)`` goes on from; None if the loss has overflowed, or
-            several processes share the image.
+        scales: Number of scales.
+        recent: The weighted value of each term after each iteration of the chunk, ``f32[n]``.
+        picture: Returns the result if the run stopped here, at this scale's size: clipped, and in
+            the content's colours where they are kept.
+        checkpoint: What :func:`jaxstyle.stylize` continues from as ``init``; None if the loss is
+            not finite, or several processes compute.
     """
 
     step: int
     steps: int
     fraction: float
     shape: tuple[int, int]
-    terms: LossTerms
+    terms: Terms
     image: Image
     scale: int
     scales: int
-    recent: LossTerms
+    recent: Terms
     picture: Callable[[], Image]
     checkpoint: Checkpoint | None
 
 
 Callback = Callable[[Progress], bool | None]
-"""Hears of the progress; returns True to stop the run."""
+"""Called with the progress; returns True to stop the run."""
 
 
 class Result(NamedTuple):
@@ -54,32 +54,32 @@ class Result(NamedTuple):
 
     Attributes:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
-        terms: The weighted loss terms after every solver iteration, each ``f32[steps]``.
-        evaluations: Evaluations of loss and gradient.
-        status: ``finished``; ``converged`` before, when no step lowered the loss any further;
-            ``stopped`` by the callback; or ``non-finite``, when the loss or its gradient overflowed
-            and ``image`` is the last good one.
-        overflowed: Where that happened: the names of terms, or ``gradient``; else nothing.
+        terms: The weighted value of each term after every solver iteration, ``{name: f32[steps]}``.
+        evaluations: Number of evaluations of loss and gradient.
+        status: ``finished``; ``converged``, when no step lowered the loss any further; ``stopped``
+            by the callback; or ``non-finite``, when the loss or its gradient overflowed and
+            ``image`` is the last good one.
+        overflowed: What was not finite: names of terms, or ``gradient``.
     """
 
     image: Image
-    terms: LossTerms
+    terms: Terms
     evaluations: int
     status: Status
     overflowed: tuple[str, ...] = ()
 
 
 def status_of(chunk: Chunk) -> Status:
-    """Returns how a run has ended whose last chunk this is, unless it was stopped."""
+    """Returns how a run has ended that was not stopped, from its last chunk."""
     if not chunk.state.finite:
         return "non-finite"
-    return "converged" if chunk.state.stuck else "finished"
+    return "converged" if chunk.state.stalled else "finished"
 
 
-def overflowed_in(chunk: Chunk) -> tuple[str, ...]:
-    """Returns what was not finite in the step behind the last good one."""
+def overflowed_in(chunk: Chunk, program: Program) -> tuple[str, ...]:
+    """Returns what was not finite in the step after the last good one."""
     if chunk.state.finite:
         return ()
     terms = np.asarray(chunk.terms)[int(chunk.step)]
-    names = zip(LossTerms._fields, np.isfinite(terms), strict=True)
+    names = zip(program.names, np.isfinite(terms), strict=True)
     return tuple(name for name, finite in names if not finite) or ("gradient",)

@@ -1,84 +1,93 @@
-"""What the settings of a sweep paint from: what all share, and what differs between them."""
+"""The pictures of a sweep: those that all settings share, and those that differ between them."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
-from jaxstyle.arrays import Image, Masks, check_image
+from jaxstyle.arrays import Image
 from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
-from jaxstyle.losses.measure import masks_at
-from jaxstyle.losses.objective import LossWeights, Objective
-from jaxstyle.losses.targets import StyleTargets, Targets, content_targets, style_targets
+from jaxstyle.evaluate.targets import Targets, content_targets, join_targets, style_targets
+from jaxstyle.losses.loss_weights import LossWeights
+from jaxstyle.losses.objective import Objective
+from jaxstyle.losses.pictures import (
+    Styles,
+    as_scene,
+    as_styles,
+    check_regions,
+    check_scene,
+    check_styles,
+)
 from jaxstyle.ops import resize
+from jaxstyle.run.initial_image import Init, initial_image
 from jaxstyle.run.schedule import Scale
-from jaxstyle.run.sources import check_masks, scale_styles
-from jaxstyle.run.start import Init, initial_image
+from jaxstyle.run.sources import Sources, scale_scene, scale_styles
 
 
-class SweepSources(NamedTuple):
-    """What the settings paint from; an axis of settings in front of what differs between them."""
+def make_sweep_sources(content: Any, style: Any) -> Sources:
+    """Checks that the pictures of a sweep belong together.
 
-    content: Any
-    style: Any
-    blend: Any
-    content_masks: Masks | None
-    style_masks: list[Masks] | None
+    Args:
+        content: As for ``stylize``; its image may have an axis of settings in front.
+        style: As for ``stylize``; an array with an axis of settings in front has one style for each
+            setting, and a blend may have an axis of settings in front.
 
-
-def make_sweep_sources(
-    content: Any,
-    style: Any,
-    blend: Any,
-    content_masks: Masks | None,
-    style_masks: Sequence[Masks] | None,
-) -> SweepSources:
-    """Checks that all that settings paint from goes together."""
-    listed = isinstance(style, Sequence)
-    check_masks([1.0] * (len(style) if listed else 1), content_masks, style_masks)
-    for name, given in (
-        ("content", content),
-        *(("style", s) for s in (style if listed else [style])),
-    ):
-        batched = jnp.ndim(given) == 4 and not (listed and name == "style")
-        check_image(name, given[0] if batched else given, least=resize.MIN_SIDE)
-    return SweepSources(
-        jnp.asarray(content, jnp.float32),
-        [jnp.asarray(s, jnp.float32) for s in style] if listed else jnp.asarray(style, jnp.float32),
-        None if blend is None else jnp.asarray(blend, jnp.float32),
-        content_masks,
-        None if style_masks is None else list(style_masks),
+    Raises:
+        InputError: As for ``stylize``.
+    """
+    scene = as_scene(content)
+    own = style if isinstance(style, Styles) else Styles(style)
+    batched = not isinstance(own.images, Sequence) and jnp.ndim(own.images) == 4
+    styles = own if batched else as_styles(style)
+    single = scene.image[0] if jnp.ndim(scene.image) == 4 else scene.image
+    first = scene._replace(image=single)
+    shares = None if styles.blend is None else jnp.atleast_2d(jnp.asarray(styles.blend))[0]
+    samples = Styles([styles.images[0]] if batched else styles.images, shares, styles.masks)
+    check_scene(first, least=resize.MIN_SIDE)
+    check_styles(samples, least=resize.MIN_SIDE)
+    check_regions(first, samples)
+    images = styles.images
+    images = (
+        jnp.asarray(images, jnp.float32)
+        if batched
+        else [jnp.asarray(image, jnp.float32) for image in images]
+    )
+    blend = None if styles.blend is None else jnp.asarray(styles.blend, jnp.float32)
+    return Sources(
+        scene._replace(image=jnp.asarray(scene.image, jnp.float32)),
+        styles._replace(images=images, blend=blend),  # pyright: ignore[reportArgumentType]
     )
 
 
-def count_settings(sources: SweepSources, weights: LossWeights, seeds: Sequence[int] | None) -> int:
-    """Returns how many settings there are."""
-    counts = {"loss_weights": {w.shape[0] for w in jax.tree.leaves(weights) if w.ndim}}
-    counts["seeds"] = set() if seeds is None else {len(seeds)}
-    counts["content"] = {len(sources.content)} if sources.content.ndim == 4 else set()
-    batched = not isinstance(sources.style, list) and sources.style.ndim == 4
-    counts["style"] = {len(sources.style)} if batched else set()
-    shares = sources.blend
-    counts["blend"] = {len(shares)} if shares is not None and shares.ndim == 2 else set()
-    found = set().union(*counts.values())
-    if len(found) > 1:
-        told = ", ".join(f"{name} {sorted(n)}" for name, n in counts.items() if n)
-        raise InputError(f"settings: their numbers disagree ({told}); give as many of each")
-    return found.pop() if found else 1
+def count_settings(sources: Sources, weights: LossWeights, seeds: Sequence[int] | None) -> int:
+    """Returns the number of settings."""
+    image, (images, blend, _, _) = sources.scene.image, sources.styles
+    counts: dict[str, set[int]] = {
+        "loss_weights": {w.shape[0] for w in jax.tree.leaves(weights) if w.ndim},
+        "seeds": set() if seeds is None else {len(seeds)},
+        "content": {len(image)} if image.ndim == 4 else set(),
+        "style": set() if isinstance(images, list) else {len(images)},
+        "blend": {len(blend)} if blend is not None and jnp.ndim(blend) == 2 else set(),
+    }
+    numbers = set().union(*counts.values())
+    if len(numbers) > 1:
+        text = ", ".join(f"{name} {sorted(n)}" for name, n in counts.items() if n)
+        raise InputError(f"settings: their numbers disagree ({text}); give as many of each")
+    return numbers.pop() if numbers else 1
 
 
-def starts(
-    sources: SweepSources,
+def initial_images(
+    sources: Sources,
     init: Init | Image,
     shape: tuple[int, int],
     seeds: Sequence[int] | None,
     count: int,
 ) -> Array:
-    """Returns the image that each setting starts from, ``f32[n, h, w, 3]``."""
-    contents, styles = _each(sources.content), _each_style(sources.style)
+    """Returns the initial image of each setting, ``f32[n, h, w, 3]``."""
+    contents, styles = _contents(sources), _styles(sources)
     return jnp.stack(
         [
             initial_image(
@@ -93,59 +102,58 @@ def starts(
     )
 
 
-def _each(content: Array) -> list[Array]:
-    return list(content) if content.ndim == 4 else [content]
+def _contents(sources: Sources) -> list[Array]:
+    image = sources.scene.image
+    return list(image) if image.ndim == 4 else [image]
 
 
-def _each_style(style: Any) -> list[list[Array]]:
+def _styles(sources: Sources) -> list[list[Array]]:
     """Returns the styles of each setting, or of all."""
-    return [style] if isinstance(style, list) else [[s] for s in _each(style)]
+    images = sources.styles.images
+    return [images] if isinstance(images, list) else [[image] for image in images]
 
 
 def targets_at(
-    sources: SweepSources,
+    sources: Sources,
     scale: Scale,
     encoder: Encoder,
     objective: Objective,
     shape: tuple[int, int],
-    made: StyleTargets | None,
+    style_part: Any,
 ) -> Targets:
-    """Returns the targets, with an axis in front: of the settings, or of length 1."""
-    masks = {}
-    if sources.content_masks is not None:
-        guides = resize.resize_masks(sources.content_masks, scale.shape)
-        masks = _stack([masks_at(guides, encoder, objective.style_layers)])
-    kept = [
-        content_targets(resize.resize(c, scale.shape), encoder, objective)
-        for c in _each(sources.content)
-    ]
-    wanted = _style_targets(sources, scale, encoder, objective, shape) if made is None else made
-    return Targets(_stack(kept), wanted, masks)
+    """Returns the targets of a scale, with an axis of settings in front, or one of length 1.
+
+    Args:
+        sources: The pictures.
+        scale: The scale.
+        encoder: Network and pretrained parameters.
+        objective: The terms.
+        shape: Height and width of the results.
+        style_part: The style part of each target, if it has been made before.
+    """
+    scenes = [scale_scene(sources.scene._replace(image=x), scale.shape) for x in _contents(sources)]
+    content = _stack([content_targets(scene, encoder, objective) for scene in scenes])
+    if style_part is None:
+        style_part = _style_parts(sources, scale, encoder, objective, shape)
+    return join_targets(content, style_part)
 
 
-def _style_targets(
-    sources: SweepSources,
+def _style_parts(
+    sources: Sources,
     scale: Scale,
     encoder: Encoder,
     objective: Objective,
     shape: tuple[int, int],
-) -> StyleTargets:
-    blends = [None] if sources.blend is None else list(jnp.atleast_2d(sources.blend))
-    styles, ratio = _each_style(sources.style), max(scale.shape) / max(shape)
-    made = []
+) -> Any:
+    blend = sources.styles.blend
+    blends = [None] if blend is None else list(jnp.atleast_2d(jnp.asarray(blend)))
+    styles, factor = _styles(sources), max(scale.shape) / max(shape)
+    parts = []
     for i in range(max(len(styles), len(blends))):
-        scaled, masks = scale_styles(styles[i % len(styles)], sources.style_masks, ratio)
-        made.append(
-            style_targets(
-                scaled,
-                encoder,
-                objective,
-                shape=scale.shape,
-                blend=blends[i % len(blends)],
-                masks=masks,
-            )
-        )
-    return _stack(made)
+        images, shares = styles[i % len(styles)], blends[i % len(blends)]
+        scaled = scale_styles(Styles(images, shares, sources.styles.masks), factor)
+        parts.append(style_targets(scaled, encoder, objective, shape=scale.shape))
+    return _stack(parts)
 
 
 def _stack(trees: Sequence[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""A texture from styles alone: the objective without its content term."""
+"""A texture from style pictures alone: the objective without its content term."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,13 +8,15 @@ import jax.numpy as jnp
 from jaxstyle.arrays import Image
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
-from jaxstyle.losses.loss import Extra
-from jaxstyle.losses.objective import LossWeights, Objective
+from jaxstyle.evaluate.plan import Plan
+from jaxstyle.losses.loss_weights import LossWeights
+from jaxstyle.losses.objective import Objective
+from jaxstyle.losses.pictures import Styles
 from jaxstyle.run.checkpoint import Checkpoint
+from jaxstyle.run.initial_image import Init
 from jaxstyle.run.parameterisation import Parameterisation
 from jaxstyle.run.progress import Callback, Result
 from jaxstyle.run.schedule import Schedule
-from jaxstyle.run.start import Init
 from jaxstyle.run.stylize import stylize
 from jaxstyle.solvers import Solver
 
@@ -24,7 +26,7 @@ SCHEDULE = Schedule(scales=4, coarsest=48)
 
 @configured
 def texture(
-    style: Image | Sequence[Image],
+    style: Image | Sequence[Image] | Styles,
     shape: tuple[int, int],
     encoder: Encoder,
     *,
@@ -32,37 +34,33 @@ def texture(
     loss_weights: LossWeights | None = None,
     solver: Solver | None = None,
     schedule: Schedule | None = None,
-    init: Init | Image = "noise",
+    init: Init | Image | Checkpoint = "noise",
     variable: str | Parameterisation = "fourier",
-    blend: Sequence[float] | None = None,
-    extra: Extra | None = None,
     seed: int = 0,
+    plan: Plan | None = None,
     callback: Callback | None = None,
     callback_every: Sequence[int] = (),
-    resume: Checkpoint | None = None,
 ) -> Result:
-    """Makes a texture in the manner of a style image.
+    """Makes a texture in the manner of a style picture.
 
     :func:`jaxstyle.stylize` without content layers (Gatys, Ecker & Bethge 2015, arXiv:1505.07376).
-    With an encoder whose padding is ``circular`` opposite borders meet, so that the texture tiles;
+    With an encoder whose padding is ``circular`` opposite borders match, so that the texture tiles;
     exactly where sides are multiples of 16, the grid of the deepest features.
 
     Args:
-        style: ``f32[h', w', 3]``, sRGB in [0, 1], or several.
+        style: ``f32[h', w', 3]``, sRGB in [0, 1], or several, or :class:`~jaxstyle.Styles`.
         shape: Height and width of the texture in pixels.
         encoder: Network and pretrained parameters.
-        objective: Which style layers, statistic and so on; its content layers are left out.
+        objective: The terms; content layers are left out.
         loss_weights: How much each term counts.
         solver: As for ``stylize``.
         schedule: :data:`SCHEDULE` if None.
-        init: ``noise``, ``grey`` or ``style``, or the image to start from.
+        init: ``noise``, ``grey`` or ``style``, an image, or a checkpoint.
         variable: As for ``stylize``.
-        blend: As for ``stylize``.
-        extra: As for ``stylize``.
         seed: Seed of the noise.
+        plan: As for ``stylize``.
         callback: As for ``stylize``.
         callback_every: As for ``stylize``.
-        resume: As for ``stylize``.
 
     Raises:
         InputError: As for ``stylize``.
@@ -86,10 +84,8 @@ def texture(
         schedule=schedule or SCHEDULE,
         init=init,
         variable=variable,
-        blend=blend,
-        extra=extra,
         seed=seed,
+        plan=plan,
         callback=callback,
         callback_every=callback_every,
-        resume=resume,
     )

@@ -13,25 +13,24 @@ Function = Callable[..., tuple[Scalar, Any]]
 
 
 class SolverState(NamedTuple):
-    """Where a solver stands.
+    """The state of a solver.
 
     Attributes:
-        image: The image after the last step.
-        loss: The loss there; infinite before the first evaluation.
-        aux: What the objective returned beside the loss there.
-        finite: Whether the loss and every element of its gradient there are finite, so far as
-            evaluated.
-        stuck: Whether no step lowers the loss any further, as far as float32 can tell.
-        iterations: Steps done, one or more evaluations each.
-        evaluations: Evaluations of loss and gradient so far.
-        inner: What the algorithm remembers.
+        image: The image, or another variable, after the last step.
+        loss: The loss of this image; infinite before the first evaluation.
+        aux: What the objective returned beside this loss.
+        finite: Whether this loss and every element of its gradient are finite.
+        stalled: Whether no step lowers the loss any further, in the precision of the numbers.
+        iterations: Number of steps, each of one or more evaluations.
+        evaluations: Number of evaluations of loss and gradient.
+        inner: The algorithm's own state.
     """
 
     image: Image
     loss: Scalar
     aux: Any
     finite: Bool[Array, ""]
-    stuck: Bool[Array, ""]
+    stalled: Bool[Array, ""]
     iterations: Int[Array, ""]
     evaluations: Int[Array, ""]
     inner: Any
@@ -39,7 +38,7 @@ class SolverState(NamedTuple):
 
 @runtime_checkable
 class Solver(Protocol):
-    """Pure functions that go downhill; implementations are frozen dataclasses."""
+    """Pure functions that minimise; implementations are frozen dataclasses."""
 
     @property
     def line_search(self) -> bool:
@@ -52,27 +51,27 @@ class Solver(Protocol):
         ...
 
     def init(self, image: Image, aux: Any, carried: Any = None) -> SolverState:
-        """Returns the state at the image to start from, which is not evaluated yet.
+        """Returns the state at the initial image, which is not evaluated yet.
 
-        An ``init`` that evaluated would be a second compiled copy of the objective, and compile
-        time is most of the wait for a small picture.
+        An evaluation here would be a second compiled copy of the objective, and compile time is
+        most of the wait for a small picture.
 
         Args:
-            image: To start from.
-            aux: Of the types that the objective returns beside the loss, which is infinite.
-            carried: What :meth:`carry` returned at a coarser scale.
+            image: The initial image, or another variable: an array.
+            aux: Arrays of the types that the objective returns beside the loss.
+            carried: What :meth:`carry` returned at a coarser scale; None for nothing.
         """
         ...
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
-        """Returns the state one evaluation further; the first one is of the image as it is.
+        """Returns the state after one more evaluation; the first one is of the initial image.
 
-        That ends a step, or is one of several that a line search takes.
+        An evaluation completes a step, or is one of several in a line search.
         """
         ...
 
     def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
-        """Returns what is worth remembering at another scale; None if nothing is."""
+        """Returns what the solver keeps for another scale; None for nothing."""
         ...
 
 

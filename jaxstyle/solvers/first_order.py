@@ -1,4 +1,4 @@
-"""Solvers that follow the gradient, by optax: Adam and plain gradient descent."""
+"""First-order solvers by optax: Adam, gradient descent, and any other optimiser."""
 
 import dataclasses
 import math
@@ -38,25 +38,39 @@ class _FirstOrder:
 
     def update(self, fun: Function, state: SolverState, *data: Any) -> SolverState:
         """Returns the state one step further, after one evaluation."""
-        gradient, memory = state.inner
-        step, moved = self._optax().update(gradient, memory, state.image)
-        image = jnp.asarray(optax.apply_updates(state.image, step))
-        image = jnp.clip(image, 0.0, 1.0) if self.clamp else image
         first = jnp.isinf(state.loss)
-        image, memory = jax.tree.map(
-            lambda old, new: jnp.where(first, old, new), (state.image, memory), (image, moved)
-        )
+
+        def step() -> tuple[Image, Any]:
+            gradient, memory = state.inner
+            optimiser = optax.with_extra_args_support(self._optax())
+            change, memory = optimiser.update(
+                gradient,
+                memory,
+                state.image,
+                value=state.loss,
+                grad=gradient,
+                value_fn=lambda z: fun(z, *data)[0],
+            )
+            image = jnp.asarray(optax.apply_updates(state.image, change))
+            return jnp.clip(image, 0.0, 1.0) if self.clamp else image, memory
+
+        # The first evaluation is of the image as it is.
+        image, memory = self._unless(first, (state.image, state.inner[1]), step)
         (loss, aux), gradient = jax.value_and_grad(fun, has_aux=True)(image, *data)
         return SolverState(
             image=image,
             loss=loss,
             aux=aux,
             finite=is_finite(loss, gradient),
-            stuck=state.stuck,
+            stalled=state.stalled,
             iterations=state.iterations + ~first,
             evaluations=state.evaluations + 1,
             inner=(gradient, memory),
         )
+
+    def _unless(self, first: Any, unchanged: Any, step: Any) -> Any:
+        new = step()
+        return jax.tree.map(lambda old, new: jnp.where(first, old, new), unchanged, new)
 
     def carry(self, state: SolverState, shape: tuple[int, int]) -> Any:
         """Returns what the solver remembers, resized for the next scale.
@@ -117,12 +131,16 @@ class GradientDescent(_FirstOrder):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FromOptax(_FirstOrder):
-    """An optimiser that was handed in; see :func:`from_optax`."""
+    """Any optimiser of optax; see :func:`from_optax`."""
 
     optimiser: optax.GradientTransformation
 
     def _optax(self) -> optax.GradientTransformation:
         return self.optimiser
+
+    def _unless(self, first: Any, unchanged: Any, step: Any) -> Any:
+        # Not computed at all: the optimiser may evaluate the loss itself.
+        return jax.lax.cond(first, lambda: unchanged, step)
 
 
 def adam(
@@ -174,17 +192,26 @@ def gradient_descent(
 
 
 def from_optax(optimiser: optax.GradientTransformation, *, clamp: bool = False) -> FromOptax:
-    """Returns any of optax's optimisers as a solver.
+    """Returns any optimiser of optax as a solver.
 
-    Another optimiser is another program, even one made by the same call: make it once.
+    Optimisers with further arguments get ``value``, ``grad`` and ``value_fn``, so that
+    ``optax.lbfgs``, line searches, ``polyak_sgd`` and ``reduce_on_plateau`` work; evaluations that
+    an optimiser makes by itself are not counted. Another optimiser is another program, even one made
+    by the same call: make it once.
 
     Args:
-        optimiser: One that needs the gradient and the image alone.
+        optimiser: The optimiser.
         clamp: Whether each step is followed by a projection onto [0, 1].
+
+    Raises:
+        InputError: It is not an optimiser of optax.
 
     Examples:
         >>> import optax
         >>> from_optax(optax.chain(optax.clip(1.0), optax.rmsprop(1e-2))).clamp
         False
     """
+    if not isinstance(optimiser, optax.GradientTransformation):
+        kind = type(optimiser).__name__
+        raise InputError(f"from_optax: a {kind} is not an optimiser of optax; give optax.adam(…)")
     return FromOptax(optimiser=optimiser, clamp=clamp)

@@ -110,13 +110,13 @@ def update(fun: Function, state: SolverState, data: tuple[Any, ...], history: in
     direction = jax.lax.cond(over, _direction, lambda memory: search.direction, new)
     after = begin(low.value, grad, aux, direction)
     # A search that found nothing forgets what led it there. Without memory, it is the end.
-    stuck = over & failed & ~first & jnp.all(old.rho_history == 0)
+    stalled = over & failed & ~first & jnp.all(old.rho_history == 0)
     return SolverState(
         image=jnp.where(over, image, state.image),
         loss=jnp.where(over, low.value, state.loss),
         aux=select(over, aux, state.aux),
         finite=jnp.where(over, is_finite(low.value, grad), state.finite),
-        stuck=state.stuck | stuck,
+        stalled=state.stalled | stalled,
         iterations=state.iterations + (over & ~first),
         evaluations=state.evaluations + 1,
         inner=(tuple(new), tuple(select(over, after, search))),

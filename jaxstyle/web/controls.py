@@ -15,7 +15,7 @@ from jaxstyle.errors import InputError
 from jaxstyle.ops.resize import MAX_SIDE, MIN_SIDE, Size
 from jaxstyle.recipes.presets import PRESETS, preset
 from jaxstyle.recipes.recipe import LayerWeights, Recipe
-from jaxstyle.run.start import Init
+from jaxstyle.run.initial_image import Init
 
 PRINT = "print"
 """The preset of large pictures, if there is one."""

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Feature, Scalar
 from jaxstyle.losses.statistics.base import Additive, Mask, per_position
+from jaxstyle.ops.derivatives import handwritten, like_primal
 
 Matrix = Float[Array, "_ _"]
 
@@ -28,7 +29,9 @@ def gram(feature: Float[Array, "h w c"], mask: Mask | None = None) -> Float[Arra
         >>> gram(jnp.ones((2, 3, 1))).item()
         6.0
     """
-    return _gram(feature, mask)
+    if handwritten():
+        return _gram(feature, mask)
+    return _product(feature if mask is None else feature * mask[..., None], feature)
 
 
 @jax.custom_vjp
@@ -69,9 +72,10 @@ def _backward(residuals: Any, dg: Any) -> Any:
     feature, mask = residuals
     df = jnp.einsum("hwi,ij->hwj", feature, dg + dg.T, precision="highest")
     if mask is None:
-        return df, None
+        return like_primal(df, feature), None
     # f dG fᵀ is half of f (dG + dGᵀ) fᵀ.
-    return df * mask[..., None], 0.5 * (df * feature).sum(-1)
+    dmask = 0.5 * (df * feature).sum(-1)
+    return like_primal((df * mask[..., None], dmask), (feature, mask))
 
 
 _gram.defvjp(_forward, _backward)

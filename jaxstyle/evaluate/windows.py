@@ -1,8 +1,7 @@
 """Sums over the windows of an image, in the memory of one window.
 
-Forwards the windows are added up one after the other and nothing is kept. Backwards each of them is
-computed once more and pulls the gradient of the sums through itself: two passes over the image, and
-between them all that is made of the sums, once.
+The forward pass adds up the windows one after the other and keeps nothing. The backward pass
+computes each window once more and propagates the gradient of the sums through it.
 """
 
 from collections.abc import Callable
@@ -13,21 +12,21 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from jaxstyle.tiling.grid import Grid
+from jaxstyle.evaluate.grid import Grid
 
 Part = Callable[[Any, "Owned", Any], Any]
 """``(arrays of the window, what it owns, shared) -> sums``, pure and hashable."""
 Table = Int[Array, "n 6"]
-"""Of each window, top, left, and first and end of what it owns along each axis."""
+"""Top and left of each window, and the first and the end of what it owns along each axis."""
 T = TypeVar("T")
 
 
 class Owned(NamedTuple):
-    """What a window owns: positions that no other one counts.
+    """What a window owns: the positions that no other window counts.
 
     Attributes:
-        rows: Of the image, the first and the end, in pixels of the window.
-        columns: Likewise.
+        rows: First and end, in pixels of the window.
+        columns: First and end, in pixels of the window.
     """
 
     rows: Int[Array, "2"]
@@ -46,10 +45,9 @@ def _inside(size: int, stride: int, bounds: Array) -> Bool[Array, "_"]:
 
 @jax.tree_util.register_static
 class _Changing(tuple):
-    """Of each leaf, whether a derivative is asked for."""
+    """Whether a derivative with respect to each leaf is needed."""
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
 def sum_over_windows(
     part: Part,
     grid: Grid,
@@ -60,16 +58,29 @@ def sum_over_windows(
 ) -> Any:
     """Returns ``Σ part(window, owned, shared)`` over the windows of a table.
 
-    Derivatives in reverse mode are exact, with respect to every array and all that is shared.
+    Derivatives are exact with respect to every array and everything that is shared.
 
     Args:
-        part: What is summed.
+        part: The function that is summed.
         grid: The shape of the windows.
-        strides: Of each array, pixels of the image for one of its positions.
-        table: The windows, as a grid's table has them.
-        arrays: Each ``[h', w', ...]``, in windows of which ``part`` is given.
-        shared: What all windows take whole.
+        strides: For each array, pixels of the image per position.
+        table: The windows, as in ``Grid.table``.
+        arrays: Each ``[h', w', ...]``; ``part`` gets windows of them.
+        shared: Passed to every window as it is.
     """
+    add_up = _sum_by_hand if handwritten() else _add_up
+    return add_up(part, grid, strides, table, arrays, shared)
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1, 2))
+def _sum_by_hand(
+    part: Part,
+    grid: Grid,
+    strides: tuple[int, ...],
+    table: Table,
+    arrays: tuple[Array, ...],
+    shared: Any,
+) -> Any:
     return _add_up(part, grid, strides, table, arrays, shared)
 
 
@@ -89,7 +100,7 @@ def _add_up(
 
 
 def zeros_like(tree: T, table: Table) -> T:
-    """Returns zeros to begin a sum with, which differ from device to device if the table does."""
+    """Returns zeros to begin a sum with, which vary over the devices if the table does."""
     zero = 0 * table[0, 0]
     return jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype) + zero.astype(x.dtype), tree)
 
@@ -111,7 +122,7 @@ def _backward(
     table, arrays, shared, changing = residuals
     dsums = jax.tree.map(_instantiated, dsums, is_leaf=_is_zero)
     surrounded = extended(grid, strides, arrays)
-    # A derivative of parameters that nobody asks for would take as long as that of the image.
+    # A derivative of parameters that is not needed would take as long as that of the image.
     whole, common = list(changing[: len(arrays)]), list(changing[len(arrays) :])
     leaves, tree = jax.tree.flatten(shared)
 
@@ -141,11 +152,16 @@ def _backward(
     total, rest = jax.lax.fori_loop(0, len(table), add, zeros)
     folded = iter(_folded(grid, own_strides, total))
     summed = iter(rest)
-    darrays = tuple(next(folded) if c else None for c in whole)
-    return None, darrays, jax.tree.unflatten(tree, [next(summed) if c else None for c in common])
+    darrays = tuple(
+        like_primal(next(folded), x) if c else None for c, x in zip(whole, arrays, strict=True)
+    )
+    dshared = [
+        like_primal(next(summed), x) if c else None for c, x in zip(common, leaves, strict=True)
+    ]
+    return None, darrays, jax.tree.unflatten(tree, dshared)
 
 
-sum_over_windows.defvjp(_forward, _backward, symbolic_zeros=True)
+_sum_by_hand.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 def _is_zero(x: Any) -> bool:
@@ -161,7 +177,7 @@ def _chosen(items: Any, flags: list[bool]) -> list[Any]:
 
 
 def owned_by(row: Array) -> Owned:
-    """Returns what the window of a table's row owns."""
+    """Returns what a window of a table owns."""
     return Owned(row[2:4] - row[0], row[4:6] - row[1])
 
 
@@ -180,7 +196,7 @@ def cut_windows(grid: Grid, strides: tuple[int, ...], arrays: Any, row: Array) -
 
 
 def add_at(stride: int, total: Array, gradient: Array, row: Array) -> Array:
-    """Returns an array to which something was added where a window lies."""
+    """Returns an array with a gradient added where a window lies."""
     start = _start(total, stride, row)
     there = jax.lax.dynamic_slice(total, start, gradient.shape)
     return jax.lax.dynamic_update_slice(total, there + gradient, start)

@@ -1,4 +1,4 @@
-"""The devices that share one image, and how its rows are shared out among them."""
+"""The devices that one image is spread over, and how its rows are."""
 
 import dataclasses
 import functools
@@ -10,7 +10,10 @@ import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import Array
 
+from jaxstyle.encoder import IMAGE
+from jaxstyle.encoder.vgg import block_of
 from jaxstyle.errors import InputError
+from jaxstyle.evaluate.plan import Layout, without_added_rows
 
 T = TypeVar("T")
 
@@ -21,10 +24,10 @@ AXIS = "rows"
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
 class Mesh:
-    """Devices in a row, each of which holds some rows of every image. Static and hashable.
+    """Devices in a row, each of which has some rows of every image. Static and hashable.
 
     Attributes:
-        devices: From the top of the image to its bottom; those of other processes, too.
+        devices: From the top of the image to its bottom; including those of other processes.
     """
 
     devices: tuple[Any, ...]
@@ -33,35 +36,39 @@ class Mesh:
         """Returns the number of devices."""
         return len(self.devices)
 
+    def __reduce__(self) -> Any:
+        """Returns what pickle needs: devices are named by their numbers."""
+        return _mesh_of, (tuple(device.id for device in self.devices),)
+
     @property
     def of_jax(self) -> jax.sharding.Mesh:
-        """The same as a mesh of JAX's, with one axis."""
+        """The devices as a ``jax.sharding.Mesh`` with one axis."""
         return jax.sharding.Mesh(np.array(self.devices), (AXIS,))
 
     @property
     def processes(self) -> int:
-        """The number of processes that have a device of it."""
+        """The number of processes that have a device of the mesh."""
         return len({device.process_index for device in self.devices})
 
     def sharding(self, axis: int | None = None) -> NamedSharding:
-        """Returns how an array lies on the devices: cut along an axis, or whole on each."""
+        """Returns how an array lies on the devices: cut along an axis, or as a copy on each."""
         spec = () if axis is None else (*(None,) * axis, AXIS)
         return NamedSharding(self.of_jax, PartitionSpec(*spec))
 
     def replicate(self, tree: T) -> T:
-        """Returns arrays that every device has whole; every process has to hand in the same."""
+        """Returns arrays that every device has a copy of; every process has to pass the same."""
         return jax.tree.map(lambda x: place(x, self.sharding()), tree)
 
     def agree(self, wish: bool) -> bool:
-        """Returns whether any of the processes wishes something; all of them have to ask."""
+        """Returns whether any process wishes something; all processes have to ask."""
         if self.processes == 1:
             return wish
-        from jax.experimental import multihost_utils  # It takes a while, which one process saves.
+        from jax.experimental import multihost_utils  # Slow to import.
 
         return bool(np.any(multihost_utils.process_allgather(np.array(wish))))
 
     def rows(self, height: int, stride: int) -> "Rows":
-        """Returns how the rows of an image are shared out.
+        """Returns how the rows of an image are spread over the devices.
 
         Args:
             height: Height of the image in pixels.
@@ -72,13 +79,15 @@ class Mesh:
 
 @jax.tree_util.register_static
 @dataclasses.dataclass(frozen=True)
-class Rows:
-    """How the rows of an image are shared out: as many to each device, the last ones hanging over.
+class Rows(Layout):
+    """How the rows of an image are spread over devices: the same number on each.
+
+    Rows of zeros are added to the image so that this is possible.
 
     Attributes:
         mesh: The devices.
-        height: Number of rows that there are.
-        share: Number of rows that each device has room for.
+        height: Number of rows of the image.
+        share: Number of rows on each device.
     """
 
     mesh: Mesh
@@ -87,42 +96,47 @@ class Rows:
 
     @property
     def room(self) -> int:
-        """The number of rows with those that hang over."""
+        """The number of rows, including added ones."""
         return self.share * len(self.mesh)
 
     @property
     def full(self) -> bool:
-        """Whether none hangs over."""
+        """Whether no row is added."""
         return self.room == self.height
 
+    @property
+    def processes(self) -> int:
+        """Number of processes that compute."""
+        return self.mesh.processes
+
     def at(self, halvings: int) -> "Rows":
-        """Returns how the rows of features lie whose sides are halved so many times."""
+        """Returns how the rows of features lie that are halved so many times."""
         return Rows(self.mesh, self.height >> halvings, self.share >> halvings)
 
     def pad(self, x: Array, axis: int = 0) -> Array:
-        """Returns an array with the rows that hang over, which are zero."""
+        """Returns an array with the added rows, which are zero."""
         missing = self.room - x.shape[axis]
         if not missing:
             return x
         return jnp.pad(x, [(0, missing if i == axis else 0) for i in range(x.ndim)])
 
     def place(self, x: Any) -> Array:
-        """Returns an image in shares, with the rows that hang over; on the host only."""
+        """Returns an image spread over the devices, with the added rows; on the host only."""
         return place(self.pad(jnp.asarray(x)), self.mesh.sharding(0))
 
     def hold(self, tree: T, width: int) -> T:
-        """Returns a tree, within a program, whose images in it lie in shares, all else whole."""
+        """Returns a tree, within a program, with its images spread and all else copied."""
         return jax.tree.map(
             lambda x: jax.lax.with_sharding_constraint(x, self.sharding_of(x, width)), tree
         )
 
     def sharding_of(self, x: Any, width: int) -> NamedSharding:
-        """Returns how an array of a solver's lies: images, and stacks of them, in shares."""
+        """Returns how an array of a solver lies: images, and stacks of them, are spread."""
         shared = jnp.shape(x)[-3:] == (self.room, width, 3)
         return self.mesh.sharding(len(jnp.shape(x)) - 3 if shared else None)
 
     def shapes(self, tree: T, width: int) -> T:
-        """Returns a tree's shapes, with how :meth:`hold` lays its arrays; of images all rows."""
+        """Returns the shapes of a tree and how :meth:`hold` lays its arrays, with added rows."""
 
         def lay(x: Any) -> Any:
             image = len(x.shape) == 3 and x.shape[-3:] == (self.height, width, 3)
@@ -133,27 +147,42 @@ class Rows:
         return jax.tree.map(lay, tree)
 
     def lay(self, tree: T) -> T:
-        """Returns a tree whose images are put in shares, all else whole; on the host."""
+        """Returns a tree with its images spread and all else copied; on the host."""
         return jax.tree.map(
             lambda x: self.place(x) if jnp.ndim(x) == 3 else self.mesh.replicate(x), tree
         )
 
     def whole(self, image: Array) -> Array:
-        """Returns an image without what hangs over, where JAX computes by default; on the host."""
+        """Returns an image without added rows, where JAX computes by default; on the host."""
         if self.mesh.processes > 1:
             image = _gather(image, self.mesh).addressable_data(0)
         return jnp.asarray(np.asarray(image)[: self.height])
 
+    def relay(self, x: Any, like: Any, height: int) -> Array:
+        """Returns a copy of an array of a checkpoint that lies as another one does; on the host."""
+        if np.ndim(x) >= 3:
+            x = self.pad(jnp.asarray(without_added_rows(x, like, height)), np.ndim(x) - 3)
+        return place(jnp.array(x), getattr(like, "sharding", None) or self.mesh.sharding())
+
+    def rows_at(self, layer: str, height: int) -> int:
+        """Returns the number of rows of a layer's arrays, including added ones."""
+        return self.at(halvings(layer)).room
+
+
+def halvings(layer: str) -> int:
+    """Returns how often the network has halved a layer's features."""
+    return 0 if layer == IMAGE else block_of(layer) - 1
+
 
 def mesh(devices: int | Literal["all"] = "all") -> Mesh:
-    """Returns the devices that an image is to be shared among, for the verbs to take.
+    """Returns the devices to spread an image over, for :class:`jaxstyle.Devices`.
 
     Args:
-        devices: How many, or ``all``; of every process where there are several, which then all
-            have to make the same calls.
+        devices: Their number, or ``all``; with several processes all devices of all processes,
+            which then have to make the same calls.
 
     Raises:
-        InputError: There are not as many.
+        InputError: JAX has fewer devices.
 
     Examples:
         >>> len(mesh(1))
@@ -179,8 +208,16 @@ def _gather(image: Array, mesh: Mesh) -> Array:
 
 
 def place(x: Any, sharding: NamedSharding) -> Array:
-    """Returns an array laid on devices; every process hands in the whole."""
+    """Returns an array laid on devices; every process passes the whole array."""
     if sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
     own = np.asarray(x)
     return jax.make_array_from_callback(own.shape, sharding, lambda index: own[index])
+
+
+def _mesh_of(numbers: tuple[int, ...]) -> Mesh:
+    found = {device.id: device for device in jax.devices()}
+    missing = [number for number in numbers if number not in found]
+    if missing:
+        raise InputError(f"devices {missing}: not here; make the mesh on this machine")
+    return Mesh(tuple(found[number] for number in numbers))

@@ -1,16 +1,16 @@
-"""How an image is cut into windows of one shape, that one program serves all of them.
+"""How an image is cut into windows of one shape, so that one program serves all of them.
 
-Windows overlap. Each owns a part of the image, and around it has as much as the network sees from
-there: so what is wrong at a window's border never counts, and windows at the border of the image
-touch it, whatever the network finds there. Everything falls on whole strides, so that pooling
-makes the same blocks in a window as in the image.
+Windows overlap. Each owns a part of the image and is surrounded by as much of it as the network
+sees from there, so errors at a window's border are never counted. Windows at the border of the image
+touch it. Everything lies on whole strides, so that pooling makes the same blocks in a window as in
+the image.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-from jaxstyle.encoder.receptive import Field
+from jaxstyle.encoder.base import Field
 
 Shape = tuple[int, int]
 
@@ -21,9 +21,9 @@ class Axis(NamedTuple):
     Attributes:
         size: Length of the image.
         window: Length of each window.
-        origins: Where each begins, multiples of the stride, in an image with margins.
-        owned: Where what each owns begins, likewise, and where that of the last one ends.
-        margin: How much of the other end goes before and behind an image whose ends are joined.
+        origins: Where each window begins, multiples of the stride, in an image with margins.
+        owned: Where the owned part of each begins, and where that of the last one ends.
+        margin: Pixels of the opposite end that are added on both sides of an image that wraps.
     """
 
     size: int
@@ -34,7 +34,7 @@ class Axis(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """The windows of an image: all pairs of those along its axes."""
+    """The windows of an image: all pairs of windows along its axes."""
 
     rows: Axis
     columns: Axis
@@ -51,7 +51,7 @@ class Grid(NamedTuple):
 
     @property
     def table(self) -> np.ndarray:
-        """Top, left, and first and end of what is owned along each axis, ``int32[windows, 6]``."""
+        """Top, left, and first and end of the owned part on each axis, ``int32[windows, 6]``."""
         axes = [
             list(zip(axis.origins, axis.owned[:-1], axis.owned[1:], strict=True)) for axis in self
         ]
@@ -65,7 +65,7 @@ def grid_of(shape: Shape, field: Field, side: int, *, wrap: bool = False) -> Gri
     Args:
         shape: Height and width of the image.
         field: From :func:`~jaxstyle.encoder.receptive.joint_field`.
-        side: Pixels; a window has no more of them than a square of this side, if it can.
+        side: Pixels; a window has at most as many pixels as a square of this side, if possible.
         wrap: Whether opposite borders are neighbours.
 
     Examples:
@@ -85,9 +85,9 @@ def _area(grid: Grid) -> int:
 
 
 def axes_of(size: int, field: Field, *, wrap: bool) -> list[Axis]:
-    """Returns an axis in one window, in two, and so on."""
+    """Returns an axis cut into one window, into two, and so on."""
     axes = [Axis(size, size, (0,), (0, size))]
-    # Joined ends need whole strides; without, blocks behind an end would not be the image's.
+    # An image that wraps needs whole strides, or blocks behind an end would not be the image's.
     margin = field.reach if wrap else 0
     counts = range(0 if wrap and size % field.stride else size // field.stride)
     for count in counts[2:]:
@@ -100,7 +100,7 @@ def axes_of(size: int, field: Field, *, wrap: bool) -> list[Axis]:
 def _axis(size: int, count: int, field: Field, margin: int) -> Axis:
     stride, reach = field
     whole = size + 2 * margin
-    # The last one ends with the image, and all begin with a stride.
+    # The last window ends with the image, and all begin with a stride.
     window = stride + 2 * reach + (size - stride) % stride
     window += max(0, -(-(whole - 2 * reach - count * (window - 2 * reach)) // count))
     window += (size - window) % stride

@@ -1,4 +1,4 @@
-"""The image that a run starts from."""
+"""The initial image of a run."""
 
 from typing import Literal, get_args
 
@@ -13,23 +13,26 @@ from jaxstyle.ops.colour import match_colour
 
 Init = Literal["content", "matched", "style", "noise", "grey"]
 
-# The spread of a start that is flat but for a trace of noise.
+# Standard deviation of the noise in a flat initial image.
 _TRACE = 0.001 / 255
 
 
 def initial_image(
     init: Init | Image, content: Image, style: Image, shape: tuple[int, int], seed: int
 ) -> Image:
-    """Returns the image to start from.
+    """Returns the initial image of a run.
 
     Args:
         init: ``content`` or ``style`` for that picture, ``matched`` for the content in the colours
             of the style, ``noise`` for uniform noise, ``grey`` for the mean colour of photographs
             with a trace of normal noise, or an image.
-        content: ``f32[h, w, 3]``.
-        style: ``f32[h', w', 3]``.
-        shape: Height and width wanted.
-        seed: Of the noise.
+        content: ``f32[h, w, 3]``, sRGB in [0, 1].
+        style: ``f32[h', w', 3]``, sRGB in [0, 1].
+        shape: Height and width of the result.
+        seed: Seed of the noise.
+
+    Raises:
+        InputError: The name is unknown.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -1,0 +1,245 @@
+"""Targets: what the terms compare an image with, made from pictures.
+
+The parts that content and styles give are made apart, so that one painting serves a thousand
+photographs, and in programs of their own, so that pictures and scales of one shape share them.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxstyle.arrays import Image, Masks, is_traced, widen
+from jaxstyle.compilation import jit
+from jaxstyle.configuration import configured
+from jaxstyle.encoder import Encoder
+from jaxstyle.errors import InputError
+from jaxstyle.evaluate.plan import Layout, Plan, Request, size_of
+from jaxstyle.evaluate.whole import WHOLE
+from jaxstyle.losses.objective import Objective
+from jaxstyle.losses.pictures import (
+    Scene,
+    Styles,
+    as_scene,
+    as_styles,
+    check_regions,
+    check_scene,
+    check_styles,
+    shares_of,
+)
+from jaxstyle.losses.term import Local, Size, Target, Term, View
+from jaxstyle.ops.derivatives import derivatives
+
+Targets = dict[str, Target]
+"""The target of each term, by name."""
+
+
+@configured
+def make_targets(
+    content: Image | Scene,
+    style: Image | Sequence[Image] | Styles,
+    encoder: Encoder,
+    objective: Objective,
+    *,
+    plan: Plan = WHOLE,
+) -> Targets:
+    """Returns the targets that a content picture and one or several style pictures give.
+
+    Derivatives in reverse mode are exact with respect to every array.
+
+    Args:
+        content: ``f32[h, w, 3]``, sRGB in [0, 1], of the size of the image to be optimised; or a
+            :class:`~jaxstyle.Scene` with masks and data.
+        style: ``f32[h', w', 3]``, of any size, or several; or :class:`~jaxstyle.Styles` with their
+            blend and masks.
+        encoder: Network and pretrained parameters.
+        objective: The terms.
+        plan: How features and sums are evaluated; static.
+
+    Returns:
+        The target of each term, by name: a pytree.
+
+    Raises:
+        InputError: A picture has the wrong shape, type or range; the numbers of styles, shares and
+            masks disagree; a layer is unknown; or a picture is too small for it.
+
+    Examples:
+        >>> import jax, jaxstyle as js
+        >>> content, style = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
+        >>> list(js.make_targets(content, style, js.load_encoder("random"), js.Objective()))
+        ['content', 'style', 'tv']
+    """
+    scene, styles = as_scene(content), as_styles(style)
+    check_scene(scene)
+    check_styles(styles)
+    check_regions(scene, styles)
+    shape = scene.image.shape[0], scene.image.shape[1]
+    parts = style_targets(styles, encoder, objective, shape=shape, plan=plan)
+    return join_targets(content_targets(scene, encoder, objective, plan=plan), parts)
+
+
+def join_targets(content: Mapping[str, tuple[Local, Any]], style: Mapping[str, Any]) -> Targets:
+    """Returns targets from the parts that content and styles give."""
+    return {n: Target(dict(local), of, style.get(n)) for n, (local, of) in content.items()}
+
+
+@configured
+def content_targets(
+    scene: Scene, encoder: Encoder, objective: Objective, *, plan: Plan = WHOLE
+) -> dict[str, tuple[Local, Any]]:
+    """Returns what a content picture gives each term: local arrays, and a part as a whole.
+
+    Args:
+        scene: The picture, of the size of the image to be optimised, with its masks and data.
+        encoder: Network and pretrained parameters.
+        objective: The terms.
+        plan: How features are evaluated; static.
+    """
+    image = widen(jnp.asarray(scene.image))
+    shape = image.shape[0], image.shape[1]
+    size = size_of(shape, encoder, objective.layers)
+    if not plan.serial:
+        return _content_program(scene._replace(image=image), encoder, objective, plan)
+    traced = is_traced(image, encoder, jnp.zeros(()))
+    layout = plan.layout(shape, objective.layers)
+    spread = layout.pad(image) if traced else layout.lay(image)
+    scene = scene._replace(image=image)
+    # On the host outside a program, so that features can stay in files or spread over devices.
+    return _content_parts(
+        scene if traced else plan.replicate(scene), spread, encoder, objective, plan, size
+    )
+
+
+@jit(static_argnames=("objective", "plan"))
+def _content_program(scene: Scene, encoder: Encoder, objective: Objective, plan: Plan) -> Any:
+    shape = scene.image.shape[0], scene.image.shape[1]
+    size = size_of(shape, encoder, objective.layers)
+    return _content_parts(scene, scene.image, encoder, objective, plan, size)
+
+
+def _content_parts(
+    scene: Scene, spread: Image, encoder: Encoder, objective: Objective, plan: Plan, size: Size
+) -> dict[str, tuple[Local, Any]]:
+    terms = objective.terms
+    layers = tuple(dict.fromkeys(n for term in terms.values() for n in term.content_layers))
+    with derivatives(encoder.derivatives):
+        features = plan.features(spread, encoder, layers, size) if layers else {}
+        views = {
+            name: View(
+                scene.image, {n: features[n] for n in t.content_layers}, {}, {}, encoder.wraps
+            )
+            for name, t in terms.items()
+        }
+        return {name: term.content_target(views[name], scene, size) for name, term in terms.items()}
+
+
+@configured
+def style_targets(
+    style: Image | Sequence[Image] | Styles,
+    encoder: Encoder,
+    objective: Objective,
+    *,
+    shape: tuple[int, int],
+    plan: Plan = WHOLE,
+) -> dict[str, Any]:
+    """Returns what style pictures give each term, for any content picture of one size.
+
+    Args:
+        style: ``f32[h', w', 3]``, sRGB in [0, 1], of any size, or several; or
+            :class:`~jaxstyle.Styles`.
+        encoder: Network and pretrained parameters.
+        objective: The terms.
+        shape: Height and width of the image to be optimised.
+        plan: How sums are evaluated; static.
+
+    Returns:
+        The style part of each term's target, by name: a pytree.
+
+    Raises:
+        InputError: As for :func:`make_targets`.
+    """
+    styles = as_styles(style)
+    check_styles(styles)
+    size = size_of(shape, encoder, objective.layers)
+    requests = tuple(
+        Request(name, term, "of_style")
+        for name, term in objective.terms.items()
+        if type(term).of_style is not Term.of_style
+    )
+    # A painting is not seamless, even where the image will be.
+    unwrapped = encoder.unwrap()
+    measured = [
+        _measure_style(picture, masks, unwrapped, objective, requests, plan)
+        for picture, masks in zip(
+            styles.images, styles.masks or [None] * len(styles.images), strict=True
+        )
+    ]
+    blend = plan.replicate(shares_of(styles))
+    return {
+        r.name: r.term.style_target([(sums[r.name], own) for sums, own in measured], blend, size)
+        for r in requests
+    }
+
+
+def _measure_style(
+    picture: Image,
+    masks: Masks | None,
+    encoder: Encoder,
+    objective: Objective,
+    requests: tuple[Request, ...],
+    plan: Plan,
+) -> tuple[dict[str, Any], Size]:
+    """Returns what each term sums over a style picture, and the picture's sizes."""
+    picture = widen(jnp.asarray(picture))
+    shape = picture.shape[0], picture.shape[1]
+    size = size_of(shape, encoder, objective.layers)
+    layout = plan.layout(shape, objective.layers)
+    local = {r.name: r.term.style_local(masks, size) for r in requests}
+    if is_traced(picture, encoder, local, jnp.zeros(())):
+        spread = layout.pad(picture)
+    else:
+        spread, local = layout.lay(picture), plan.replicate(local)
+    return _sums(spread, local, encoder, requests, shape, objective.layers, plan), size
+
+
+@jit(static_argnames=("requests", "shape", "layers", "plan"))
+def _sums(
+    picture: Image,
+    local: dict[str, Local],
+    encoder: Encoder,
+    requests: tuple[Request, ...],
+    shape: tuple[int, int],
+    layers: tuple[str, ...],
+    plan: Plan,
+) -> dict[str, Any]:
+    with derivatives(encoder.derivatives):
+        size = size_of(shape, encoder, layers)
+        return plan.measure(picture, requests, local, encoder, size) if requests else {}
+
+
+def check_targets(targets: Targets, objective: Objective, size: Size, layout: Layout) -> None:
+    """Checks that targets belong to an objective and to images of a size.
+
+    Args:
+        targets: From :func:`make_targets`.
+        objective: The terms.
+        size: Sizes of the image and its features.
+        layout: How the image lies: devices may have added rows to the targets' arrays.
+
+    Raises:
+        InputError: They do not.
+    """
+    for name in objective.terms:
+        if name not in targets:
+            raise InputError(f"targets: the term {name} is missing; make them again")
+        local = targets[name].local
+        for layer, arrays in local.items():
+            height, width = size.layers[layer]
+            for x in jax.tree.leaves(arrays):
+                rows = layout.rows_at(layer, height)
+                if x.shape[1] != width or x.shape[0] not in (height, rows):
+                    h, w = size.shape
+                    raise InputError(
+                        f"image of {w}×{h} px: the targets are for another size; make them again"
+                    )

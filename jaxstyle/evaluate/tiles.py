@@ -1,0 +1,255 @@
+"""The plan that evaluates an image tile by tile, in memory that hardly grows with the image.
+
+Every window goes through the whole network. It contains everything that the network sees from the
+positions that it owns, so the sums are exact; where windows overlap, features are computed more
+than once.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from jaxstyle.arrays import Features, Image, is_traced
+from jaxstyle.compilation import jit
+from jaxstyle.encoder import Encoder, encode, shape_at
+from jaxstyle.encoder.receptive import field_at, joint_field
+from jaxstyle.errors import InputError
+from jaxstyle.evaluate.grid import Grid, grid_of
+from jaxstyle.evaluate.plan import Plan, Request, flatten, layers_of
+from jaxstyle.evaluate.whole import Whole
+from jaxstyle.evaluate.windows import (
+    Owned,
+    Table,
+    add_at,
+    cut_windows,
+    extended,
+    owned_by,
+    sum_over_windows,
+    zeros_like,
+)
+from jaxstyle.losses.loss_weights import LossWeights
+from jaxstyle.losses.objective import Objective, check_additive
+from jaxstyle.losses.term import Local, Size, View
+
+Scratch = Callable[[tuple[int, ...], np.dtype], np.ndarray]
+"""Makes an array of a shape and type that is written once and read in parts."""
+
+
+@jax.tree_util.register_static
+@dataclasses.dataclass(frozen=True)
+class Tiles(Plan):
+    """Keeps the activations of one tile, and computes each tile once more for the gradient.
+
+    Attributes:
+        side: Pixels; a tile has at most as many pixels as a square of this side.
+        scratch: Makes the arrays of the content's features, such as files that are mapped into
+            memory (:func:`jaxstyle.files.scratch`); in memory if None.
+    """
+
+    side: int = 1104
+    scratch: Scratch | None = dataclasses.field(default=None, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.side < 1:
+            raise InputError(f"tile side {self.side}: too small; give a number of pixels above 0")
+
+    @property
+    def serial(self) -> bool:
+        """True: beside a tile of one scale there is no memory for one of the next."""
+        return True
+
+    def check(self, encoder: Encoder, objective: Objective) -> None:
+        """Checks that all terms are sums over positions."""
+        check_additive(objective.terms, "Tiles")
+        if objective.normalise_gradients:
+            raise InputError(
+                "plan Tiles: norms of gradients are not sums over tiles; choose Whole, or no "
+                "normalise_gradients"
+            )
+
+    def grid(
+        self, shape: tuple[int, int], encoder: Encoder, layers: tuple[str, ...]
+    ) -> Grid | None:
+        """Returns the windows that an image is cut into; None if it is one window.
+
+        Raises:
+            InputError: A layer does not have one position for each whole block of pixels.
+        """
+        if shape[0] * shape[1] <= self.side**2:
+            return None
+        field = joint_field(encoder, layers)
+        for name in layers:
+            stride = field_at(encoder, name).stride
+            if shape_at(encoder, name, shape) != (shape[0] // stride, shape[1] // stride):
+                raise InputError(
+                    f"plan Tiles: {name} does not have a position for each whole {stride}×{stride} "
+                    "pixels; choose Whole"
+                )
+        grid = grid_of(shape, field, self.side, wrap=encoder.wraps)
+        return grid if grid.windows > 1 else None
+
+    def measure(
+        self,
+        image: Image,
+        requests: tuple[Request, ...],
+        local: Mapping[str, Local],
+        encoder: Encoder,
+        size: Size,
+        norms: LossWeights | None = None,
+    ) -> dict[str, Any]:
+        """Returns the sums that are requested."""
+        check_additive([(request.name, request.term) for request in requests], "Tiles")
+        grid = self.grid(size.shape, encoder, layers_of(requests))
+        if grid is None:
+            return Whole().measure(image, requests, local, encoder, size, norms)
+        return measure_windows(image, requests, local, encoder, grid, jnp.asarray(grid.table))
+
+    def features(
+        self, image: Image, encoder: Encoder, layers: tuple[str, ...], size: Size
+    ) -> Features:
+        """Returns the features of an image, which on the host are written to the scratch arrays."""
+        grid = self.grid(size.shape, encoder, layers)
+        if grid is None:
+            return encode(image, encoder, layers)
+        if is_traced(image, encoder, jnp.zeros(())):
+            arrays = extended(grid, (1,), (image,))
+            found = features_of_windows(arrays[0], encoder, layers, grid, jnp.asarray(grid.table))
+            strides = {name: field_at(encoder, name).stride for name in layers}
+            return {n: _without_margin(f, grid, strides[n], size, n) for n, f in found.items()}
+        return self._on_host(image, encoder, layers, size, grid)
+
+    def _on_host(
+        self, image: Image, encoder: Encoder, layers: tuple[str, ...], size: Size, grid: Grid
+    ) -> Features:
+        """Returns features that are never on the device as a whole."""
+        found: dict[str, np.ndarray] = {}
+        for row in grid.table:
+            window = _window_features(image, encoder, jnp.asarray(row), grid, layers)
+            for name, feature in window.items():
+                if name not in found:
+                    whole = (*size.layers[name], feature.shape[2])
+                    found[name] = (self.scratch or np.empty)(whole, feature.dtype)
+                stride = field_at(encoder, name).stride
+                _place(found[name], np.asarray(feature), row, grid, stride)
+        return {name: jax.device_put(array, may_alias=True) for name, array in found.items()}
+
+
+def measure_windows(
+    image: Image,
+    requests: tuple[Request, ...],
+    local: Mapping[str, Local],
+    encoder: Encoder,
+    grid: Grid,
+    table: Table,
+) -> dict[str, Any]:
+    """Returns the sums over the windows of a table.
+
+    Args:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        requests: Terms with layers.
+        local: For each of them, arrays with one entry per position.
+        encoder: Network and pretrained parameters.
+        grid: The windows' shape.
+        table: The windows.
+    """
+    leaves, layers, tree = flatten({r.name: local[r.name] for r in requests})
+    strides = (1, *(field_at(encoder, layer).stride for layer in layers))
+    part = _Part(requests, tree)
+    return sum_over_windows(part, grid, strides, table, (image, *leaves), encoder)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What a window adds to the sums.
+
+    Attributes:
+        requests: The terms.
+        tree: Structure of their local arrays.
+    """
+
+    requests: tuple[Request, ...]
+    tree: Any
+
+    def __call__(self, window: tuple[Array, ...], owned: Owned, encoder: Encoder) -> Any:
+        image, local = window[0], jax.tree.unflatten(self.tree, window[1:])
+        features = encode(image, encoder, layers_of(self.requests))
+        counts = {
+            name: owned.mask(*f.shape[:2], field_at(encoder, name).stride)
+            for name, f in features.items()
+        }
+        return {
+            request.name: request(
+                View(
+                    image,
+                    {name: features[name] for name in request.term.layers},
+                    local[request.name],
+                    {name: counts[name] for name in request.term.layers},
+                    encoder.wraps,
+                )
+            )
+            for request in self.requests
+        }
+
+
+def features_of_windows(
+    image: Image, encoder: Encoder, layers: tuple[str, ...], grid: Grid, table: Table
+) -> Features:
+    """Returns the features of an image, window by window, within a program.
+
+    Args:
+        image: ``f32[h, w, 3]``, with the grid's margins.
+        encoder: Network and pretrained parameters.
+        layers: Layer names.
+        grid: The windows' shape.
+        table: The windows.
+
+    Returns:
+        ``{layer: f32[h', w', c]}``, with margins.
+    """
+    strides = {name: field_at(encoder, name).stride for name in layers}
+
+    def features_of(i: Any) -> Features:
+        (window,) = cut_windows(grid, (1,), (image,), table[i])
+        owned = owned_by(table[i])
+        found = encode(window, encoder, layers)
+        return {n: f * owned.mask(*f.shape[:2], strides[n])[..., None] for n, f in found.items()}
+
+    def add(i: Any, total: Features) -> Features:
+        found = features_of(i)
+        return {n: add_at(strides[n], total[n], f, table[i]) for n, f in found.items()}
+
+    height, width, _ = image.shape
+    whole = {
+        n: jax.ShapeDtypeStruct((height // strides[n], width // strides[n], f.shape[2]), f.dtype)
+        for n, f in jax.eval_shape(features_of, 0).items()
+    }
+    return jax.lax.fori_loop(0, len(table), add, zeros_like(whole, table))
+
+
+def _without_margin(feature: Array, grid: Grid, stride: int, size: Size, layer: str) -> Array:
+    top, left = (axis.margin // stride for axis in grid)
+    height, width = size.layers[layer]
+    return feature[top : top + height, left : left + width]
+
+
+def _place(whole: np.ndarray, part: np.ndarray, row: np.ndarray, grid: Grid, stride: int) -> None:
+    """Writes what a window owns to its place."""
+    here, there = [], []
+    for origin, (first, end), axis in zip(row[:2], (row[2:4], row[4:6]), grid, strict=True):
+        # In strides; the last one may end within a stride, which has no position.
+        here.append(slice((first - origin) // stride, (end - origin) // stride))
+        there.append(slice((first - axis.margin) // stride, (end - axis.margin) // stride))
+    whole[tuple(there)] = part[tuple(here)]
+
+
+@jit(static_argnames=("grid", "layers"))
+def _window_features(
+    image: Image, encoder: Encoder, row: Array, grid: Grid, layers: tuple[str, ...]
+) -> Features:
+    (window,) = cut_windows(grid, (1,), extended(grid, (1,), (image,)), row)
+    return encode(window, encoder, layers)

@@ -1,1 +1,0 @@
-"""Pictures beyond memory: one of them in tiles, or on many devices."""

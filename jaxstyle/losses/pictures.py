@@ -1,0 +1,153 @@
+"""The pictures that targets are made from: a content picture and its styles."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from jaxstyle.arrays import Image, Masks, check_image, check_picture, is_traced
+from jaxstyle.errors import InputError
+
+
+class Scene(NamedTuple):
+    """A content picture, with what belongs to its positions.
+
+    Attributes:
+        image: ``f32[h, w, 3]``, sRGB in [0, 1].
+        masks: One per region, ``f32[r, h, w]`` in [0, 1], adding up to 1 everywhere; None for one
+            region.
+        data: Arrays that custom terms use, by names of their choice; each term resizes its own to
+            the scale that a target is made for.
+    """
+
+    image: Image
+    masks: Masks | None = None
+    data: Mapping[str, Any] = {}
+
+
+class Styles(NamedTuple):
+    """One or several style pictures.
+
+    Attributes:
+        images: Each ``f32[h', w', 3]``, sRGB in [0, 1], of any size.
+        blend: How much each style counts, ≥ 0; all the same if None.
+        masks: For each style one mask per region, ``f32[r, h', w']``: the region of the content
+            takes over the style of this region; None for one region.
+        targets: For each scale of a run, from coarse to fine, the style part of each term's target,
+            from :func:`jaxstyle.style_targets`, so that several runs share them; None to make them.
+    """
+
+    images: Sequence[Image]
+    blend: Sequence[float] | Float[Array, "_"] | None = None
+    masks: Sequence[Masks] | None = None
+    targets: Sequence[Mapping[str, Any]] | None = None
+
+
+def as_scene(content: Image | Scene) -> Scene:
+    """Returns a content picture as a scene."""
+    return content if isinstance(content, Scene) else Scene(content)
+
+
+def as_styles(style: Image | Sequence[Image] | Styles) -> Styles:
+    """Returns one or several style pictures as styles."""
+    if isinstance(style, Styles):
+        return style._replace(images=list(style.images))
+    return Styles(list(style) if isinstance(style, Sequence) else [style])
+
+
+def check_scene(scene: Scene, *, least: int = 1) -> None:
+    """Checks a content picture and its masks.
+
+    Args:
+        scene: The picture.
+        least: Pixels that each side must have.
+
+    Raises:
+        InputError: The picture is not an image, or the masks do not have its size.
+    """
+    check_picture("content", scene.image)
+    check_image("content", scene.image, least=least)
+    _check_masks("content", scene.image, scene.masks)
+
+
+def check_styles(styles: Styles, *, least: int = 1) -> None:
+    """Checks style pictures, their blend and their masks.
+
+    Args:
+        styles: The pictures.
+        least: Pixels that each side must have.
+
+    Raises:
+        InputError: A picture is not an image, or the numbers of styles, shares and masks disagree.
+    """
+    count = len(styles.images)
+    if not count:
+        raise InputError("style: no picture; give at least one")
+    for picture in styles.images:
+        check_picture("style", picture)
+        check_image("style", picture, least=least)
+    if styles.masks is not None:
+        if len(styles.masks) != count:
+            raise InputError(f"masks: {len(styles.masks)} for {count} styles; give as many")
+        for picture, masks in zip(styles.images, styles.masks, strict=True):
+            _check_masks("style", picture, masks)
+    if styles.blend is not None:
+        if jnp.shape(styles.blend) != (count,):
+            given = list(jnp.shape(styles.blend))
+            raise InputError(f"blend: numbers{given} for {count} styles; give as many")
+        if not is_traced(styles.blend):
+            shares = np.asarray(styles.blend, np.float64)
+            if not (np.isfinite(shares).all() and (shares >= 0).all() and shares.any()):
+                raise InputError("blend: not shares; give numbers ≥ 0, at least one above 0")
+
+
+def check_regions(scene: Scene, styles: Styles) -> None:
+    """Checks that the masks of the content and of the styles belong together.
+
+    Raises:
+        InputError: Only one side has masks, their numbers of regions differ, or no style has a
+            region of the content.
+    """
+    content_masks, style_masks = scene.masks, styles.masks
+    if content_masks is None and style_masks is None:
+        return
+    if content_masks is None or style_masks is None:
+        raise InputError("masks: on one side only; give them for the content and for every style")
+    regions = {len(masks) for masks in (content_masks, *style_masks)}
+    if len(regions) > 1:
+        raise InputError(f"masks: {sorted(regions)} regions; give the same number for all")
+    if is_traced(content_masks, style_masks, styles.blend):
+        return
+    shares = [1.0] * len(style_masks) if styles.blend is None else styles.blend
+    used = [masks for masks, share in zip(style_masks, shares, strict=True) if share > 0]
+    for region, mask in enumerate(content_masks):
+        if mask.any() and not any(masks[region].any() for masks in used):
+            problem = f"masks: region {region + 1} of the content is in no style"
+            raise InputError(f"{problem}; mark it in one, or leave it out")
+
+
+def _check_masks(side: str, picture: Image, masks: Masks | None) -> None:
+    if masks is None:
+        return
+    shape = jnp.shape(masks)
+    if len(shape) != 3 or shape[1:] != jnp.shape(picture)[:2]:
+        h, w = jnp.shape(picture)[:2]
+        raise InputError(
+            f"{side} masks: {list(shape)} for a picture of {w}×{h} px; give f32[r, {h}, {w}]"
+        )
+
+
+def shares_of(styles: Styles) -> Float[Array, "_"]:
+    """Returns how much each style counts, the largest 1 where the numbers are known."""
+    if styles.blend is None:
+        return jnp.ones(len(styles.images), jnp.float32)
+    if is_traced(styles.blend) or isinstance(styles.blend, jax.Array):
+        return jnp.asarray(styles.blend)
+    # Divided before they become float32, which may not hold them.
+    largest = max(float(share) for share in styles.blend)
+    assert math.isfinite(largest)  # check_styles
+    return jnp.asarray([float(share) / largest for share in styles.blend], jnp.float32)

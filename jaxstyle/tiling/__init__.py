@@ -1,1 +1,0 @@
-"""Images cut into windows, and what is summed over positions added up window by window."""
