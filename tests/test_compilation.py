@@ -1,4 +1,4 @@
-"""Compiler options: chosen for whole programs, left alone within others'."""
+"""Compiler options: used for whole programs, not within other programs."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from jaxstyle.run import chunks
 
 @pytest.fixture
 def double(monkeypatch):
-    """A function whose whole programs XLA refuses to compile, because of an unknown option."""
+    """A function that XLA refuses to compile as a whole program, because of an unknown option."""
     options = {"xla_cpu_no_such_option": True}
     monkeypatch.setattr(compilation.options, "_known", lambda: options)
     return compilation.jit(static_argnames=("times",))(lambda x, times=2: times * x)
@@ -29,7 +29,7 @@ def test_a_whole_program_has_the_options(double):
         double.lower(jnp.ones(3)).compile()
 
 
-def test_other_platforms_keep_theirs(double, monkeypatch):
+def test_other_platforms_have_no_options(double, monkeypatch):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     np.testing.assert_array_equal(double(jnp.ones(3), times=4), 4.0)
 
@@ -45,46 +45,59 @@ ONES = jnp.ones(3)
     lambda f: jax.lax.map(f, ONES),
     lambda f: jax.lax.map(lambda x: x * f(ONES), ONES)[0],
 ], ids=["jit", "constant in jit", "vmap", "grad", "map", "constant in map"])  # fmt: skip
-def test_within_another_program_it_is_a_part_of_it(double, surrounding):
+def test_it_is_a_part_of_an_outer_program(double, surrounding):
     np.testing.assert_array_equal(surrounding(double), 2.0)
 
 
 def run(script, flags):
-    """What a script prints where ``XLA_FLAGS`` was set when the package was imported."""
-    # JAX ends the process for a flag that it does not know, so it must not see them itself.
+    """Returns the output of a script, with ``XLA_FLAGS`` set while the package is imported."""
+    # JAX must not see the flags: it ends the process for an unknown one.
     script = f"import os; from jaxstyle import compilation\nos.environ['XLA_FLAGS'] = ''\n{script}"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     return subprocess.check_output([sys.executable, "-c", script], text=True, env=environment)
 
 
 def test_xla_knows_the_options():
-    told = run("print(sorted(compilation.compiler_options()))", "")
-    assert "xla_backend_optimization_level" in told
+    printed = run("print(sorted(compilation.compiler_options()))", "")
+    assert "xla_backend_optimization_level" in printed
     if jax.__version_info__ >= (0, 10):
-        assert "xla_cpu_scheduler_type" in told
-    # conftest.py knows which versions have it.
+        assert "xla_cpu_scheduler_type" in printed
+    # conftest.py sets it for the versions that know it.
     emitters = "xla_cpu_use_fusion_emitters"
-    assert (emitters in told) == (emitters in os.environ["XLA_FLAGS"])
+    assert (emitters in printed) == (emitters in os.environ["XLA_FLAGS"])
 
 
-def test_eigen_multiplies():
-    product = "compilation.jit()(lambda x: x @ x).lower(jax.numpy.ones((256, 256)))"
-    assert "ynn" not in run(f"import jax\nprint({product}.compile().as_text())", "")
+def test_no_program_uses_ynnpack():
+    program = "compilation.jit()(lambda x: (x @ x).sum()).lower(jax.numpy.ones((256, 256)))"
+    assert "ynn" not in run(f"import jax\nprint({program}.compile().as_text())", "")
 
 
-def test_flags_of_the_user_go_first():
+@pytest.mark.parametrize("count", [32_768, 32_769, 32_770])
+def test_sums_of_squares_of_many_rows(rng, count):
+    """jaxlib 0.10.2 computes some rows wrongly with its default options, jax issue 39103."""
+    matrix, rows = rng.normal(size=(3, 3)), rng.normal(size=(count, 3))
+
+    @compilation.jit()
+    def sums(matrix, rows):
+        return jax.vmap(lambda row: ((matrix @ row) ** 2).sum())(rows)
+
+    found = sums(jnp.asarray(matrix, "float32"), jnp.asarray(rows, "float32"))
+    np.testing.assert_allclose(found, ((rows @ matrix.T) ** 2).sum(1), rtol=1e-4, atol=1e-4)
+
+
+def test_flags_of_the_user_take_precedence():
     flags = "--xla_backend_optimization_level=3"
-    told = run("print(sorted(compilation.compiler_options()))", flags)
-    assert "xla_backend_optimization_level" not in told
+    printed = run("print(sorted(compilation.compiler_options()))", flags)
+    assert "xla_backend_optimization_level" not in printed
 
 
-def test_an_option_that_xla_dropped_is_no_error():
+def test_an_unknown_option_is_not_an_error():
     unknown = "compilation.options._COMPILER_OPTIONS['xla_cpu_no_such_option'] = True"
-    told = run(f"{unknown}\nprint(compilation.jit()(lambda x: 2 * x)(4))", "")
-    assert told.strip() == "8"
+    printed = run(f"{unknown}\nprint(compilation.jit()(lambda x: 2 * x)(4))", "")
+    assert printed.strip() == "8"
 
 
-def test_what_takes_long_to_compile_is_compiled_so():
+def test_slow_programs_have_the_options():
     for function in (
         chunks.start,
         chunks.advance,

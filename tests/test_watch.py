@@ -1,4 +1,4 @@
-"""What watches a run: it shows what is there, is whole whenever one looks, and changes nothing."""
+"""Watching a run: files are always complete, pictures are right, and the result is the same."""
 
 import base64
 import io
@@ -23,7 +23,7 @@ from command import check_refused, stylize
 from jaxstyle import cli, files
 from jaxstyle.cli import plot, report
 from jaxstyle.cli.watch import graphics
-from jaxstyle.cli.watch.ask import graphics_of
+from jaxstyle.cli.watch.graphics import graphics_of
 from jaxstyle.cli.watch.trace import Trace
 from jaxstyle.cli.watch.watcher import Watchers
 
@@ -41,7 +41,7 @@ def pixels_of(path, shape=None):
 
 
 def likeness(picture, other):
-    """The correlation of two pictures: colours and chroma that a format lacks matter little."""
+    """Returns the correlation of two pictures, which a format's loss of colours hardly changes."""
     return np.corrcoef(np.ravel(picture), np.ravel(other))[0, 1]
 
 
@@ -51,10 +51,10 @@ def run(encoder, pictures, **options):
     return js.stylize(*pictures, encoder, **options)
 
 
-# --- What a callback hears ------------------------------------------------------------------------
+# --- Callbacks ------------------------------------------------------------------------------------
 
 
-def test_chunks_end_where_they_are_asked_to(encoder, pictures):
+def test_chunks_end_at_the_iterations_of_callback_every(encoder, pictures):
     seen = []
     plain = run(encoder, pictures)
     result = run(encoder, pictures, callback=seen.append, callback_every=(3, 5))
@@ -69,7 +69,7 @@ def test_chunks_end_where_they_are_asked_to(encoder, pictures):
         run(encoder, pictures, callback_every=(0,))
 
 
-def test_the_picture_on_the_way_is_in_its_colours(encoder, pictures):
+def test_intermediate_pictures_keep_the_colours(encoder, pictures):
     seen = []
     result = run(encoder, pictures, colour="luminance", callback=seen.append)
     assert np.array_equal(seen[-1].picture(), result.image)
@@ -77,7 +77,7 @@ def test_the_picture_on_the_way_is_in_its_colours(encoder, pictures):
     assert coloured > 3 * grey
 
 
-# --- Escape sequences, read by other programs than wrote them -------------------------------------
+# --- Escape sequences, read by independent decoders -----------------------------------------------
 
 
 def decode_kitty(text):
@@ -88,19 +88,13 @@ def decode_kitty(text):
     return decode_png("".join(data for _, data in commands)), commands[0][0]
 
 
-def decode_iterm(text):
-    keys, data = re.fullmatch(r"\x1b\]1337;File=([^:]*):([^\a]*)\a", text).groups()
-    assert f"size={len(base64.b64decode(data))};" in keys
-    return decode_png(data), keys
-
-
 def decode_png(data):
     with PillowImage.open(io.BytesIO(base64.b64decode(data, validate=True))) as image:
         return np.asarray(image)
 
 
 def read_sixel(text):
-    """A small sixel decoder: registers, repeats, carriage returns and line feeds."""
+    """Decodes sixels: registers, repeats, carriage returns and line feeds."""
     head = re.match(r'\x1bP[\d;]*q"1;1;(\d+);(\d+)', text)
     width, height = map(int, head.groups())
     picture = np.full((height + 5, width, 3), -1.0)
@@ -131,51 +125,43 @@ def read_sixel(text):
 
 @pytest.fixture
 def pixels(pictures):
-    return np.asarray(np.rint(255 * pictures[0].clip(0, 1)), np.uint8)[:-1]  # 35 rows
+    return np.asarray(np.rint(255 * pictures[0].clip(0, 1)), np.uint8)[:-2]  # 34 rows
 
 
 def test_kitty(pixels, rng):
-    noise = rng.integers(0, 256, (70, 80, 3), np.uint8)  # of several pieces
+    noise = rng.integers(0, 256, (70, 80, 3), np.uint8)  # several pieces
     for picture in (pixels, noise):
-        decoded, keys = decode_kitty(graphics.kitty(picture, 30, 10))
+        decoded, keys = decode_kitty(graphics.kitty(PillowImage.fromarray(picture), 30, 10))
         assert np.array_equal(decoded, picture)
         assert {"a=T", "f=100", "c=30", "r=10", "C=1"} <= {*keys.split(",")}
 
 
-def test_iterm(pixels):
-    decoded, keys = decode_iterm(graphics.iterm(pixels, 30, 10))
-    assert np.array_equal(decoded, pixels)
-    assert {"inline=1", "width=30", "height=10"} <= {*keys.split(";")}
-
-
 def test_sixel(pixels):
-    decoded = read_sixel(graphics.sixel(pixels, 30, 10))
+    decoded = read_sixel(graphics.sixel(PillowImage.fromarray(pixels)))
     assert decoded.shape == pixels.shape
-    # 256 colours that knew nothing of the picture would be 40 apart, and so 10 from each.
+    # A fixed palette of 256 colours would have an error of about 10.
     assert abs(decoded - pixels).mean() < 10
     few = pixels // 128 * 255
-    assert abs(read_sixel(graphics.sixel(few, 1, 1)) - few).max() < 1.5
+    assert abs(read_sixel(graphics.sixel(PillowImage.fromarray(few))) - few).max() < 1.5
 
 
 def test_blocks(pixels):
-    rows = graphics.blocks(pixels)
-    assert len(rows) == 18
-    colours = [[(s.style.color.triplet, s.style.bgcolor.triplet) for s in row] for row in rows]
-    decoded = np.array(colours).transpose(0, 2, 1, 3).reshape(36, -1, 3)
-    assert np.array_equal(decoded[:35], pixels)
-    assert {segment.text for row in rows for segment in row} == {"▀"}
+    cells = [s for s in graphics.blocks(PillowImage.fromarray(pixels)) if s.style is not None]
+    colours = [(cell.style.color.triplet, cell.style.bgcolor.triplet) for cell in cells]
+    decoded = np.array(colours).reshape(17, -1, 2, 3).transpose(0, 2, 1, 3).reshape(34, -1, 3)
+    assert np.array_equal(decoded, pixels)
+    assert {cell.text for cell in cells} == {"▀"}
 
 
 @pytest.mark.parametrize(("answer", "kind"), [
-    (b"\x1b_Gi=31;OK\x1b\\\x1bP>|kitty(0.40)\x1b\\\x1b[?62;c", "kitty"),
-    (b"\x1bP>|iTerm2 3.5.0\x1b\\\x1b[?64;4;22c", "iterm"),
-    (b"\x1b_Gi=31;OK\x1b\\\x1bP>|WezTerm 2024\x1b\\\x1b[?65;4c", "iterm"),
-    (b"\x1bP>|foot(1.16)\x1b\\\x1b[?62;4;22c", "sixel"),
+    (b"\x1b_Gi=31;OK\x1b\\\x1b[?62;c", "kitty"),
+    (b"\x1b_Gi=31;OK\x1b\\\x1b[?65;4c", "sixel"),  # WezTerm, Konsole
+    (b"\x1b[?62;4;22c", "sixel"),  # foot
     (b"\x1b[?64;1;2c", "blocks"),
     (b"\x1b[?4c", "blocks"),  # a VT132, no sixels
     (b"", "blocks"),
 ])  # fmt: skip
-def test_what_terminals_answer(answer, kind):
+def test_answers_of_terminals(answer, kind):
     assert graphics_of(answer) == kind
 
 
@@ -183,69 +169,69 @@ def test_what_terminals_answer(answer, kind):
 
 
 def in_terminal(*options, answer=b""):
-    """Runs the command in a terminal of 100 by 30 that answers, and returns what it was sent."""
+    """Runs the command in a terminal of 100 by 30 cells, and returns what the terminal received."""
     words = [sys.executable, "-m", "jaxstyle", "stylize", "photo.png", "painting.png"]
     words += ["-o", "out.png", *command.ENCODER, *TWO_SCALES, *options]
-    # A session's first process, opening a terminal, becomes the one that the terminal is of.
+    # The first process of a session that opens a terminal controls it.
     code = "import os, sys; os.open(os.ttyname(0), os.O_RDWR); os.execv(sys.argv[1], sys.argv[1:])"
     ours, theirs = pty.openpty()
     streams = {name: theirs for name in ("stdin", "stdout", "stderr")}
-    surroundings = os.environ | {"COLUMNS": "100", "LINES": "30", "COLORTERM": "truecolor"}
-    surroundings |= {"TERM": "xterm-256color"}
+    environment = os.environ | {"COLUMNS": "100", "LINES": "30", "COLORTERM": "truecolor"}
+    environment |= {"TERM": "xterm-256color"}
     with subprocess.Popen(
-        [sys.executable, "-c", code, *words], start_new_session=True, env=surroundings, **streams
+        [sys.executable, "-c", code, *words], start_new_session=True, env=environment, **streams
     ) as process:
         os.close(theirs)
-        told = b""
+        received = b""
         while True:
             try:
-                told += os.read(ours, 100_000)
-            except OSError:  # closed on their side
+                received += os.read(ours, 100_000)
+            except OSError:  # closed at the other end
                 break
-            if answer and told.endswith(b"\x1b[c"):
+            if answer and received.endswith(b"\x1b[c"):
                 os.write(ours, answer)
         os.close(ours)
-        assert process.wait(60) == 0, told
-    return told.decode()
+        assert process.wait(60) == 0, received
+    return received.decode()
 
 
-def test_pictures_stay_in_their_place(folder):
+def test_pictures_are_drawn_in_one_place(folder):
     pyte = pytest.importorskip("pyte")
-    told = in_terminal("--watch", "blocks")
+    received = in_terminal("--watch", "blocks")
     screen = pyte.Screen(100, 30)
-    pyte.Stream(screen).feed(told)
+    pyte.Stream(screen).feed(received)
     rows = [y for y, row in enumerate(screen.display) if "▀" in row]
     assert len(rows) == 20, screen.display
     assert rows == list(range(rows[0], rows[0] + 20))
-    assert told.count("\x1b[20A") > 1  # drawn again and again
+    assert received.count("\x1b[20A") > 1  # drawn again and again
     width = screen.display[rows[0]].count("▀")
     cells = [[screen.buffer[y][x] for x in range(width)] for y in rows]
     colour = [[[bytes.fromhex(c) for c in (cell.fg, cell.bg)] for cell in row] for row in cells]
     shown = np.array([[[[*c] for c in pair] for pair in row] for row in colour])
     shown = shown.transpose(0, 2, 1, 3).reshape(40, width, 3)
     assert abs(shown - pixels_of("out.png", (40, width))).mean() < 3
-    # Below it the prompt's line has the path, and of the bar nothing is left.
+    # Below the picture, only the path is left.
     left = [line.rstrip() for line in screen.display[rows[-1] + 1 :]]
     assert [line for line in left if line] == ["out.png"]
 
 
-def test_the_bar_and_the_terminals_own_choice(folder):
-    told = in_terminal("--watch", answer=b"\x1bP>|foot(1.16)\x1b\\\x1b[?62;4;22c")
-    pictures = re.findall(r"\x1b7(\x1bP0;1q.*?\x1b\\)\x1b8", told, re.DOTALL)
+def test_the_bar_and_the_protocol_of_the_terminal(folder):
+    received = in_terminal("--watch", answer=b"\x1b[?62;4;22c")
+    pictures = re.findall(r"\x1b7(\x1bP0;1q.*?\x1b\\)\x1b8", received, re.DOTALL)
     shown = read_sixel(pictures[-1])
     assert likeness(shown, pixels_of("out.png", shown.shape[:2])) > 0.97
-    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", told)
+    plain = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", received)
     for needle in ("scale 1/2, 20×16", "scale 2/2, 40×33", "iteration 9/9", "left"):
         assert needle in plain
     assert re.search(r"content \S+  style \S+  tv \S+  .*(it/s|s/it)  \d+\.\d GB", plain)
 
 
-def test_a_line_a_scale_where_there_is_no_terminal(folder, capsys):
+def test_one_line_per_scale_without_a_terminal(folder, capsys):
     assert stylize("--watch", "sixel", quick=TWO_SCALES) == 0
-    told = capsys.readouterr().err
-    assert "no terminal" in told
-    assert "\x1b" not in told
-    lines = [line for line in told.splitlines() if line.startswith("scale ")]
+    received = capsys.readouterr().err
+    assert "not a terminal" in received
+    assert "\x1b" not in received
+    lines = [line for line in received.splitlines() if line.startswith("scale ")]
     assert [line.partition(":")[0] for line in lines] == ["scale 1/2, 20×16", "scale 2/2, 40×33"]
     assert "4 iterations in" in lines[0]
     assert "5 iterations in" in lines[1]
@@ -283,18 +269,18 @@ def test_files_of_a_run(folder, suffix):
     assert [pixels_of(path).shape for path in numbered] == [(16, 20, 3), (33, 40, 3), (33, 40, 3)]
     assert np.array_equal(pixels_of("out-9.png"), final)
     frames = frames_of(film)
-    # Nine iterations; in MP4 the last picture stays for two seconds of twelve pictures.
+    # Nine iterations; in MP4 the last picture is shown for two seconds, 24 frames.
     assert len(frames) == (8 + 24 if suffix == "mp4" else 9)
     height, width, _ = frames[-1].shape
     near = pixels_of("out.png", (height, width))
-    # MP4 has colours in half of the pixels on each side.
+    # MP4 halves the resolution of colours.
     assert likeness(frames[-1], near) > (0.95 if suffix == "mp4" else 0.97)
     assert likeness(frames[0], near) < likeness(frames[-1], near)
     assert len(Path("run.jsonl").read_text().splitlines()) == 9
     assert not list(Path().glob(".jaxstyle*"))
 
 
-def test_textures_are_watched_too(folder):
+def test_textures_are_watched(folder):
     words = ["texture", "painting.png", "-o", "out.png", *command.ENCODER, "--size", "32x32"]
     words += ["--style-layers", "image,conv1_1", "--iterations", "3", "--scales", "1"]
     assert cli.main([*words, "--save-every", "1", "--trace", "run.jsonl"]) == 0
@@ -304,7 +290,7 @@ def test_textures_are_watched_too(folder):
 
 def trace_of(path):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return rows, np.array([[row[name] for name in js.LossTerms._fields] for row in rows]).T
+    return rows, np.array([[*row["terms"].values()] for row in rows]).T
 
 
 @pytest.mark.parametrize("style_weight", [1.0, 1e30])
@@ -316,7 +302,9 @@ def test_a_trace_has_every_term(encoder, pictures, tmp_path, style_weight):
         result = run(encoder, pictures, loss_weights=weights, solver=solver, callback=watchers.see)
         watchers.end(result)
     rows, terms = trace_of(path)
-    assert np.array_equal(terms.astype(np.float32), np.asarray(result.terms))
+    assert [*rows[0]["terms"]] == [*report.named_terms(result.terms)]
+    values = np.asarray([*report.named_terms(result.terms).values()])
+    assert np.array_equal(terms.astype(np.float32), values)
     assert [row["iteration"] for row in rows] == list(range(1, len(rows) + 1))
     places = [(row["scale"], row["width"], row["height"]) for row in rows]
     assert len(rows) == 16 or result.status == "non-finite"
@@ -344,7 +332,7 @@ def test_ctrl_c_leaves_whole_files(folder, monkeypatch):
     assert np.array_equal(pixels_of("out-0006.png"), final)
 
 
-def test_what_cannot_be_written_does_not_end_the_run(folder, monkeypatch, capsys):
+def test_a_file_that_cannot_be_written_does_not_end_the_run(folder, monkeypatch, capsys):
     Path("there").mkdir()
     plain = report.RunBar.update
 
@@ -356,9 +344,9 @@ def test_what_cannot_be_written_does_not_end_the_run(folder, monkeypatch, capsys
     monkeypatch.setattr(report.RunBar, "update", gone)
     watched = ["--preview", "there/now.png", "--trace", "run.jsonl"]
     assert stylize(*watched, quick=TWO_SCALES) == 1
-    told = capsys.readouterr().err
-    assert told.count("there/now.png") == 1
-    assert "painting goes on" in told
+    received = capsys.readouterr().err
+    assert received.count("there/now.png") == 1
+    assert "painting goes on" in received
     assert len(trace_of(Path("run.jsonl"))[0]) == 9
     assert pixels_of("out.png").shape == (33, 40, 3)
 
@@ -367,15 +355,15 @@ def test_what_cannot_be_written_does_not_end_the_run(folder, monkeypatch, capsys
     (["--preview", "now.gif"], ["now.gif", ".png"]),
     (["--preview", "no/now.png"], ["no/now.png", "folder"]),
     (["--preview", "photo.png"], ["photo.png", "exists"]),
-    (["--preview", "./out.png"], ["out.png", "two things"]),
+    (["--preview", "./out.png"], ["out.png", "two outputs"]),
     (["--timelapse", "film.avi"], ["film.avi", ".mp4"]),
     (["--timelapse", "film.mp4"], ["film.mp4", 'pip install "jaxstyle[video]"']),
     (["--trace", "run.txt"], ["run.txt", ".jsonl"]),
     (["--save-every", "0"], ["--save-every 0"]),
     (["--save-every", "2"], ["out-2.png", "exists"]),
-    (["--watch=vga"], ["vga", "kitty"]),
+    (["--watch=vga"], ["vga", "sixel"]),
 ])  # fmt: skip
-def test_refused_before_the_run(folder, capsys, monkeypatch, options, needles):
+def test_options_are_checked_before_the_run(folder, capsys, monkeypatch, options, needles):
     monkeypatch.setitem(sys.modules, "av", None)
     Path("out-2.png").write_bytes(b"another's")
     check_refused(capsys, folder, stylize(*options), *needles)
@@ -387,18 +375,18 @@ def test_refused_before_the_run(folder, capsys, monkeypatch, options, needles):
 
 @pytest.fixture
 def traces(tmp_path, monkeypatch):
-    """Two traces of runs with the same scales, and one with others."""
+    """Two traces of runs with the same scales, and one with other scales and another term."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name, lengths in (("one", (4, 6)), ("two", (4, 6)), ("other", (3, 3, 1))):
         numbers, lines = itertools.count(1), []
         for scale, length in enumerate(lengths, 1):
             for _ in range(length):
-                terms = dict(zip(js.LossTerms._fields, rng.uniform(0.1, 9, 4).round(3).tolist()))
-                place = {"scale": scale, "width": 40 * scale, "height": 30 * scale}
+                names = ["content", "style", "tv", *(["my_term"] if name == "other" else [])]
+                terms = {name: round(rng.uniform(0.1, 9), 3) for name in names} | {"extra": 0.0}
                 number = next(numbers)
-                line = place | terms | {"extra": 0.0, "iteration": number, "seconds": number / 2}
-                lines.append(json.dumps(line))
+                line = {"scale": scale, "width": 40 * scale, "height": 30 * scale, "terms": terms}
+                lines.append(json.dumps(line | {"iteration": number, "seconds": number / 2}))
         Path(f"{name}.jsonl").write_text("".join(f"{line}\n" for line in lines))
     return [Path(f"{name}.jsonl") for name in ("one", "two", "other")]
 
@@ -409,15 +397,17 @@ def test_a_plot_shows_the_terms(traces, over):
     runs = [plot.read_trace(path, path.stem) for path in traces]
     figure = plot.draw(runs, over)
     titles = [ax.get_title(loc="left") for ax in figure.axes if ax.get_title(loc="left")]
-    assert titles == ["content", "style", "total variation", "loss, the sum"]
-    for ax, names in zip(figure.axes, (["content"], ["style"], ["tv"], js.LossTerms._fields)):
+    assert titles == ["content", "style", "total variation", "my term", "sum of the terms"]
+    every = ["content", "style", "tv", "my_term"]
+    for ax, names in zip(figure.axes, (*([name] for name in every), every)):
         lines = [line for line in ax.get_lines() if line.get_marker() == "None"]
-        assert len(lines) == 2 + 2 + 3  # one a scale
-        drawn = {line.get_color() for line in lines}
-        assert len(drawn) == 3
-        rows = [row for path in traces for row in trace_of(path)[0]]
+        one_run = names == ["my_term"]
+        assert len(lines) == (3 if one_run else 2 + 2 + 3)  # one per scale
+        assert len({line.get_color() for line in lines}) == (1 if one_run else 3)
+        rows = [json.loads(line) for path in traces for line in path.read_text().splitlines()]
+        rows = [row for row in rows if not one_run or "my_term" in row["terms"]]
         data = np.concatenate([line.get_xydata() for line in lines])
-        wanted = [[row[over], sum(row[name] for name in names)] for row in rows]
+        wanted = [[row[over], sum(row["terms"].get(name, 0) for name in names)] for row in rows]
         np.testing.assert_allclose(data, wanted)
 
 
@@ -435,12 +425,21 @@ def test_plot_files(traces, capsys, suffix):
         assert {"content", "style", "40×30", "80×60", "one", "two"} <= texts
 
 
+def test_names_of_files_are_not_mathematics(traces):
+    pytest.importorskip("matplotlib")
+    for name in ("a$x^2$", "b$"):
+        Path(f"{name}.jsonl").write_text(Path("one.jsonl").read_text())
+    assert cli.main(["plot", "a$x^2$.jsonl", "b$.jsonl", "-o", "a.svg"]) == 0
+    texts = {e.text.strip() for e in ElementTree.parse("a.svg").iter() if e.text}
+    assert {"a$x^2$", "b$"} <= texts
+
+
 def test_plots_that_are_refused(traces, capsys, monkeypatch):
     Path("no.jsonl").write_text('{"a": 1}\n')
     Path("empty.jsonl").write_text("")
     Path("half.jsonl").write_text(Path("one.jsonl").read_text()[:-9])
     cases = {
-        ("no.jsonl", "-o", "a.png"): "no.jsonl: no trace",
+        ("no.jsonl", "-o", "a.png"): "no.jsonl: not a trace",
         ("empty.jsonl", "-o", "a.png"): "empty.jsonl: has no line",
         ("absent.jsonl", "-o", "a.png"): "absent.jsonl",
         ("one.jsonl", "-o", "a.bmp"): "a.bmp: unknown suffix",
@@ -449,11 +448,11 @@ def test_plots_that_are_refused(traces, capsys, monkeypatch):
     }
     for words, needle in cases.items():
         assert cli.main(["plot", *words]) == 2
-        told = capsys.readouterr().err
-        assert needle in told
-        assert told.count("\n") == 1
+        received = capsys.readouterr().err
+        assert needle in received
+        assert received.count("\n") == 1
     assert not Path("a.png").exists()
-    assert cli.main(["plot", "half.jsonl", "-o", "a.png"]) == 0  # of a run on its way
+    assert cli.main(["plot", "half.jsonl", "-o", "a.png"]) == 0  # the last line is incomplete
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     assert cli.main(["plot", "one.jsonl", "-o", "b.png"]) == 2
     assert 'pip install "jaxstyle[plot]"' in capsys.readouterr().err

@@ -17,14 +17,20 @@ import sys
 import warnings
 from collections.abc import Sequence
 from functools import partial
+from types import SimpleNamespace
 from typing import Annotated, Any, Protocol, runtime_checkable
 
 import tyro
-from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, subcommand
+from tyro.conf import (
+    OmitArgPrefixes,
+    OmitSubcommandPrefixes,
+    PositionalMetavarFromFieldName,
+    subcommand,
+)
 
 import jaxstyle as js
 from jaxstyle import interrupts
-from jaxstyle.cli import processes, report
+from jaxstyle.cli import processes, report, usage
 from jaxstyle.cli.axes import Axis, split_axes
 from jaxstyle.cli.batch import Batch
 from jaxstyle.cli.completion import Completion
@@ -48,12 +54,12 @@ from jaxstyle.recipes.recipe import Recipe
 
 @runtime_checkable
 class _Command(Protocol):
-    """What a command line is parsed into."""
+    """A parsed command line."""
 
     def run(self) -> int: ...
 
 
-# Those that take a recipe, whose settings are options of theirs.
+# The commands that take a recipe: each of its fields is an option.
 _PAINTING = {
     "stylize": Stylize,
     "batch": Batch,
@@ -61,7 +67,7 @@ _PAINTING = {
     "texture": Texture,
     "rerun": Rerun,
 }
-_OTHER = {
+COMMANDS: dict[str, type] = _PAINTING | {
     "resume": Resume,
     "plot": Plot,
     "presets": Presets,
@@ -72,86 +78,84 @@ _OTHER = {
 }
 
 
-def _commands(arguments: Sequence[str], axes: tuple[Axis, ...]) -> Any:
-    """Returns the subcommands, their defaults those of the preset and file that are named."""
-    again = first_picture(arguments) if arguments[:1] == ["rerun"] else None
-    otherwise = "texture" if arguments[:1] == ["texture"] else "default"
-    name, recipe = base(arguments, otherwise, again)
-    own = {"sweep": {"axes": axes}, "rerun": {"source": again}}
-    return functools.reduce(
-        operator.or_,
-        [
-            Annotated[
-                command,
-                subcommand(
-                    word,
-                    constructor=partial(command, recipe=recipe, preset=name, **own.get(word, {})),
-                ),
-            ]
-            for word, command in _PAINTING.items()
-        ]
-        + [Annotated[command, subcommand(word)] for word, command in _OTHER.items()],
-    )
-
-
-def print_completion(shell: str) -> None:
-    """Prints the script that lets a shell complete what this command takes."""
-    with contextlib.suppress(SystemExit):
-        _parse(["--tyro-print-completion", shell])
-
-
-def _is_ruler(row: str) -> bool:
-    return bool(row.strip()) and not row.strip("─-╯ ")
+def _defaults(arguments: Sequence[str], axes: tuple[Axis, ...]) -> dict[str, Any]:
+    """Returns the defaults that a command line chooses by a preset, a file or a picture."""
+    word = arguments[0]
+    picture = first_picture(arguments) if word == "rerun" else None
+    name, recipe = base(arguments, "texture" if word == "texture" else "default", picture)
+    own = {"sweep": {"axes": axes}, "rerun": {"source": picture}}
+    return {"recipe": recipe, "preset": name, **own.get(word, {})}
 
 
 def _parse(arguments: Sequence[str]) -> _Command:
-    """Parses the arguments; a mistake in them is one line instead of tyro's box."""
+    """Parses the arguments.
+
+    Raises:
+        InputError: They are wrong; one line instead of tyro's box.
+    """
+    chosen = next((word for word in arguments[:1] if not word.startswith("-")), None)
+    if chosen is not None and chosen not in COMMANDS:
+        near = "".join(f"; perhaps {n}" for n in _near([chosen], [*COMMANDS, "--help"]))
+        raise InputError(f"{chosen}: unknown subcommand{near}; see jaxstyle --help")
     axes: tuple[Axis, ...] = ()
-    if list(arguments[:1]) == ["sweep"]:
+    if chosen == "sweep":
         arguments, axes = split_axes(arguments)
-    if {*arguments[:1]} & {"stylize", "texture", "resume", "rerun"}:
+    if chosen in ("stylize", "texture", "resume", "rerun"):
         arguments = fill_watch(arguments)
-    commands = _commands(arguments, axes)
+    defaults = _defaults(arguments, axes) if chosen in _PAINTING else {}
+    if {"-h", "--help"} & {*arguments}:
+        kind: Any = usage.root(COMMANDS, chosen, SimpleNamespace(**defaults))
+    else:
+        kinds = [
+            Annotated[kind, subcommand(word, constructor=partial(kind, **defaults))]
+            if word == chosen and defaults
+            else Annotated[kind, subcommand(word)]
+            for word, kind in COMMANDS.items()
+        ]
+        kind = functools.reduce(operator.or_, kinds)
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
             return tyro.cli(
-                commands,
+                kind,
                 prog="jaxstyle",
                 description=js.__doc__,
                 args=arguments,
-                config=(OmitArgPrefixes, OmitSubcommandPrefixes),
+                config=(OmitArgPrefixes, OmitSubcommandPrefixes, PositionalMetavarFromFieldName),
                 registry=registry,
             )
     except SystemExit as error:
         if error.code != 2:
             raise
-        # The box has lines, or only dashes where the terminal's encoding lacks them.
-        rows = [line[2:].removesuffix("│") for line in box.getvalue().splitlines()[1:]]
-        rows = itertools.dropwhile(_is_ruler, rows)
-        rows = itertools.takewhile(lambda row: not _is_ruler(row), rows)
-        # The deeply indented rows repeat the help of an option.
-        told = " ".join(row.strip() for row in rows if not row.startswith(" " * 8))
-        # A recipe refused as a whole says all that is needed.
-        if refused := re.match(r"Error parsing \S*recipe: (.*?); see", f"{told}; see"):
-            raise InputError(refused[1]) from None
-        raise InputError(f"{_with_near_options(told)}; see {_help(arguments)}") from None
+        raise _refused(box.getvalue(), chosen) from None
 
 
-def _with_near_options(told: str) -> str:
-    """Returns what tyro tells of options that there are none of, with those that were meant."""
-    told = told.rstrip(".")
-    if not told.startswith("Unrecognized options"):
-        return told
-    names = [f"--{name.replace('_', '-')}" for name in Recipe.__dataclass_fields__]
-    words = re.findall(r"--[a-z-]+", told)
-    near = [match for word in words for match in difflib.get_close_matches(word, names, 1)]
-    return told + (f"; perhaps {', '.join(near)}" if near else "")
+def _refused(box: str, chosen: str | None) -> InputError:
+    """Returns the error of tyro's box, as one line."""
+    # The box has lines, or only dashes where the terminal's encoding lacks them.
+    rows = [line[2:].removesuffix("│") for line in box.splitlines()[1:]]
+    rows = itertools.dropwhile(_is_ruler, rows)
+    rows = itertools.takewhile(lambda row: not _is_ruler(row), rows)
+    # The deeply indented rows repeat the help of an option.
+    message = " ".join(row.strip() for row in rows if not row.startswith(" " * 8)).rstrip(".")
+    # A message of ours says all that is needed.
+    if ours := re.match(r"Error parsing \S*recipe: (.*)", message):
+        return InputError(ours[1])
+    shown = " ".join(filter(None, ("jaxstyle", chosen, "--help")))
+    if message.startswith("Unrecognized options") and chosen:
+        options = usage.options_of(COMMANDS[chosen])
+        names = [flag for option in options for flag in option.flags]
+        near = _near(re.findall(r"--[a-z-]+", message), names)
+        message += f"; perhaps {', '.join(near)}" if near else ""
+    return InputError(f"{message}; see {shown}")
 
 
-def _help(arguments: Sequence[str]) -> str:
-    subcommands = (_PAINTING | _OTHER).keys() & set(arguments[:1])
-    return " ".join(["jaxstyle", *subcommands, "--help"])
+def _near(words: Sequence[str], names: Sequence[str]) -> list[str]:
+    return [near for word in words for near in difflib.get_close_matches(word, names, 1)]
+
+
+def _is_ruler(row: str) -> bool:
+    return bool(row.strip()) and not row.strip("─-╯ ")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

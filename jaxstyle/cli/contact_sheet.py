@@ -5,14 +5,15 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from jaxstyle.arrays import Image
+from jaxstyle.cli.lettering import fitting, lettering, wrapped
 
 _INK, _PALE, _PAPER = (34, 34, 34), (110, 110, 110), (250, 250, 248)
 _GAP, _MARGIN = 12, 24
-_COLUMNS = 4  # at most, where one option varies
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+_COLUMNS = 4  # at most, for a single option
+_LABEL = 400  # greatest width of a row's label
 
 
 def make_sheet(
@@ -21,63 +22,61 @@ def make_sheet(
     title: str,
     labels: Sequence[Sequence[str]],
 ) -> Image:
-    """Returns pictures as one: rows are of the first option, columns of the second.
+    """Returns a sheet of pictures: rows are values of the first option, columns of the second.
 
     Args:
-        images: Of one or several sizes; fewer than there are labels if a run was stopped.
-        captions: For each image what stands below it, in lines as wide as the image at most.
-        title: To stand above all.
-        labels: For each of one or two options its values.
+        images: Pictures of one or several sizes; fewer than labels if a run was stopped.
+        captions: For each picture, the parts of its caption; a part is never broken into lines.
+        title: Title of the sheet, in as many lines as it takes.
+        labels: For each of one or two options, its values.
+
+    Returns:
+        ``f32[h, w, 3]``, sRGB in [0, 1].
     """
     two = len(labels) > 1
     columns = len(labels[1]) if two else min(_COLUMNS, len(labels[0]))
     rows = len(labels[0]) if two else -(-len(labels[0]) // columns)
     width, height = (max(image.shape[axis] for image in images) for axis in (1, 0))
     size = max(11, min(18, width // 22))
-    big, small = ImageFont.load_default(round(1.4 * size)), ImageFont.load_default(size)
     line = round(1.6 * size)
-    left = _MARGIN + (round(max(small.getlength(label) for label in labels[0])) + _GAP) * two
-    below = [_lines(caption, small, width) for caption in captions]
-    most = max(len(lines) for lines in below)
-    cell = width + _GAP, height + (1 + most) * line + _GAP
-    top = _MARGIN + round(2.4 * line)
-    sheet = PillowImage.new(
-        "RGB", (left + columns * cell[0] + _MARGIN, top + rows * cell[1] + _MARGIN), _PAPER
-    )
+    beside = [fitting(label, size, _LABEL) for label in labels[0] if two]
+    left = _MARGIN + max((round(f.getlength(text)) + _GAP for text, f in beside), default=0)
+    below = [_lines(caption, size, width) for caption in captions]
+    cell = width + _GAP, height + (1 + max(map(len, below))) * line + _GAP
+    wide = left + columns * cell[0] + _MARGIN
+    heading, heading_font = wrapped(title, round(1.4 * size), wide - 2 * _MARGIN)
+    top = _MARGIN + round(1.4 * line) * len(heading) + line
+    sheet = PillowImage.new("RGB", (wide, top + rows * cell[1] + _MARGIN), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((_MARGIN, _MARGIN), title, _INK, big)
+    for i, text in enumerate(heading):
+        draw.text((_MARGIN, _MARGIN + i * round(1.4 * line)), text, _INK, heading_font)
     for i, (image, lines) in enumerate(zip(images, below, strict=False)):
         row, column = divmod(i, columns)
         x, y = left + column * cell[0], top + row * cell[1]
-        above = labels[1][column] if two else labels[0][i]
         if not two or row == 0:
-            draw.text((x, y), _fitting(above, small, width), _INK, small)
+            draw.text((x, y), *_text(labels[1][column] if two else labels[0][i], size, width))
         if two and column == 0:
-            draw.text((_MARGIN, y + line + height // 2 - size), labels[0][row], _INK, small)
+            text, font = beside[row]
+            draw.text((_MARGIN, y + line + height // 2 - size), text, _INK, font)
         pixels = np.asarray(jnp.round(jnp.clip(image, 0, 1) * 255)).astype(np.uint8)
         sheet.paste(PillowImage.fromarray(pixels), (x, y + line))
-        for j, told in enumerate(lines, 1):
-            place = x, y + j * line + height + 2
-            draw.text(place, _fitting(told, small, width), _PALE, small)
+        for j, text in enumerate(lines, 1):
+            draw.text((x, y + j * line + height + 2), *_text(text, size, width, _PALE))
     return jnp.asarray(np.asarray(sheet), jnp.float32) / 255
 
 
-def _lines(parts: Sequence[str], font: _Font, width: int) -> list[str]:
-    """Returns parts of a text side by side as long as they fit a width in pixels, then below."""
+def _text(text: str, size: int, width: int, ink: tuple[int, int, int] = _INK) -> tuple:
+    text, font = fitting(text, size, width)
+    return text, ink, font
+
+
+def _lines(parts: Sequence[str], size: int, width: int) -> list[str]:
+    """Returns the parts of a caption in lines of at most a width in pixels."""
     lines = [parts[0]]
     for part in parts[1:]:
-        longer = f"{lines[-1]}  {part}"
+        longer, font = lettering(f"{lines[-1]}  {part}", size)
         if font.getlength(longer) <= width:
             lines[-1] = longer
         else:
             lines.append(part)
     return lines
-
-
-def _fitting(text: str, font: _Font, width: int) -> str:
-    """Returns a text cut to a width in pixels."""
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "…") > width:
-        text = text[:-1]
-    return text + "…"

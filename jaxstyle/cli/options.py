@@ -1,4 +1,4 @@
-"""Options that several subcommands share, and how values that are not plain are written."""
+"""Options that several subcommands share, and parsers of their values."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,12 +16,12 @@ Flag: TypeAlias = FlagCreatePairsOff[bool]
 Cache: TypeAlias = Annotated[
     Path | None,
     arg(
-        help="Folder of downloaded parameters and kept programs.",
-        help_behavior_hint="(default: JAXSTYLE_CACHE, or the user's cache folder)",
+        help="Folder for downloaded parameters and compiled programs.",
+        help_behavior_hint="(default: $JAXSTYLE_CACHE, or the user's cache folder)",
     ),
 ]
 CompileCache: TypeAlias = Annotated[
-    Flag, arg(help="Keep no compiled programs in the cache folder.")
+    Flag, arg(help="Do not save compiled programs in the cache folder.")
 ]
 CheckpointFolder: TypeAlias = Annotated[
     Path | None,
@@ -33,16 +33,16 @@ CheckpointFolder: TypeAlias = Annotated[
 CheckpointEvery: TypeAlias = Annotated[float, arg(help="Seconds between two checkpoints.")]
 Config: TypeAlias = Annotated[
     Path | None,
-    arg(help="Settings: TOML, as `jaxstyle presets show` prints it, or a picture of ours."),
+    arg(help="Read settings from TOML, as `jaxstyle presets show` prints it, or a result."),
 ]
 Debug: TypeAlias = Annotated[Flag, arg(help="Show the traceback of an error.")]
 Files: TypeAlias = UseAppendAction[tuple[Path, ...]]
-Json: TypeAlias = Annotated[Flag, arg(help="Answer with one JSON object on stdout, for programs.")]
-Overwrite: TypeAlias = Annotated[Flag, arg(help="Replace the output if it exists.")]
+Json: TypeAlias = Annotated[Flag, arg(help="Print one JSON object on stdout.")]
+Overwrite: TypeAlias = Annotated[Flag, arg(help="Replace existing files.")]
 PresetName: TypeAlias = Annotated[
-    str, arg(help="The recipe to start from; see `jaxstyle presets`. Other options change it.")
+    str, arg(metavar="NAME", help="Recipe that the other options change; see `jaxstyle presets`.")
 ]
-Quiet: TypeAlias = Annotated[Flag, arg(help="Print the path of the result only.")]
+Quiet: TypeAlias = Annotated[Flag, arg(help="Print only the path of the result.")]
 
 registry = ConstructorRegistry()
 
@@ -79,9 +79,9 @@ def _text(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[Any] | None:
         return None
     return PrimitiveConstructorSpec(
         nargs=1,
-        metavar="STR",
+        metavar="TEXT",
         instance_from_str=lambda words: words[0],
         is_instance=lambda value: isinstance(value, str),
-        # What the help shows may come from a file.
+        # The default may come from a file.
         str_from_instance=lambda value: [plain(value)],
     )

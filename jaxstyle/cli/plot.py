@@ -1,9 +1,10 @@
-"""``jaxstyle plot``: what traces tell, drawn."""
+"""``jaxstyle plot``: the loss terms of runs."""
 
 import dataclasses
 import itertools
 import json
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -11,19 +12,22 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from tyro.conf import Positional, arg
 
-import jaxstyle as js
 from jaxstyle import files
 from jaxstyle.atomic import replacing
 from jaxstyle.cli import report
+from jaxstyle.cli.lettering import system_fonts
 from jaxstyle.cli.options import Debug, Overwrite
+from jaxstyle.cli.report import plain
 from jaxstyle.errors import InputError
 
 SUFFIXES = (".pdf", ".png", ".svg")
-_NUMBERS = ("scale", "width", "height", "iteration", "seconds", *js.LossTerms._fields)
-# Okabe and Ito's, which everybody can tell apart.
+_NUMBERS = ("scale", "width", "height", "iteration", "seconds")
+# The palette of Okabe and Ito, for colour-blind readers as well.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 _STYLES = ("-", "--", ":", "-.")
-_TITLES = {"content": "content", "style": "style", "tv": "total variation", "extra": "extra"}
+_TITLES = {"tv": "total variation"}
+_NAME_WIDTH = 60
+_SUM = "sum of the terms"
 _SETTINGS: dict[Any, Any] = {
     "font.size": 10,
     "axes.titlesize": 11,
@@ -37,6 +41,8 @@ _SETTINGS: dict[Any, Any] = {
     "xtick.color": "#444444",
     "ytick.color": "#444444",
     "legend.frameon": False,
+    # Names of files may have dollar signs in them.
+    "text.parse_math": False,
     "svg.hashsalt": "jaxstyle",
     "svg.fonttype": "none",
 }
@@ -46,12 +52,14 @@ class Run(NamedTuple):
     """A trace.
 
     Attributes:
-        name: What the legend calls it.
-        columns: Arrays by name, a number an iteration.
+        name: Name in the legend.
+        columns: Arrays by name, one number per iteration.
+        terms: Arrays of the weighted loss terms by name.
     """
 
     name: str
     columns: dict[str, np.ndarray]
+    terms: dict[str, np.ndarray]
 
     @property
     def scales(self) -> list[tuple[int, int, str]]:
@@ -67,35 +75,39 @@ class Run(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Plot:
-    """Plot the loss terms of runs, as --trace has written them."""
+    """Plot the loss terms of runs from the files of --trace."""
 
     traces: Annotated[
         Positional[tuple[Path, ...]], arg(metavar="TRACE [TRACE …]", help_behavior_hint="")
     ]
-    """The .jsonl file of a run; several are drawn over each other."""
+    """Traces (.jsonl); several are drawn into the same panels."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """The plot to write: .png, .svg or .pdf."""
     over: Literal["iteration", "seconds"] = "iteration"
-    """What runs from left to right."""
+    """Quantity on the horizontal axis."""
     overwrite: Overwrite = False
     debug: Debug = False
 
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         if not self.traces:
-            raise InputError("no trace: name the file that --trace has written")
+            raise InputError("no trace: give a file that --trace has written")
         files.check_output(self.output, overwrite=self.overwrite, suffixes=SUFFIXES)
         try:
             import matplotlib as mpl
         except ImportError:
-            told = 'a plot needs matplotlib; pip install "jaxstyle[plot]"'
-            raise InputError(f"{self.output}: {told}") from None
+            raise InputError(
+                f'{self.output}: a plot needs matplotlib; pip install "jaxstyle[plot]"'
+            ) from None
         names = _names(self.traces)
         runs = [read_trace(path, name) for path, name in zip(self.traces, names, strict=True)]
         suffix = self.output.suffix.lower()
-        # No date: the same traces give the same bytes.
+        # No date, so that the same traces give the same bytes.
         dates: dict[str, Any] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-        with mpl.rc_context(_SETTINGS), replacing(self.output) as temporary:
+        with (
+            mpl.rc_context(_SETTINGS),
+            replacing(self.output) as temporary,
+        ):
             figure = draw(runs, self.over)
             figure.savefig(temporary, format=suffix[1:], dpi=160, metadata=dates.get(suffix))
         report.print_path(self.output)
@@ -103,34 +115,50 @@ class Plot:
 
 
 def read_trace(path: Path, name: str) -> Run:
-    """Reads a trace; of one that is being written, the whole lines.
+    """Reads a trace; of one that is being written, the complete lines.
 
     Raises:
-        InputError: It is no trace.
+        InputError: The file is not a trace, or has no complete line.
     """
     try:
         *lines, _ = path.read_bytes().split(b"\n")
         rows = [json.loads(line) for line in lines]
         columns = {key: np.array([float(row[key]) for row in rows]) for key in _NUMBERS}
+        terms = {
+            key: np.array([float(row["terms"][key]) for row in rows])
+            for key in dict.fromkeys(key for row in rows for key in row["terms"])
+        }
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise InputError(f"{path}: no trace of a run; name a file that --trace wrote") from error
+        raise InputError(f"{path}: not a trace; give a file that --trace has written") from error
     if not rows:
-        raise InputError(f"{path}: has no line yet; wait for the run's first iterations")
-    return Run(name, columns)
+        raise InputError(f"{path}: has no line yet; wait for the first iterations of the run")
+    return Run(name, columns, terms)
+
+
+def _families() -> list[str]:
+    """Returns matplotlib's font, and installed ones for the characters that it lacks."""
+    from matplotlib.font_manager import FontProperties, fontManager
+
+    paths = [str(font.path) for font in system_fonts()]
+    for path in paths:
+        fontManager.addfont(path)
+    return ["DejaVu Sans", *(FontProperties(fname=path).get_name() for path in paths)]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    """Returns the files' names, with their folders where these alone tell them apart."""
+    """Returns names for the legend: with folders if the file names are not unique."""
     stems = [path.stem for path in paths]
-    return stems if len({*stems}) == len(stems) else [str(path) for path in paths]
+    names = stems if len({*stems}) == len(stems) else [str(path) for path in paths]
+    return ["\n".join(textwrap.wrap(plain(name), _NAME_WIDTH)) for name in names]
 
 
 def draw(runs: Sequence[Run], over: str = "iteration") -> Any:
-    """Returns a figure: a panel a term and one for their sum, each run a line, broken at scales."""
+    """Returns a figure with a panel for each term and one for the sum; lines break at scales."""
     from matplotlib.figure import Figure
 
-    terms = [name for name in _TITLES if any(np.any(run.columns[name]) for run in runs)]
-    panels = [*terms, "loss"] if len(terms) > 1 else terms or ["loss"]
+    found = dict.fromkeys(name for run in runs for name in run.terms)
+    terms = [name for name in found if any(np.any(run.terms.get(name, 0)) for run in runs)]
+    panels = [*terms, _SUM] if len(terms) > 1 else terms or [_SUM]
     rows = (len(panels) + 1) // 2
     columns = min(2, len(panels))
     figure = Figure(figsize=(5.2 * columns, 0.6 + 2.9 * rows), layout="constrained")
@@ -139,22 +167,27 @@ def draw(runs: Sequence[Run], over: str = "iteration") -> Any:
         _draw_panel(ax, runs, name, over)
     for ax in axes.flat[len(panels) :]:
         ax.set_axis_off()
-    # The lowest panel of each column says what is below it.
+    # The lowest panel of each column has the label.
     for column in range(columns):
         lowest = axes[len(range(column, len(panels), columns)) - 1, column]
         lowest.set_xlabel(over if over == "iteration" else "seconds since the start")
         lowest.tick_params(labelbottom=True)
     if len(runs) > 1:
-        handles, labels = axes.flat[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper left", ncols=min(4, len(runs)))
+        handles, labels = axes.flat[len(panels) - 1].get_legend_handles_labels()
+        longest = max(len(line) for label in labels for line in label.split("\n"))
+        ncols = max(1, min(4, len(runs), 120 // (longest + 6)))
+        look: dict[str, Any] = {"ncols": ncols, "prop": {"family": _families()}}
+        figure.legend(handles, labels, loc="outside upper left", **look)
     return figure
 
 
 def _draw_panel(ax: Any, runs: Sequence[Run], name: str, over: str) -> None:
-    ax.set_title("loss, the sum" if name == "loss" else _TITLES[name], loc="left", pad=20)
+    ax.set_title(_TITLES.get(name, name.replace("_", " ")), loc="left", pad=20)
     shared = over == "iteration" and len({tuple(run.scales) for run in runs}) == 1
-    for number, run in enumerate(runs):
-        values = _values(run, name)
+    drawn = [(run, _values(run, name)) for run in runs]
+    for number, (run, values) in enumerate(drawn):
+        if values is None:
+            continue
         x = run.columns[over]
         look: dict[str, Any] = {
             "color": _COLOURS[number % len(_COLOURS)],
@@ -164,9 +197,9 @@ def _draw_panel(ax: Any, runs: Sequence[Run], name: str, over: str) -> None:
             part = slice(first, last + 1)
             label = run.name if first == 0 else None
             ax.plot(x[part], values[part], lw=1.8, label=label, **look)
-            # Where a scale begins, and all of one with a single iteration.
+            # Marks the start of a scale, and a scale with a single iteration.
             ax.plot(x[first], values[first], "o", ms=3.5, color=look["color"])
-    if all(np.any(_values(run, name) > 0) for run in runs):
+    if all(np.any(values > 0) for _, values in drawn if values is not None):
         ax.set_yscale("log")
         ax.yaxis.set_major_formatter("{x:g}")
         ax.yaxis.set_minor_formatter(_between_powers)
@@ -175,7 +208,7 @@ def _draw_panel(ax: Any, runs: Sequence[Run], name: str, over: str) -> None:
 
 
 def _mark_scales(ax: Any, run: Run, over: str, *, named: bool) -> None:
-    """Shades every other scale and writes its size above, if the runs have them in common."""
+    """Shades every other scale and writes its size above, if all runs have the same scales."""
     if not named:
         return
     x = run.columns[over]
@@ -197,12 +230,13 @@ def _mark_scales(ax: Any, run: Run, over: str, *, named: bool) -> None:
 
 
 def _between_powers(value: float, _: int) -> str:
-    """Returns a label for twice and five times a power of ten, no other."""
+    """Returns a label for 2 and 5 times a power of ten; an empty one for others."""
     digit = value / 10 ** math.floor(math.log10(value))
     return f"{value:g}" if round(digit, 3) in (2, 5) else ""
 
 
-def _values(run: Run, name: str) -> np.ndarray:
-    if name == "loss":
-        return np.sum([run.columns[term] for term in js.LossTerms._fields], axis=0)
-    return run.columns[name]
+def _values(run: Run, name: str) -> np.ndarray | None:
+    """Returns a term of a run, or the sum of its terms; None if the run lacks the term."""
+    if name == _SUM:
+        return np.sum([*run.terms.values()], axis=0)
+    return run.terms.get(name)

@@ -1,4 +1,4 @@
-"""``jaxstyle presets``: named recipes, listed and printed."""
+"""``jaxstyle presets``: lists and prints named recipes."""
 
 import dataclasses
 from typing import Annotated
@@ -13,7 +13,7 @@ from jaxstyle.recipes import presets
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """Show every preset and where it comes from."""
+    """List all presets and their sources."""
 
     json: Json = False
     debug: Debug = False
@@ -27,10 +27,10 @@ class List:
 
 @dataclasses.dataclass(frozen=True)
 class Show:
-    """Print a preset as TOML, to change and hand to --config."""
+    """Print a preset as TOML: save it to a file, edit it, and pass it to --config."""
 
     name: Annotated[Positional[str], arg(metavar="NAME")]
-    """A name that `jaxstyle presets` lists."""
+    """Name of a preset; see `jaxstyle presets`."""
     debug: Debug = False
 
     def run(self) -> int:
@@ -43,7 +43,7 @@ class Show:
 
 @dataclasses.dataclass(frozen=True)
 class Presets:
-    """Named recipes: ours and those of the best-known tools."""
+    """List and print presets: named recipes, also those of other well-known tools."""
 
     command: Annotated[List, subcommand("list")] | Annotated[Show, subcommand("show")] = (
         dataclasses.field(default_factory=List)

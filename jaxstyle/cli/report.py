@@ -1,14 +1,16 @@
-"""What a person sees while a command works: messages and progress bars on stderr, tables."""
+"""Messages and progress bars on stderr; tables and paths on stdout, or one JSON object."""
 
 import contextlib
 import json
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+import jax
 from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
@@ -22,7 +24,6 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from jaxstyle.cli.usage import memory_in_use
 from jaxstyle.run.progress import Progress as RunProgress
 
 _LONGEST = 1000
@@ -36,9 +37,9 @@ def console(*, quiet: bool = False) -> Console:
 
 
 def plain(text: object) -> str:
-    r"""Returns text of others, names of files and what stands in them, as one printable line.
+    r"""Returns untrusted text, such as a file name, as one printable line.
 
-    What a terminal would obey is escaped, and of very long text the middle left out.
+    Control characters are escaped; the middle of very long text is left out.
 
     Examples:
         >>> plain("a\x1b[2Jb\n")
@@ -55,7 +56,7 @@ _ANSWER: ContextVar[dict[str, Any] | None] = ContextVar("answer", default=None)
 
 @contextlib.contextmanager
 def answering() -> Iterator[dict[str, Any]]:
-    """Collects what would be printed as a result in a table for programs, and prints that."""
+    """Collects results for ``--json`` and prints them as one JSON object at the end."""
     answer: dict[str, Any] = {"exit_code": 1, "paths": [], "errors": []}
     token = _ANSWER.set(answer)
     try:
@@ -66,21 +67,21 @@ def answering() -> Iterator[dict[str, Any]]:
 
 
 def answer(**facts: Any) -> None:
-    """Adds facts to what programs are answered; does nothing for people."""
+    """Adds facts to the JSON object; does nothing without ``--json``."""
     found = _ANSWER.get()
     if found is not None:
         found.update(facts)
 
 
 def print_error(message: object) -> None:
-    """Prints the one line that says what went wrong."""
+    """Prints an error as one line."""
     if (found := _ANSWER.get()) is not None:
         found["errors"].append(str(message))
     print(f"jaxstyle: {plain(message)}", file=sys.stderr)
 
 
 def print_path(path: Path) -> None:
-    """Prints where a result is: to a program the very path, to a person what can be printed."""
+    """Prints the path of a result; on a terminal, control characters are escaped."""
     if (found := _ANSWER.get()) is not None:
         found["paths"].append(str(path))
         return
@@ -89,11 +90,7 @@ def print_path(path: Path) -> None:
 
 
 class _WithLine(Progress):
-    """A bar with a line of text below it.
-
-    Attributes:
-        line: The text.
-    """
+    """A bar with a line of text below it."""
 
     line = ""
 
@@ -107,7 +104,7 @@ B = TypeVar("B", bound="Bar")
 
 
 class Bar:
-    """The bar of whatever takes long: how far it is, and the time left."""
+    """A progress bar with the time left."""
 
     def __init__(self, console: Console) -> None:
         self._bar = _WithLine(
@@ -119,7 +116,7 @@ class Bar:
             console=console,
             transient=True,
             disable=console.quiet,
-            # On a terminal results are printed above the bar; a file gets them as they are.
+            # Results on a terminal are printed above the bar; those in a file are unchanged.
             redirect_stdout=sys.stdout is not None and sys.stdout.isatty(),
         )
         self._task = self._bar.add_task("compiling", total=1.0)
@@ -137,15 +134,15 @@ class Bar:
         self._bar.stop()
 
     def show(self, fraction: float, description: str = "painting", line: str = "") -> None:
-        """Shows that a part of the work, in [0, 1], is done, and a line below."""
+        """Shows the finished fraction, in [0, 1], and a line of text below the bar."""
         self._bar.line = line
         self._bar.update(self._task, completed=fraction, description=description)
 
 
 class RunBar(Bar):
-    """The bar of a run: scale, iteration, time left; loss terms, rate and memory below.
+    """The progress bar of a run, with scale and iteration; loss terms, rate and memory below.
 
-    Where stderr is no terminal, it is a line a scale.
+    Prints one line per scale if stderr is not a terminal.
     """
 
     def __init__(self, console: Console) -> None:
@@ -162,15 +159,15 @@ class RunBar(Bar):
         trace: TracebackType | None,
     ) -> None:
         super().__exit__(kind, error, trace)
-        self._tell_scale()
+        self._print_scale()
 
     def update(self, progress: RunProgress) -> None:
-        """Shows where the run is."""
+        """Shows the progress of the run."""
         rate, now = "", self._bar.get_time()
         if self._last is not None:
             last, then = self._last
             if last.scale != progress.scale:
-                self._tell_scale()
+                self._print_scale()
                 self._scale_began = (last.step, then)
             elif now > then:
                 rate = _rate((progress.step - last.step) / (now - then))
@@ -183,8 +180,8 @@ class RunBar(Bar):
             "  ".join(filter(None, (_terms(progress), rate, _memory()))),
         )
 
-    def _tell_scale(self) -> None:
-        """Prints how the present scale has gone, where nobody sees a bar."""
+    def _print_scale(self) -> None:
+        """Prints a line about the current scale if there is no bar."""
         if self._terminal or self._last is None:
             return
         progress, now = self._last
@@ -196,24 +193,41 @@ class RunBar(Bar):
         )
 
 
+def named_terms(terms: Any) -> dict[str, Any]:
+    """Returns loss terms by name, from a mapping or a named tuple."""
+    return dict(terms) if isinstance(terms, Mapping) else terms._asdict()
+
+
 def _rate(rate: float) -> str:
     return f"{rate:.2f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it"
 
 
 def _terms(progress: RunProgress) -> str:
-    terms = {name: float(value) for name, value in progress.terms._asdict().items()}
-    if not terms["extra"]:
-        del terms["extra"]
-    return "  ".join(f"{name} {value:.3g}" for name, value in terms.items())
+    # A term that is 0 has a weight of 0.
+    terms = {name: float(value) for name, value in named_terms(progress.terms).items()}
+    return "  ".join(f"{name} {value:.3g}" for name, value in terms.items() if value)
 
 
 def _memory() -> str:
-    used = memory_in_use()
-    return "" if used is None else f"{used / 1e9:.1f} GB"
+    """Returns the memory in use: of the device if JAX knows it, else of this process."""
+    used = (jax.local_devices()[0].memory_stats() or {}).get("bytes_in_use") or _resident()
+    return f"{used / 1e9:.1f} GB" if used else ""
+
+
+def _resident() -> int:
+    """Returns the resident memory of this process in bytes; 0 if the system does not report it."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    if sys.platform != "darwin":
+        return 0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # the peak
 
 
 class DownloadBar:
-    """A progress bar of the kind that a download drives: ``total``, ``update``, ``close``."""
+    """A progress bar of a download, with the interface that ``pretrained.download`` expects."""
 
     def __init__(self, console: Console) -> None:
         self.total = 0
@@ -222,7 +236,7 @@ class DownloadBar:
         self._task = self._bar.add_task("download", total=None)
 
     def update(self, count: int) -> None:
-        """Moves the bar on by ``count`` bytes."""
+        """Advances the bar by ``count`` bytes."""
         self._bar.start()
         self._bar.update(self._task, total=self.total or None, advance=count)
 
@@ -232,7 +246,7 @@ class DownloadBar:
 
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> None:
-    """Prints a table on stdout; no cell is cut, whatever the width of the terminal."""
+    """Prints a table on stdout; cells are never cut, however narrow the terminal is."""
     if _ANSWER.get() is not None:
         answer(rows=[dict(zip(header, row, strict=True)) for row in rows])
         return

@@ -1,4 +1,4 @@
-"""``jaxstyle web``: the page, for this machine or, if asked to, for others."""
+"""``jaxstyle web``: serves the web page."""
 
 import dataclasses
 import importlib.util
@@ -16,28 +16,29 @@ _NEEDED = ("starlette", "uvicorn")
 
 @dataclasses.dataclass(frozen=True)
 class Web:
-    """Serve a page to paint with in a browser, by default for this machine alone.
+    """Serve a web page for painting, by default to this machine only.
 
-    No request leaves the machine, and pictures are deleted an hour after a visitor's last action.
+    The page sends no request to other hosts. Pictures are deleted an hour after the last action of
+    their visitor.
     """
 
     host: str = "127.0.0.1"
-    """Address to listen at; any other than this lets others in, 0.0.0.0 all who reach the
-    machine."""
+    """Address to listen on. Any other than the default gives other machines access; 0.0.0.0 gives
+    access to every machine that can reach this one."""
     port: int = 7860
-    """Port to listen at; 0 for any that is free."""
+    """Port to listen on; 0 for any free port."""
     allow_host: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME")] = ()
-    """A name that others reach this machine by."""
+    """Another name of this machine, by which browsers reach it."""
     max_upload: float = 32.0
-    """Megabytes of a picture that is handed in, at most."""
+    """Largest size of an uploaded picture, in megabytes."""
     max_pixels: float = 50.0
-    """Megapixels of a picture that is handed in, at most."""
+    """Largest uploaded picture, in megapixels."""
     max_result: float = 12.0
-    """Megapixels of a result, at most."""
+    """Largest result, in megapixels."""
     max_queue: int = 8
-    """Runs that may wait."""
+    """Largest number of waiting runs."""
     max_minutes: float = 30.0
-    """Minutes after which a run is stopped; its picture is kept."""
+    """Minutes after which a run is stopped; its picture so far is kept."""
     cache: Cache = None
     compile_cache: CompileCache = True
     quiet: Quiet = False
@@ -46,16 +47,16 @@ class Web:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         if not all(importlib.util.find_spec(name) for name in _NEEDED):
-            raise InputError("jaxstyle web: needs more packages; pip install 'jaxstyle[web]'")
+            raise InputError("jaxstyle web: a package is missing; pip install 'jaxstyle[web]'")
         from jaxstyle.web import serve
         from jaxstyle.web.limits import Limits
 
         for name in ("max_upload", "max_pixels", "max_result", "max_queue", "max_minutes"):
             if getattr(self, name) <= 0:
                 option = f"--{name.replace('_', '-')} {getattr(self, name):g}"
-                raise InputError(f"{option}: nothing could be painted; give more than 0")
+                raise InputError(f"{option}: too small; give a number above 0")
         if not 0 <= self.port < 1 << 16:
-            raise InputError(f"--port {self.port}: no port; give 0 to 65535")
+            raise InputError(f"--port {self.port}: not a port; give 0 to 65535")
         run.begin(self.cache, keep=self.compile_cache)
         limits = Limits(
             max_upload=round(self.max_upload * 1e6),
@@ -66,21 +67,28 @@ class Web:
         )
         if not _is_own(self.host):
             report.print_error(
-                f"--host {self.host} opens this page to everybody who can reach the machine, "
-                "without a password and unencrypted: they can hand in pictures and use its time"
+                f"--host {self.host}: everybody who can reach this machine can use the page, "
+                "without a password or encryption"
             )
         number = serve.serve(
-            self.host, self.port, self.cache, limits=limits, names=self.allow_host, ready=self._tell
+            self.host,
+            self.port,
+            self.cache,
+            limits=limits,
+            names=self.allow_host,
+            ready=self._print_address,
         )
         return 0 if number is None else 128 + number
 
-    def _tell(self, address: str) -> None:
+    def _print_address(self, address: str) -> None:
         print(address, flush=True)
-        report.console(quiet=self.quiet).print("paint there; Ctrl-C here ends it")
+        report.console(quiet=self.quiet).print(
+            "open this address in a browser; Ctrl-C stops the server"
+        )
 
 
 def _is_own(host: str) -> bool:
-    """Tells whether only this machine can reach an address."""
+    """Returns whether only this machine can reach an address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""``jaxstyle weights``: pretrained parameters, listed, fetched, converted and checked."""
+"""``jaxstyle weights``: lists, downloads, converts and verifies pretrained parameters."""
 
 import dataclasses
 from pathlib import Path
@@ -14,7 +14,7 @@ from jaxstyle.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """Show every encoder: source, size, checksum, licence, and whether it is here."""
+    """List all encoders with source, size, checksum, licence, and whether they are installed."""
 
     cache: Cache = None
     json: Json = False
@@ -22,11 +22,11 @@ class List:
 
     def run(self) -> int:
         """Runs the command and returns its exit code."""
-        header = ("name", "here", "size", "licence", "checksum", "source")
+        header = ("name", "installed", "size", "licence", "checksum", "source")
         rows = [
             (
                 e.name,
-                _whether_here(e),
+                _installed(e),
                 _megabytes(e.size),
                 e.licence,
                 e.checksum or "",
@@ -40,11 +40,11 @@ class List:
 
 @dataclasses.dataclass(frozen=True)
 class Download:
-    """Fetch pretrained parameters, check them, keep them in the cache, and print where they are."""
+    """Download pretrained parameters into the cache, verify them, and print their path."""
 
     names: Positional[Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")]]
-    """vgg19, vgg19-torch, vgg16-torch; vgg16 needs no network: it came with the package.
-    lpips, dists: calibrations of js.perceptual."""
+    """vgg19, vgg19-torch or vgg16-torch; vgg16 is in the package. lpips and dists are calibrations
+    of js.perceptual."""
     cache: Cache = None
     quiet: Quiet = False
     debug: Debug = False
@@ -52,7 +52,7 @@ class Download:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         if not self.names:
-            raise InputError("weights download: which one? Name vgg19, for example")
+            raise InputError("weights download: no name; give one, for example vgg19")
         for name in self.names:
             report.print_path(
                 pretrained.download(name, cache=self.cache, progress=_bar(self.quiet))
@@ -62,16 +62,16 @@ class Download:
 
 @dataclasses.dataclass(frozen=True)
 class Convert:
-    """Turn a file of another tool (Keras, PyTorch, safetensors, ONNX, .npz) into ours."""
+    """Convert a file of Keras, PyTorch, safetensors, ONNX or NumPy to this library's format."""
 
     source: Positional[Path]
-    """The file to read."""
+    """File to read."""
     target: Positional[Path]
-    """The .h5 file to write."""
+    """.h5 file to write."""
     preprocessing: Literal["caffe", "torch"] | None = None
-    """What the parameters were trained with; told by the first layer, or by the kind of file."""
+    """Preprocessing that the parameters were trained with; by default, detected from the file."""
     dtype: Literal["float16", "float32"] = "float32"
-    """float16 rounds to 11 bits and compresses: less than half the size."""
+    """float16 rounds to 11 bits: less than half the size."""
     overwrite: Overwrite = False
     debug: Debug = False
 
@@ -84,20 +84,20 @@ class Convert:
             dtype=self.dtype,
             overwrite=self.overwrite,
         )
-        told = "if the parameters were trained with another, name it with --preprocessing"
-        report.console().print(f"preprocessing {encoder.preprocessing.name}; {told}")
+        note = "if the parameters were trained with another one, give --preprocessing"
+        report.console().print(f"preprocessing {encoder.preprocessing.name}; {note}")
         report.print_path(self.target)
         return 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Verify:
-    """Check a file of ours: shapes, finiteness, checksum."""
+    """Verify a file: shapes, finite values, checksum."""
 
     file: Positional[str]
-    """A .h5 file of ours, or the name of an encoder that is here."""
+    """.h5 file of this library, or name of an installed encoder."""
     against: str | None = None
-    """Compare every parameter with an original: a name, to download it, or another tool's file."""
+    """Original to compare every parameter with: a name, which is downloaded, or a file."""
     cache: Cache = None
     debug: Debug = False
 
@@ -108,8 +108,9 @@ class Verify:
             _compare(found, self.against)
         print(report.plain(f"{found.path}: good"))
         if self.against:
-            same = f"every parameter is that of the original, {self.against}, as {found.dtype}"
-            print(report.plain(f"  {same}"))
+            print(
+                report.plain(f"  every parameter equals that of {self.against}, as {found.dtype}")
+            )
         for name, shape in found.layers.items():
             print(f"  {name}  {'×'.join(map(str, shape))}")
         facts = {"preprocessing": found.preprocessing, "pooling": found.pooling}
@@ -122,7 +123,7 @@ class Verify:
 
 @dataclasses.dataclass(frozen=True)
 class Weights:
-    """Pretrained parameters: list, download, convert, verify."""
+    """List, download, convert and verify pretrained parameters."""
 
     command: (
         Annotated[List, subcommand("list")]
@@ -143,12 +144,10 @@ def _bar(quiet: bool = False) -> report.DownloadBar | None:
 def _compare(found: pretrained.Report, original: str) -> None:
     layer = pretrained.first_difference(found.path, original, progress=_bar())
     if layer is not None:
-        raise InputError(
-            f"{found.path}: {layer} differs from the original, {original}, as {found.dtype}"
-        )
+        raise InputError(f"{found.path}: {layer} differs from {original}, as {found.dtype}")
 
 
-def _whether_here(encoder: pretrained.Available) -> str:
+def _installed(encoder: pretrained.Available) -> str:
     packaged = encoder.name == pretrained.PACKAGED
     return "with the package" if packaged else "yes" if encoder.here else "no"
 

@@ -1,4 +1,4 @@
-"""How programs are traced and compiled."""
+"""How functions are compiled, and where compiled programs are cached."""
 
 from jaxstyle.compilation.jitted import Jitted as Jitted
 from jaxstyle.compilation.jitted import jit as jit

@@ -1,4 +1,4 @@
-"""``jax.jit`` for programs of ours: compiled with options of ours."""
+"""``jax.jit`` with the compiler options of this library."""
 
 import dataclasses
 import functools
@@ -18,12 +18,12 @@ R = TypeVar("R")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Jitted(Generic[P, R]):
-    """A function that :func:`jit` made.
+    """A function compiled by :func:`jit`.
 
     Attributes:
-        function: Pure.
-        static_argnames: Its arguments that change the program.
-        donate_argnames: Its arguments whose memory the program may use.
+        function: Pure function.
+        static_argnames: Arguments that change the program.
+        donate_argnames: Arguments whose memory the program may reuse.
     """
 
     function: Callable[P, R]
@@ -40,25 +40,25 @@ class Jitted(Generic[P, R]):
 
     @functools.cached_property
     def part(self) -> Any:
-        """As a part of other programs."""
+        """The function as a part of other programs."""
         return self._jit()
 
     @functools.cached_property
     def whole(self) -> Any:
-        """As a program by itself."""
+        """The function as a program of its own, with the compiler options."""
         return self._jit(compiler_options=compiler_options())
 
     def _choose(self, *arguments: Any) -> Any:
-        # JAX takes options for whole programs only; within one, even a new constant is a tracer.
+        # JAX accepts options for whole programs only. While tracing, new constants are tracers.
         return self.part if is_traced(arguments, jnp.zeros(())) else self.whole
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Calls the function, compiled for arguments of these shapes."""
+        """Calls the compiled function."""
         with defaults():
             return self._choose(args, kwargs)(*args, **kwargs)
 
     def lower(self, *args: P.args, **kwargs: P.kwargs) -> jax.stages.Lowered:
-        """Returns what is compiled for such arguments."""
+        """Returns the lowered function for the shapes of the arguments."""
         with defaults():
             return self._choose(args, kwargs).lower(*args, **kwargs)
 
@@ -66,16 +66,11 @@ class Jitted(Generic[P, R]):
 def jit(
     *, static_argnames: tuple[str, ...] = (), donate_argnames: tuple[str, ...] = ()
 ) -> Callable[[Callable[P, R]], Jitted[P, R]]:
-    """Returns a ``jax.jit`` for functions, with our compiler options for a CPU's whole program.
-
-    What ``XLA_FLAGS`` names is left to it.
+    """Returns a decorator like ``jax.jit``, with :func:`compiler_options`.
 
     Args:
-        static_argnames: Arguments that change the program, hashable.
-        donate_argnames: Arguments whose memory the program may use.
-
-    Returns:
-        A decorator of pure functions.
+        static_argnames: Hashable arguments that change the program.
+        donate_argnames: Arguments whose memory the program may reuse.
 
     Examples:
         >>> @jit(static_argnames=("n",))

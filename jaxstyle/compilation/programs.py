@@ -1,4 +1,4 @@
-"""Compiled programs, kept in a folder by JAX, whose mishaps there are ours to clear up."""
+"""JAX's cache of compiled programs, and what to do about its damaged files."""
 
 import contextlib
 import glob
@@ -9,25 +9,24 @@ from typing import TextIO
 
 import jax
 
-_MISHAP = r"Error (reading|writing) persistent compilation cache entry for '(.*?)'"
+_WARNING = r"Error (reading|writing) persistent compilation cache entry for '(.*?)'"
 
 
 def keep_programs(folder: Path) -> None:
-    """Lets JAX keep compiled programs in a folder, unless it was told of another.
+    """Caches compiled programs in a folder, unless JAX is configured to use another one.
 
-    JAX never replaces a file that it cannot read, and warns of it for ever: here it is removed, so
-    that it is written anew. Where nothing can be written, the next run takes as long as this one,
-    of which JAX would warn once a program. Meant for applications: it changes how all of the
-    process's warnings are shown.
+    JAX never replaces a file that it cannot read, and warns at every use: such a file is removed
+    here, so that JAX writes it again. Warnings about files that cannot be written are dropped. For
+    applications: this changes how all warnings of the process are shown.
 
     Args:
-        folder: Created when the first program is written. Whoever may write there can have us run
-            what they like.
+        folder: Created with the first program. Whoever can write there can run code in this
+            process.
     """
     if getattr(jax.config, "jax_compilation_cache_dir", None) is not None:
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    # Small programs too: together they are a second of the wait.
+    # Small programs as well: together, they take a second to compile.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     show = warnings.showwarning
 
@@ -39,14 +38,14 @@ def keep_programs(folder: Path) -> None:
         file: TextIO | None = None,
         line: str | None = None,
     ) -> None:
-        mishap = re.match(_MISHAP, str(message))
-        if mishap is None:
+        match = re.match(_WARNING, str(message))
+        if match is None:
             show(message, category, filename, lineno, file, line)
-        elif mishap[1] == "reading":
-            # The program's name is all that is told; files of others of that name go, too.
-            for path in folder.glob(f"{glob.escape(mishap[2])}-*-cache"):
+        elif match[1] == "reading":
+            # The warning names only the program; other files of that name are removed as well.
+            for path in folder.glob(f"{glob.escape(match[2])}-*-cache"):
                 with contextlib.suppress(OSError):
                     path.unlink()
 
     warnings.showwarning = show_others
-    warnings.filterwarnings("always", _MISHAP, UserWarning)
+    warnings.filterwarnings("always", _WARNING, UserWarning)

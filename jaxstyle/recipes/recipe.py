@@ -1,7 +1,7 @@
-"""A recipe: everything that decides how a picture is painted, in plain values.
+"""A recipe: every setting of a picture, in plain values.
 
-Options of the command, TOML files, presets and the settings that a picture carries are all this one
-flat dataclass; ``make_…`` turn it into what the library runs on. Its defaults are the library's.
+Options of the command, TOML files, presets and the metadata of results are all this one flat
+dataclass. Its ``make_…`` methods return the objects of the library. Its defaults are the library's.
 """
 
 import dataclasses
@@ -49,95 +49,99 @@ def _weighted(layers: tuple[str, ...], weights: Mapping[str, Any]) -> LayerWeigh
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a picture is painted."""
+    """Every setting of a picture."""
 
     size: Size = 512
-    """Size of the result in pixels: its longer side (see --side), or WIDTHxHEIGHT to stretch it; or
-    original, the photograph's own."""
+    """Size of the result in pixels: the longer side (see --side), WIDTHxHEIGHT to change the aspect
+    ratio, or original for the size of the photograph."""
     side: resize.Side = "longer"
-    """The side that a single number is."""
+    """Which side a single --size refers to."""
     multiple: int = 1
-    """Pixels that both sides become a multiple of, so that near shapes share a program."""
+    """Round both sides to a multiple of N pixels, so that similar sizes share a program."""
     style_scale: float = 1.0
-    """Size of the painting relative to the result: larger, larger strokes."""
+    """Size of the painting relative to the result; larger values give larger strokes."""
     stretch_style: bool = False
-    """Give the painting the shape of the result, whatever its own is."""
+    """Resize the painting to the aspect ratio of the result."""
     style_weight: float = cast(float, LossWeights.style)
-    """How much the style counts."""
+    """Weight of the style."""
     content_weight: float = cast(float, LossWeights.content)
-    """How much the content counts."""
+    """Weight of the content."""
     tv_weight: float = cast(float, LossWeights.tv)
-    """How much smoothness counts (total variation)."""
+    """Weight of the total variation; larger values give smoother pictures."""
     style_layers: LayerWeights = dataclasses.field(
         default_factory=lambda: _weighted(_OBJECTIVE.style_layers, STYLE_LAYERS)
     )
-    """Layers that carry the style, and how much each counts; `image` is the palette."""
+    """Layers of the style, and their weights; `image` stands for the pixels, the palette."""
     content_layers: LayerWeights = dataclasses.field(
         default_factory=lambda: _weighted(_OBJECTIVE.content_layers, {})
     )
-    """Layers that carry the content, and how much each counts."""
+    """Layers of the content, and their weights."""
     terms: LayerWeights = dataclasses.field(default_factory=dict)
-    """Further terms of the loss, and how much each counts; laplacian keeps outlines."""
+    """Further terms of the loss, and their weights; laplacian preserves outlines."""
     statistic: Literal["gram", "wasserstein", "mean-std", "sliced"] = "gram"
-    """What of the style layers is taken over."""
+    """Which style statistic is matched."""
     normalisation: Normalisation = _NORMALISATION
-    """What the terms are divided by: scale-free energies, or as other tools do."""
+    """How the terms are normalised: by the energy of their targets, or as in other tools."""
     tv: Variation = _TV
-    """The kind of total variation."""
+    """Kind of total variation."""
     normalise_gradients: bool = Objective.normalise_gradients
     """Divide the gradient of each layer by its L1 norm; not with lbfgs."""
     colour: Colour = "style"
-    """The style's colours, or the content's: by moments, in luminance only, or by histogram."""
+    """Colours of the style; or of the content: by moments (content), by transferring only the
+    luminance (luminance), or by histogram (match)."""
     init: str = "content"
-    """content, matched (in the style's colours), style, noise, grey, or a picture to start from."""
+    """Start: content, matched (the content in the colours of the style), style, noise, grey, or a
+    picture file."""
     iterations: int = Schedule.iterations
-    """Solver iterations at the full size."""
+    """Number of iterations at the full size."""
     scales: int = Schedule.scales
-    """Sizes from coarse to fine; 1 for the full one only."""
+    """Number of sizes, from coarse to fine; 1 for the full size only."""
     scale_factor: float = Schedule.scale_factor
-    """How many times longer the sides of each size are than those of the one before."""
+    """Ratio of the sides of one size to those of the next smaller one."""
     coarse_iterations: int = Schedule.coarse_iterations
-    """Solver iterations at each coarser size."""
+    """Number of iterations at each smaller size."""
     first_iterations: int | None = Schedule.first_iterations
-    """Solver iterations at the coarsest size, if others than at the next."""
+    """Number of iterations at the smallest size; by default, as at the other smaller sizes."""
     decline: float = Schedule.decline
-    """By how much iterations fall from each size to the next larger one, down to --iterations."""
+    """Factor of the number of iterations from one size to the next larger one, which has at least
+    --iterations."""
     coarsest: int = Schedule.coarsest
-    """Shorter side, in pixels, below which a coarser size is left out."""
+    """Omit sizes whose shorter side has fewer pixels than this."""
     average: float = Schedule.average
-    """Decay of the moving average of images that is the result; 0 for the last image."""
+    """Decay rate of the moving average of images that becomes the result; 0 for the last image."""
     solver: Literal["lbfgs", "adam", "gradient-descent"] = "lbfgs"
-    """How the image goes downhill."""
+    """Optimisation algorithm."""
     history: int = solvers.lbfgs().history
-    """Pairs that lbfgs remembers."""
+    """Number of past steps that lbfgs stores."""
     learning_rate: float = solvers.adam().learning_rate
-    """Step of adam and gradient-descent, in units of the variable."""
+    """Learning rate of adam and gradient-descent."""
     b1: float = solvers.adam().b1
-    """Decay of adam's mean gradient."""
+    """Decay rate of the first moment of adam."""
     b2: float = solvers.adam().b2
-    """Decay of adam's mean square."""
+    """Decay rate of the second moment of adam."""
     decay: float = 1.0
-    """By which gradient-descent's step falls in --decay-steps."""
+    """Factor of the learning rate of gradient-descent in --decay-steps iterations."""
     decay_steps: int = 100
-    """Iterations in which gradient-descent's step falls by --decay."""
+    """Number of iterations in which the learning rate is multiplied by --decay."""
     variable: Variable = "image"
-    """What the solver moves: the image, the encoder's input, or what makes it by a sigmoid (in
-    range) or by frequencies weighted as in photographs (fourier)."""
+    """What is optimised: the image, the input of the encoder, the logits of the image (sigmoid,
+    stays in range), or its frequencies, weighted as in photographs (fourier)."""
     clamp: bool = False
-    """Project the image onto its range after each step; not with lbfgs."""
+    """Clip the image to its range after each iteration; not with lbfgs."""
     memory: Memory = "auto"
     """whole keeps the activations of the whole picture; tiles needs more time and memory that
     hardly grows with the picture, for the same loss; auto chooses whole if it fits."""
     encoder: str = "vgg16"
-    """vgg16, random, a file; vgg19, vgg19-torch, vgg16-torch after `jaxstyle weights download`."""
+    """vgg16, random, or a file; vgg19, vgg19-torch and vgg16-torch after `jaxstyle weights
+    download`."""
     pooling: Pooling | None = None
-    """What stands between two blocks of the encoder; what it was trained with if left out."""
+    """Pooling of the encoder; by default, the pooling that it was trained with."""
     padding: Padding = "replicate"
-    """What surrounds the pictures and features."""
+    """Padding of images and features."""
     precision: Precision = VGG.precision
-    """Of convolutions on an accelerator; bf16 keeps activations in it, too; Grams are float32."""
+    """Precision of convolutions on an accelerator; bf16 also stores activations in bfloat16."""
     seed: int = 0
-    """Of everything random."""
+    """Random seed."""
 
     def __post_init__(self) -> None:
         for name in ("style_weight", "content_weight", "tv_weight"):
@@ -168,11 +172,11 @@ class Recipe:
         return hash(repr(self))
 
     def replace(self, **changes: Any) -> "Recipe":
-        """Returns the recipe with other values for some settings."""
+        """Returns the recipe with some settings replaced."""
         return dataclasses.replace(self, **changes)
 
     def shape_of(self, content: tuple[int, int]) -> tuple[int, int]:
-        """Returns height and width of the result for those of a content image.
+        """Returns height and width of the result for a content image of a shape.
 
         Raises:
             InputError: A side would be too short.
@@ -208,7 +212,7 @@ class Recipe:
         return shape
 
     def make_objective(self) -> Objective:
-        """Returns what the loss is made of."""
+        """Returns the objective."""
         return Objective(
             content_layers=tuple(self.content_layers),
             style_layers=tuple(self.style_layers),
@@ -224,7 +228,7 @@ class Recipe:
         return Tiles() if self.memory == "tiles" else Whole()
 
     def make_loss_weights(self) -> LossWeights:
-        """Returns how much each term counts."""
+        """Returns the loss weights."""
         return LossWeights(
             content=self.content_weight,
             style=self.style_weight,
@@ -249,7 +253,7 @@ class Recipe:
         )
 
     def make_schedule(self) -> Schedule:
-        """Returns sizes and iterations."""
+        """Returns the schedule of sizes and iterations."""
         fields = (field.name for field in dataclasses.fields(Schedule))
         return Schedule(**{name: getattr(self, name) for name in fields})
 
@@ -265,7 +269,7 @@ class Recipe:
         }
 
     def to_table(self) -> dict[str, Any]:
-        """Returns the recipe as a TOML table; what is None is left out."""
+        """Returns the recipe as a TOML table; None is omitted."""
         table = {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
         return table | {"size": size_text(self.size) if isinstance(self.size, tuple) else self.size}
 
@@ -276,7 +280,7 @@ class Recipe:
             table: Names and values as :meth:`to_table` writes them.
 
         Raises:
-            InputError: A name is unknown, or a value is none that it can have.
+            InputError: A name is unknown, or its value is invalid.
 
         Examples:
             >>> Recipe().updated({"style_weight": 2, "size": "640x480"}).size

@@ -1,4 +1,4 @@
-"""How a run is watched: in the terminal, by files that grow with it, and by its numbers."""
+"""Options that show the progress of a run: in the terminal and in files."""
 
 import dataclasses
 import os
@@ -12,33 +12,33 @@ from tyro.conf import arg
 from jaxstyle import files
 from jaxstyle.cli.report import print_error
 from jaxstyle.cli.watch import timelapse, trace
-from jaxstyle.cli.watch.ask import ask_terminal
+from jaxstyle.cli.watch.graphics import supported_graphics
 from jaxstyle.cli.watch.pictures import Numbered, Preview, numbered
 from jaxstyle.cli.watch.terminal import TerminalPicture
 from jaxstyle.cli.watch.watcher import Alpha, Watcher, Watchers
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
 
-Kind = Literal["auto", "kitty", "iterm", "sixel", "blocks"]
+Kind = Literal["auto", "kitty", "sixel", "blocks"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Watching:
-    """To see how the picture develops; it is the same with and without them."""
+    """Options that show the progress of a run. They do not change the result."""
 
     watch: Annotated[
         Kind | None,
-        arg(metavar=f"[{'|'.join(get_args(Kind))}]", help_behavior_hint="(auto by itself)"),
+        arg(metavar=f"[{'|'.join(get_args(Kind))}]", help_behavior_hint="(without a value: auto)"),
     ] = None
-    """Show the present picture in the terminal, in the way that it knows."""
+    """Show the current picture in the terminal; auto asks the terminal what it supports."""
     preview: Path | None = None
-    """A picture file that is refreshed with the present state: .png, .jpg, .webp, .tif."""
+    """Keep a file with the current picture: .png, .jpg, .webp or .tif."""
     save_every: int | None = None
-    """Save a numbered picture beside the output every so many iterations."""
+    """Save a numbered picture next to the output after every N iterations."""
     timelapse: Path | None = None
-    """A film of the run: .webp, .gif, or .mp4 (with the extra `video`)."""
+    """Write a film of the run: .webp, .gif, or .mp4 (needs the extra `video`)."""
     trace: Path | None = None
-    """A .jsonl file with the loss terms of every iteration, for `jaxstyle plot`."""
+    """Write the loss terms of every iteration to a .jsonl file, for `jaxstyle plot`."""
 
     def make(
         self,
@@ -52,21 +52,22 @@ class Watching:
         writes: bool = True,
         alpha: Alpha = lambda image: None,
     ) -> tuple[Watchers, tuple[int, ...]]:
-        """Returns who watches, and numbers of iterations after which they must be told.
+        """Returns the watchers, and the intervals of iterations at which to call them.
 
         Args:
-            output: Where the picture goes.
-            recipe: How it is painted.
-            shape: Its height and width.
-            console: For what is told.
-            overwrite: Whether files may be replaced.
-            begun: Output, and table of :meth:`to_table`, of the run that this goes on with: files
-                that it has written on its way may be replaced. None if it is a new one.
-            writes: Whether this process writes any; one of several that share the picture does.
-            alpha: Tells a picture's opacity.
+            output: Path of the result.
+            recipe: Recipe of the run.
+            shape: Height and width of the result.
+            console: Console for messages.
+            overwrite: Whether to replace existing files.
+            begun: Output, and table of :meth:`to_table`, of the run that is resumed, whose files
+                may be replaced; None for a new run.
+            writes: Whether this process writes files; of several that share a picture, only one
+                does.
+            alpha: Returns the opacity of an image.
 
         Raises:
-            InputError: One of the files could not be written.
+            InputError: A file cannot be written.
         """
         steps = sum(scale.iterations for scale in recipe.make_schedule().scales_of(shape))
         every = tuple(n for n in (self.save_every, self._film_every(steps)) if n is not None)
@@ -74,17 +75,17 @@ class Watching:
             return Watchers([], print_error, alpha), every
         own = _files_of(begun, steps)
         self._check(output, shape, steps, lambda path: overwrite or os.path.realpath(path) in own)
-        goes_on = self.trace is not None and os.path.realpath(self.trace) in own
-        watchers = list(self._watchers(output, shape, steps, console, goes_on))
+        resumed = self.trace is not None and os.path.realpath(self.trace) in own
+        watchers = list(self._watchers(output, shape, steps, console, resumed))
         return Watchers(watchers, print_error, alpha), every
 
     def to_table(self) -> dict[str, Any]:
-        """Returns what is asked for, as JSON has it, with files as they are found from anywhere."""
+        """Returns the options that are set, for JSON, with absolute paths."""
         given = {name: value for name, value in vars(self).items() if value is not None}
         return {k: os.path.abspath(v) if isinstance(v, Path) else v for k, v in given.items()}
 
     def over(self, table: Mapping[str, Any]) -> "Watching":
-        """Returns this with what it leaves open as a table of :meth:`to_table` has it.
+        """Returns these options, with unset ones from a table of :meth:`to_table`.
 
         Examples:
             >>> Watching(save_every=5).over({"save_every": 10, "preview": "/a.png"}).save_every
@@ -115,7 +116,7 @@ class Watching:
         _check_distinct([output, *self.files(output, steps)])
 
     def files(self, output: Path, steps: int) -> list[Path]:
-        """Returns what a run of so many iterations writes on its way."""
+        """Returns the files that a run of ``steps`` iterations writes before its result."""
         named = [path for path in (self.preview, self.timelapse, self.trace) if path is not None]
         return [*named, *self._numbered(output, steps)]
 
@@ -123,22 +124,24 @@ class Watching:
         if self.save_every is None:
             return []
         if self.save_every < 1:
-            raise InputError(f"--save-every {self.save_every}: no number of iterations; give 1 up")
+            raise InputError(
+                f"--save-every {self.save_every}: not a number of iterations; give at least 1"
+            )
         digits = len(str(steps))
-        taken = range(self.save_every, steps + 1, self.save_every)
-        return [numbered(output, step, digits) for step in taken]
+        numbers = range(self.save_every, steps + 1, self.save_every)
+        return [numbered(output, step, digits) for step in numbers]
 
     def _watchers(
-        self, output: Path, shape: tuple[int, int], steps: int, console: Console, goes_on: bool
+        self, output: Path, shape: tuple[int, int], steps: int, console: Console, resumed: bool
     ) -> Iterator[Watcher]:
         if self.watch is not None and not console.quiet:
             if console.is_terminal:
-                kind = ask_terminal() if self.watch == "auto" else self.watch
+                kind = supported_graphics() if self.watch == "auto" else self.watch
                 yield TerminalPicture(console, kind)
             else:
-                console.print("--watch: stderr is no terminal; no picture is shown")
+                console.print("--watch: stderr is not a terminal; no picture is shown")
         if self.trace is not None:
-            yield trace.Trace(self.trace, goes_on=goes_on)
+            yield trace.Trace(self.trace, resumed=resumed)
         if self.preview is not None:
             yield Preview(self.preview)
         if self.save_every is not None:
@@ -152,7 +155,7 @@ UNWATCHED = Watching()
 
 
 def _files_of(begun: Mapping[str, Any] | None, steps: int) -> set[str]:
-    """Returns the files that a run which began before writes on its way."""
+    """Returns the files of the run that is resumed."""
     if begun is None:
         return set()
     watching = UNWATCHED.over(begun["watching"])
@@ -164,12 +167,12 @@ def _check_distinct(paths: Sequence[Path]) -> None:
     for path in paths:
         real = os.path.realpath(path)
         if real in seen:
-            raise InputError(f"{path}: is named for two things; give each its own name")
+            raise InputError(f"{path}: is given for two outputs; give each its own name")
         seen.add(real)
 
 
 def fill_watch(arguments: Sequence[str]) -> list[str]:
-    """Returns the arguments with what ``--watch`` means by itself.
+    """Returns the arguments with the value ``auto`` after a ``--watch`` without a value.
 
     Examples:
         >>> fill_watch(["--watch", "photo.jpg", "--watch=sixel"])

@@ -1,60 +1,44 @@
-"""Pictures of a run on its way, in files: a preview, and numbered ones."""
+"""Pictures that a run saves on its way: a preview, and numbered pictures."""
 
 from pathlib import Path
 
 import jaxstyle as js
 from jaxstyle import files
-from jaxstyle.cli.watch.watcher import Moment, Pace
+from jaxstyle.cli.watch.watcher import Pace, Snapshot, Watcher
 
 
-class Preview:
-    """A file that always holds a whole picture of the present state."""
+class Preview(Watcher):
+    """A file that always holds the whole current picture."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._pace = Pace()
 
-    def __enter__(self) -> "Preview":
-        return self
+    def see(self, progress: js.Progress, snapshot: Snapshot) -> None:
+        """Saves the picture, as often as that costs little."""
+        self._pace(lambda: _save(self._path, snapshot))
 
-    def __exit__(self, *raised: object) -> None:
-        pass
-
-    def see(self, moment: Moment) -> None:
-        """Refreshes it, as often as that costs little."""
-        self._pace(lambda: _save(self._path, moment))
-
-    def end(self, moment: Moment, result: js.Result) -> None:
-        """Saves the last state."""
-        _save(self._path, moment)
+    def end(self, step: int, snapshot: Snapshot) -> None:
+        """Saves the result."""
+        _save(self._path, snapshot)
 
 
-class Numbered:
-    """A picture beside the output every so many iterations."""
+class Numbered(Watcher):
+    """A picture beside the output after every ``every`` iterations."""
 
     def __init__(self, output: Path, every: int, steps: int) -> None:
         self._output = output
         self._every = every
         self._digits = len(str(steps))
 
-    def __enter__(self) -> "Numbered":
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        pass
-
-    def see(self, moment: Moment) -> None:
-        """Saves a picture if it is its turn."""
-        step = moment.progress.step
-        if step % self._every == 0:
-            _save(numbered(self._output, step, self._digits), moment)
-
-    def end(self, moment: Moment, result: js.Result) -> None:
-        """Does nothing: the last one is the output."""
+    def see(self, progress: js.Progress, snapshot: Snapshot) -> None:
+        """Saves the picture after the iterations that are asked for."""
+        if progress.step % self._every == 0:
+            _save(numbered(self._output, progress.step, self._digits), snapshot)
 
 
 def numbered(output: Path, step: int, digits: int) -> Path:
-    """Returns the name of the picture after some iterations.
+    """Returns the path of the picture after some iterations.
 
     Examples:
         >>> numbered(Path("out.png"), 50, 3).name
@@ -63,7 +47,7 @@ def numbered(output: Path, step: int, digits: int) -> Path:
     return output.with_name(f"{output.stem}-{step:0{digits}}{output.suffix}")
 
 
-def _save(path: Path, moment: Moment) -> None:
-    image = moment.image()
-    # Checked before the run.
-    files.save_image(path, image, alpha=moment.alpha(image), overwrite=True)
+def _save(path: Path, snapshot: Snapshot) -> None:
+    image = snapshot.image()
+    # The files were checked before the run.
+    files.save_image(path, image, alpha=snapshot.alpha(image), overwrite=True)
