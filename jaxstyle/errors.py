@@ -19,6 +19,10 @@ class InputError(ValueError):
     """
 
 
+class InputWarning(UserWarning):
+    """A warning in one line about an input that is used although something is wrong with it."""
+
+
 class ResourceError(RuntimeError):
     """What a run takes is not there, memory or room on a disk; told in one line.
 

@@ -190,7 +190,7 @@ def test_bad_files_are_told(open_page, tmp_path):
     bad.write_text("Dear Sir")
     page.set_input_files("#content-slot input", bad)
     page.wait_for_selector("#trouble:not(:empty)")
-    assert "Letter.jpg: is no image" in page.text_content("#trouble")
+    assert "Letter.jpg: is not an image" in page.text_content("#trouble")
     check_accessible(page)
     page.click("#paint")
     assert "photograph" in page.text_content("#trouble")

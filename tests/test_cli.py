@@ -120,7 +120,7 @@ BAD_PICTURES = {
     "truncated": (lambda: put("bad.png", Path("photo.png").read_bytes()[:700]), "is damaged"),
     "text": (
         lambda: put("bad.png", b"Dear all, the photo is attached.\n" * 9),
-        "no image of a known format",
+        "not an image of a known format",
     ),
     "tiny": (lambda: PillowImage.new("RGB", (200, 15)).save("bad.png"), "16"),
     "bomb": (lambda: PillowImage.new("1", (20000, 20000)).save("bad.png"), "megapixels"),

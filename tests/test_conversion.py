@@ -366,7 +366,7 @@ def test_zips_of_others_are_named(tmp_path):
         convert(tmp_path / "source", tmp_path / "ours.h5")
     assert "torch" not in str(error.value)
     np.savez(tmp_path / "x.npz", np.ones((3, 3, 3, 4)))
-    with pytest.raises(InputError, match=r"x\.npz: holds no VGG network"):
+    with pytest.raises(InputError, match=r"x\.npz: has no VGG network"):
         convert(tmp_path / "x.npz", tmp_path / "ours.h5")
 
 
@@ -432,7 +432,7 @@ def test_a_pickle_is_never_let_run(tmp_path, how):
         source.write_bytes(pickle.dumps(Bomb(crater)))
     else:
         torch.save(Bomb(crater), source, _use_new_zipfile_serialization=how == "torch zip")
-    with pytest.raises(InputError, match="holds more than tensors"):
+    with pytest.raises(InputError, match="contains other objects than tensors"):
         convert(source, tmp_path / "ours.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
     # The bomb is live: let run, it would have gone off.
@@ -453,11 +453,11 @@ def test_torch_missing_or_unsafe(tmp_path, monkeypatch, version):
     ("change", "message"),
     [
         (lambda s: s.pop("features.5.bias"), "conv2_1 has no bias"),
-        (lambda s: s.pop("features.5.weight"), "do not follow"),
+        (lambda s: s.pop("features.5.weight"), "are not as in a VGG"),
         (lambda s: s.update({"features.5.weight": np.ones((4, 3, 1, 1), "f4")}), "shape"),
         (lambda s: s.update({"features.2.bias": np.full(3, np.inf, "f4")}), "not finite"),
         (lambda s: [s.pop(k) for k in list(s) if k.startswith("features")], "no VGG network"),
-        (lambda s: s.update({"ema.features.0.bias": np.ones(3, "f4")}), "holds 0 twice"),
+        (lambda s: s.update({"ema.features.0.bias": np.ones(3, "f4")}), "contains 0 twice"),
     ],
 )
 def test_networks_that_are_no_vgg(tmp_path, change, message):
@@ -498,7 +498,7 @@ def test_files_cut_off(tmp_path, layout, kept):
 
 def test_a_keras_network_of_unknown_depth(tmp_path):
     write_keras3(tmp_path / "source", make_params(VGG((2, 2), (4, 4))), noted=False)
-    with pytest.raises(InputError, match="holds 4 convolutions"):
+    with pytest.raises(InputError, match="contains 4 convolutions"):
         convert(tmp_path / "source", tmp_path / "ours.h5")
 
 

@@ -15,7 +15,9 @@ import tifffile
 from PIL import Image as PillowImage
 
 from jaxstyle.errors import InputError
-from jaxstyle.files import load_image, load_picture, pixels
+from jaxstyle.files import load_image, load_picture
+from jaxstyle.files.decode import decode as decode_file
+from jaxstyle.files.header import read_header
 
 STEP = 1 / 65535
 DECODERS = importlib.util.find_spec("imagecodecs") is not None
@@ -79,7 +81,7 @@ def check_refused(path, problem):
 
 def decode(path):
     with path.open("rb") as file:
-        return pixels.decode(file)
+        return decode_file(file)
 
 
 # --- JPEG 2000 ------------------------------------------------------------------------------------
@@ -177,7 +179,7 @@ def test_the_picture_is_read_not_its_thumbnail(tmp_path, rng, dtype, place):
     expected = values / np.iinfo(dtype).max
     np.testing.assert_allclose(load_image(tmp_path / "a.tif"), expected, atol=1e-6)
     with (tmp_path / "a.tif").open("rb") as file:
-        assert pixels.read_header(file).shape == (32, 48)
+        assert read_header(file).shape == (32, 48)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
@@ -385,7 +387,7 @@ def test_code_points_that_are_refused(write, colours, code, problem):
 def test_masks_are_numbers_whatever_the_gamma(write, colours):
     path = write("a.png", png(colours, 16, 2, gamma(1)))
     with path.open("rb") as file:
-        found, _ = pixels.decode(file, managed=False)
+        found, _ = decode_file(file, managed=False)
     np.testing.assert_allclose(found, colours * STEP, atol=1e-6)
 
 

@@ -74,12 +74,12 @@ def huge_chunk(file, _):
 
 
 HAZARDS = {
-    in_another_file: "conv1_1/kernel lies in another file",
-    in_a_pipe: "conv1_1/kernel lies in another file",
-    virtual: "conv1_1/kernel lies in another file",
+    in_another_file: "conv1_1/kernel is in another file",
+    in_a_pipe: "conv1_1/kernel is in another file",
+    virtual: "conv1_1/kernel is in another file",
     external_link: "conv1_1/kernel is a link",
     soft_link: "conv1_1/other is a link",
-    cycle: "nests or holds more",
+    cycle: "has more levels",
     huge: "too many",
     huge_chunk: "too many",
 }
@@ -117,7 +117,7 @@ def convert_as_keras(path):
     ("program", "message"),
     [
         ("import os; os.abort()", "reading it fails"),
-        ("while True: pass", "reading it takes for ever"),
+        ("while True: pass", "reading it takes too long"),
     ],
 )
 def test_libhdf5_crashes_or_loops(path, tmp_path, monkeypatch, program, message):
@@ -155,5 +155,5 @@ def test_what_is_no_file_is_not_converted(tmp_path, capsys, kind):
         source.mkdir()
     source = "/dev/zero" if kind == "device" else str(source)
     assert cli.main(["weights", "convert", source, str(tmp_path / "ours.h5")]) == 2
-    told = f"jaxstyle: {source}: is no file, but a folder, pipe or device\n"
+    told = f"jaxstyle: {source}: is a folder, pipe or device, not a file\n"
     assert capsys.readouterr().err == told

@@ -15,7 +15,7 @@ PACKAGE = Path(jaxstyle.__file__).parent
 # From the ground up; a module may import what stands on a line above its own, and nothing else.
 # A name without a dot is a module at the root or a room's ``__init__``.
 FLOORS = """
-    errors atomic configuration interrupts version
+    errors atomic configuration interrupts paths version
     arrays
     compilation.options compilation.programs
     compilation.jitted

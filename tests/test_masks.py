@@ -167,7 +167,7 @@ def test_numbers_that_take_sixteen_bits(folder):
 def test_too_many_numbers_are_refused_not_merged(folder, dtype):
     numbers = np.arange(20).repeat(4)[None].repeat(30, 0).astype(dtype)
     mask = folder.save("mask.png", PillowImage.fromarray(numbers))
-    with refused(mask, "no mask: 20 colours; paint at most 16"):
+    with refused(mask, "not a mask: 20 colours; paint at most 16"):
         folder.labels(mask)
 
 
@@ -324,7 +324,7 @@ def test_sixteen_regions_and_no_more(folder):
     np.testing.assert_array_equal(found, labels[:, :64])
     vivid = [(120 * (i // 9), 120 * (i // 3 % 3), 120 * (i % 3)) for i in range(17)]
     mask = folder.save("b.png", paint(labels, *vivid))
-    with refused(mask, "no mask: 17 colours; paint"):
+    with refused(mask, "not a mask: 17 colours; paint"):
         folder.labels(mask)
 
 
@@ -344,7 +344,7 @@ def test_a_picture_is_no_mask(folder, rng, kind):
         "gradient": x,
     }[kind].astype(np.uint8)
     mask = folder.save("mask.png", PillowImage.fromarray(pixels))
-    with refused(mask, f"no mask: {len(np.unique(pixels))} colours"):
+    with refused(mask, f"not a mask: {len(np.unique(pixels))} colours"):
         folder.labels(mask)
 
 

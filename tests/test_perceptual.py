@@ -232,7 +232,7 @@ def test_a_file_runs_nothing(tmp_path):
     path.write_bytes(
         b"".join(pickle.dumps(x, 2) for x in (0x1950A86A20F9469CFC6C, 1001, {}, Hostile(), []))
     )
-    with pytest.raises(InputError, match="holds more than"):
+    with pytest.raises(InputError, match="contains other objects than"):
         js.load_calibration("lpips", file=path)
     assert not (tmp_path / "made").exists()
 
@@ -330,11 +330,11 @@ def test_download_keeps_the_file(tmp_path, monkeypatch):
     entry = dataclasses.replace(calibrations()["dists"], checksum=checksum)
     sent = []
 
-    def transfer(url, path, most, progress):
+    def transfer(url, file, most, progress):
         sent.append(url)
-        path.write_bytes(content if len(sent) != 2 else b"another")
+        file.write(content if len(sent) != 2 else b"another")
 
-    monkeypatch.setattr(module, "transfer", transfer)
+    monkeypatch.setattr(module, "_transfer", transfer)
     monkeypatch.setattr(module, "calibrations", lambda: {"dists": entry})
     path = download("dists", cache=tmp_path)
     assert path.read_bytes() == content

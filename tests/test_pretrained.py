@@ -202,16 +202,19 @@ NAN[1, 1, 2, 3] = np.nan
         (delete("conv1_1"), "layer conv1_1 is missing"),
         (delete("conv2_1"), "layer conv2_1 is missing"),
         (delete("conv3_1"), "layer conv3_1 is missing"),
-        (replace("conv1_2/kernel", NAN), "conv1_2/kernel holds numbers that are not finite"),
+        (replace("conv1_2/kernel", NAN), "conv1_2/kernel has numbers that are not finite"),
         (replace("conv1_2/kernel", np.ones((3, 3, 3, 4), "f4")), "conv1_2/kernel has shape"),
         (replace("conv1_1/kernel", np.ones((5, 5, 3, 4), "f4")), "conv1_1/kernel has shape"),
         (replace("conv1_1/bias", np.ones(3, "f4")), "conv1_1/bias has shape"),
         (replace("conv1_1/bias", "text"), "conv1_1 has no bias"),
         (replace("conv1_1/bias", np.ones(4, "f4")), "its parameters have changed"),
         (replace("conv1_1", np.ones(4, "f4")), "conv1_1 has no kernel"),
-        (lambda file: file.create_dataset("fc6/bias", data=np.ones(4, "f4")), "'fc6' is no layer"),
-        (lambda file: file.clear(), "holds no convolution layers"),
-        (attribute("format", "another"), "no encoder of jaxstyle.*weights convert"),
+        (
+            lambda file: file.create_dataset("fc6/bias", data=np.ones(4, "f4")),
+            "'fc6' is not",
+        ),
+        (lambda file: file.clear(), "has no convolution layers"),
+        (attribute("format", "another"), "not an encoder of jaxstyle.*weights convert"),
         (lambda file: file.attrs.pop("format"), "no encoder of jaxstyle"),
         (attribute("format_version", 2), "format version 2.*update jaxstyle"),
         (attribute("preprocessing", "vgg"), "'vgg'; must be caffe or torch"),
@@ -280,8 +283,8 @@ def test_what_was_never_downloaded_is_told_in_one_line(tmp_path, name):
         with pytest.raises(InputError) as error:
             read(name, cache=tmp_path)
         assert str(error.value) == (
-            f"encoder {name}: is not here; get it once with: jaxstyle weights download {name} "
-            f"--cache {tmp_path}, or paint with --encoder vgg16"
+            f"encoder {name}: has not been downloaded; get it with: jaxstyle weights download "
+            f"{name} --cache {tmp_path}, or paint with --encoder vgg16"
         )
 
 

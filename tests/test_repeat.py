@@ -15,6 +15,7 @@ import jaxstyle as js
 from command import ENCODER, QUICK, check_refused, killed_process, stylize
 from jaxstyle import cli, files
 from jaxstyle.atomic import name_temporary
+from jaxstyle.errors import InputWarning
 from jaxstyle.jobs import painter
 from jaxstyle.recipes import demand, fitting
 
@@ -99,7 +100,7 @@ def test_rerun_of_a_texture_and_of_a_masked_picture(folder, capsys):
 
 
 @pytest.mark.parametrize(("prepare", "words", "needles"), [
-    (lambda: None, ["photo.png"], ["photo.png", "no settings of ours"]),
+    (lambda: None, ["photo.png"], ["photo.png", "has no settings"]),
     (lambda: None, ["missing.png"], ["missing.png", "no such file"]),
     (lambda: None, [], ["rerun --help"]),
     (lambda: os.rename("a.png", "b.png"), ["there.png"], ["there.png", "a.png", "--content"]),
@@ -229,7 +230,8 @@ def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
     # The newest checkpoint is damaged: the one before it, or the beginning, serves.
     for path in Path("kept").glob("*.npz"):
         path.with_name("checkpoint-000000999.npz").write_bytes(path.read_bytes()[:500])
-    assert cli.main(["resume", "kept", "--no-compile-cache"]) == 0
+    with pytest.warns(InputWarning, match=r"999\.npz: is damaged; continuing from the checkpoint"):
+        assert cli.main(["resume", "kept", "--no-compile-cache"]) == 0
     assert Path("out.png").read_bytes() == Path("whole.png").read_bytes()
 
 

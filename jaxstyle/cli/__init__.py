@@ -47,7 +47,7 @@ from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.watch import fill_watch
 from jaxstyle.cli.web import Web
 from jaxstyle.cli.weights import Weights
-from jaxstyle.errors import InputError, ResourceError
+from jaxstyle.errors import InputError, InputWarning, ResourceError
 from jaxstyle.recipes.fitting import is_exhausted
 from jaxstyle.recipes.recipe import Recipe
 
@@ -185,6 +185,8 @@ def _quieten_libraries() -> None:
     """Drops warnings, which whoever runs the command can do nothing about."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
+        warnings.simplefilter("always", InputWarning)
+    warnings.showwarning = _show_warning
     shown = sys.unraisablehook
 
     def show(unraisable: Any) -> None:
@@ -193,6 +195,13 @@ def _quieten_libraries() -> None:
             shown(unraisable)
 
     sys.unraisablehook = show
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    if issubclass(category, InputWarning):
+        report.print_error(message)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, *where[:2]))
 
 
 def _main(arguments: Sequence[str]) -> int:

@@ -23,11 +23,12 @@ from jaxstyle.batch.records import Record
 from jaxstyle.batch.tables import LISTS
 from jaxstyle.cli import report, run
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, Json, PresetName, Quiet
+from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, Json, PresetName, Quiet, Strip
 from jaxstyle.cli.shard import parse_shard
 from jaxstyle.cli.streams import lenient_stderr, print_to_stdout
 from jaxstyle.errors import InputError
 from jaxstyle.jobs import Job, Painter, check_inputs_kept
+from jaxstyle.jobs.provenance import STRIP
 from jaxstyle.recipes.recipe import Recipe
 
 _STOPPING = "finished pictures will be saved, unfinished ones are left for the next run"
@@ -71,6 +72,7 @@ class Batch:
     overwrite: Flag = False
     """Also replace files that this batch has not painted, but never a picture that is painted
     from."""
+    strip: Strip = False
     preset: PresetName = "default"
     config: Config = None
     cache: Cache = None
@@ -151,7 +153,7 @@ class Batch:
 
     def _jobs(self) -> list[Job]:
         lists = [path for path in self.inputs if path.suffix.lower() in LISTS]
-        facts = {"preset": self.preset}
+        facts = {"preset": self.preset} | ({STRIP: True} if self.strip else {})
         if not self.inputs:
             raise InputError("no photographs: name files, folders, or a list of jobs")
         if lists:

@@ -44,6 +44,10 @@ PresetName: TypeAlias = Annotated[
 ]
 Quiet: TypeAlias = Annotated[Flag, arg(help="Print only the path of the result.")]
 
+Strip: TypeAlias = Annotated[
+    Flag, arg(help="Leave out the photograph's date, artist, copyright and resolution.")
+]
+
 registry = ConstructorRegistry()
 
 

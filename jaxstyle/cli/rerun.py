@@ -126,6 +126,7 @@ class Rerun:
             style_mask=style_mask,
             blend=self.blend or _text(recorded.get("blend")),
             devices=self.devices or _devices_here(recorded),
+            strip=bool(recorded.get("strip")),
             **common,
         )
 

@@ -21,12 +21,14 @@ from jaxstyle.cli.options import (
     Overwrite,
     PresetName,
     Quiet,
+    Strip,
 )
 from jaxstyle.cli.run import check_masks, run_job
 from jaxstyle.cli.streams import lenient_stderr
 from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.jobs import Job
+from jaxstyle.jobs.provenance import STRIP
 from jaxstyle.recipes.recipe import Recipe
 
 
@@ -62,6 +64,7 @@ class Stylize:
     config: Config = None
     checkpoint: CheckpointFolder = None
     checkpoint_every: CheckpointEvery = 60.0
+    strip: Strip = False
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
@@ -78,7 +81,7 @@ class Stylize:
         processes.join(self)
         files.check_output(self.output, overwrite=self.overwrite or self.replaces)
         mesh, writes = processes.mesh_of(self), jax.process_index() == 0
-        options = {"blend": self.blend, "devices": self.devices}
+        options = {"blend": self.blend, "devices": self.devices, "strip": self.strip}
         with lenient_stderr():
             return run_job(self, "stylize", job, options=options, mesh=mesh, writes=writes)
 
@@ -92,7 +95,7 @@ class Stylize:
             blend=self._blend(),
             content_mask=self.content_mask,
             style_masks=self.style_mask,
-            facts={"preset": self.preset},
+            facts={"preset": self.preset} | ({STRIP: True} if self.strip else {}),
         )
 
     def _blend(self) -> tuple[float, ...] | None:

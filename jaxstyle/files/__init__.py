@@ -1,10 +1,6 @@
-"""Images on disk: all that comes in is sRGB in [0, 1], all that goes out is whole or not there.
+"""Image files and checkpoints: loading, saving, and the settings that a picture carries.
 
-``pixels`` decodes a file of any common format and depth, ``profiles`` turns its colours into sRGB,
-``picture`` hands over the image together with its transparency, ``masks`` reads which region of the
-styles guides which region of the content, ``output`` writes results with their colour profile
-and with the settings that made them, and ``metadata`` reads these back; ``checkpoints`` keeps
-where a run stands, and ``scratch`` holds what does not have to be in memory.
+Loaded images are sRGB in [0, 1]. Files that are saved appear whole or not at all.
 """
 
 from jaxstyle.files.checkpoints import (
@@ -14,11 +10,12 @@ from jaxstyle.files.checkpoints import (
     save_checkpoint,
 )
 from jaxstyle.files.masks import Masks, load_masks
-from jaxstyle.files.metadata import Metadata, load_metadata, read_metadata
+from jaxstyle.files.metadata import Metadata, load_metadata
 from jaxstyle.files.output import SUFFIXES, check_output, save_image
+from jaxstyle.files.photo_info import PhotoInfo
 from jaxstyle.files.picture import Picture, has_picture_suffix, load_image, load_picture, read_shape
 from jaxstyle.files.regions import MAX_REGIONS
-from jaxstyle.files.samples import MAX_PIXELS
+from jaxstyle.files.sample_values import MAX_PIXELS
 from jaxstyle.files.scratch import scratch
 
 __all__ = [
@@ -27,6 +24,7 @@ __all__ = [
     "SUFFIXES",
     "Masks",
     "Metadata",
+    "PhotoInfo",
     "Picture",
     "check_output",
     "has_checkpoints",
@@ -36,7 +34,6 @@ __all__ = [
     "load_masks",
     "load_metadata",
     "load_picture",
-    "read_metadata",
     "read_shape",
     "remove_checkpoints",
     "save_checkpoint",

@@ -1,10 +1,12 @@
-"""Checkpoints in a folder: each a file of NumPy's, whole or not there, of which two are kept.
+"""Checkpoints: NumPy archives in a folder, of which the last two are kept.
 
-An archive of plain arrays (``.npz``) is written as a stream, without a second copy of the state,
-and has a checksum for every array; one file that is renamed is whole at every moment.
+An archive of arrays (``.npz``) is written as a stream, without a second copy of the state, and has
+a checksum for each array.
 """
 
+import io
 import os
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any, cast
@@ -13,39 +15,43 @@ import jax
 import numpy as np
 
 from jaxstyle.atomic import remove_abandoned, replacing
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, InputWarning
 from jaxstyle.run.checkpoint import Checkpoint
 
 _KEPT = 2
 _PATTERN = "checkpoint-*.npz"
 _NUMBERS = ("scale", "step", "evaluations")
+_TERM = "term-"
 
 
 def save_checkpoint(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> Path:
-    """Saves where a run stands; of older checkpoints the last one stays.
+    """Saves the state of a run, and removes all older checkpoints but the last.
 
     Args:
-        folder: Is there.
-        checkpoint: From ``Progress.checkpoint``, while the callback runs.
+        folder: An existing folder.
+        checkpoint: ``Progress.checkpoint``, while the callback runs.
 
     Returns:
         The file.
 
     Raises:
-        OSError: It cannot be written.
+        OSError: The file cannot be written.
 
     Examples:
         >>> import jax.numpy as jnp, tempfile
-        >>> image, terms = jnp.ones((2, 2, 3)), jnp.ones((7, 4))
+        >>> image, terms = jnp.ones((2, 2, 3)), {"style": jnp.ones(7)}
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = save_checkpoint(folder, Checkpoint(0, 7, 0, terms, image, [image]))
         ...     path.name, load_checkpoint(folder).step
         ('checkpoint-000000007.npz', 7)
     """
-    path = Path(folder) / f"checkpoint-{len(checkpoint.terms):09}.npz"
+    steps = max(map(len, checkpoint.terms.values()), default=0)
+    path = Path(folder) / f"checkpoint-{steps:09}.npz"
     numbers = {name: getattr(checkpoint, name) for name in _NUMBERS}
-    arrays = {"terms": checkpoint.terms, "image": checkpoint.image}
-    arrays |= {f"leaf-{i:03}": leaf for i, leaf in enumerate(checkpoint.leaves)}
+    numbers |= {"leaves": len(checkpoint.leaves), "terms": len(checkpoint.terms)}
+    arrays: dict[str, Any] = {"image": checkpoint.image}
+    arrays |= {_TERM + name: term for name, term in checkpoint.terms.items()}
+    arrays |= {_leaf(i): leaf for i, leaf in enumerate(checkpoint.leaves)}
     named: dict[str, Any] = numbers | {name: _host(array) for name, array in arrays.items()}
     with replacing(path) as temporary, temporary.open("xb") as file:
         np.savez(file, **named)
@@ -57,22 +63,30 @@ def save_checkpoint(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> P
 
 
 def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint | None:
-    """Loads the last checkpoint that is whole; None if there is none.
+    """Loads the newest checkpoint that is not damaged, or returns None if there is none.
 
     Args:
-        folder: That :func:`save_checkpoint` wrote to.
+        folder: The folder that :func:`save_checkpoint` wrote to.
 
     Raises:
-        InputError: There are some, and all of them are damaged.
+        InputError: There are checkpoints, and all of them are damaged.
+
+    Warns:
+        InputWarning: A newer checkpoint is damaged; it is removed.
     """
     paths = _newest_first(Path(folder))
-    for path in paths:
+    for number, path in enumerate(paths):
         try:
-            return _load(path)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            checkpoint = _load(path)
+        except Exception:  # Damage makes zipfile and NumPy raise anything.
             continue
+        for damaged in paths[:number]:
+            told = f"{damaged}: is damaged; continuing from the checkpoint before it, {path.name}"
+            warnings.warn(told, InputWarning, stacklevel=2)
+            damaged.unlink(missing_ok=True)
+        return checkpoint
     if paths:
-        raise InputError(f"{paths[0]}: is damaged, as are all checkpoints there; begin anew")
+        raise InputError(f"{paths[0]}: is damaged, like all checkpoints there; start the run anew")
     return None
 
 
@@ -82,7 +96,7 @@ def has_checkpoints(folder: str | os.PathLike[str]) -> bool:
 
 
 def remove_checkpoints(folder: str | os.PathLike[str]) -> None:
-    """Removes all checkpoints of a folder, and what killed processes have begun to write there."""
+    """Removes all checkpoints from a folder, and temporary files of processes that were killed."""
     remove_abandoned(Path(folder))
     for path in _newest_first(Path(folder)):
         path.unlink(missing_ok=True)
@@ -92,14 +106,29 @@ def _newest_first(folder: Path) -> list[Path]:
     return sorted(folder.glob(_PATTERN), reverse=True)
 
 
+def _leaf(number: int) -> str:
+    return f"leaf-{number:03}"
+
+
 def _load(path: Path) -> Checkpoint:
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-        numbers = {name: int(found[name]) for name in _NUMBERS}
-        leaves = [found[name] for name in sorted(found.files) if name.startswith("leaf-")]
-        return Checkpoint(**numbers, terms=found["terms"], image=found["image"], leaves=leaves)
+    with zipfile.ZipFile(path) as archive:
+        # Whole members, because checksums are compared at the end of a member.
+        members = {name: io.BytesIO(archive.read(name)) for name in archive.namelist()}
+    arrays = {
+        name.removesuffix(".npy"): np.lib.format.read_array(member, allow_pickle=False)
+        for name, member in members.items()
+    }
+    numbers = {name: int(arrays[name]) for name in _NUMBERS}
+    names = [name for name in arrays if name.startswith(_TERM)]
+    if len(names) != int(arrays["terms"]):
+        raise ValueError("terms are missing")
+    terms = {name.removeprefix(_TERM): arrays[name] for name in names}
+    # By their count, because damage to the table of contents can hide members.
+    leaves = [arrays[_leaf(i)] for i in range(int(arrays["leaves"]))]
+    return Checkpoint(**numbers, terms=terms, image=arrays["image"], leaves=leaves)
 
 
 def _host(array: Any) -> np.ndarray:
-    """Returns an array for a moment: on CPUs without a copy that JAX would keep."""
+    """Returns a NumPy array, on CPUs without a copy, which JAX would keep."""
     on_cpu = isinstance(array, jax.Array) and all(d.platform == "cpu" for d in array.devices())
     return np.from_dlpack(cast(Any, array)) if on_cpu else np.asarray(array)

@@ -1,7 +1,7 @@
-"""JPEG 2000: what its header says, and more than 8 bits, which Pillow rounds up into nought.
+"""JPEG 2000: its header, and depths above 8 bits, where Pillow turns white into black.
 
-Of more than one channel, and of grey with 9 bits, Pillow adds a half to what it shifts to 8 bits;
-white, rounded up to 256, is then stored as 0.
+Pillow adds a half before it shifts deep samples to 8 bits, and stores the 256 that white becomes
+as 0.
 """
 
 import struct
@@ -10,22 +10,22 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from jaxstyle.errors import InputError
-from jaxstyle.files.samples import Decoded, split, unit_range
+from jaxstyle.files.sample_values import Decoded, split, unit_range
 
-_START = b"\xff\x4f\xff\x51"  # ISO 15444-1, A.4: a codestream, and its sizes.
+_START = b"\xff\x4f\xff\x51"  # Start of the codestream, and its sizes (ISO 15444-1, A.4).
 _STYLE = b"\xff\x52"
 _SEARCHED = 1 << 24
-_CONVERTED = {12: "CMYK", 18: "sYCC", 14: "Lab"}
+_CONVERTED = (12, 18, 14)  # CMYK, sYCC, Lab (ISO 15444-1, I.5.3.3).
 
 
 class Codestream(NamedTuple):
-    """What a file says of its samples.
+    """The header of a JPEG 2000 file.
 
     Attributes:
         depths: Bits of each channel.
-        signed: Whether there are signed samples.
-        reversible: Whether the wavelets lose nothing.
-        space: The number of the colour space (ISO 15444-1, I.5.3.3), or None.
+        signed: Whether any channel has signed samples.
+        reversible: Whether the compression is lossless.
+        space: Number of the colour space, or None.
     """
 
     depths: tuple[int, ...]
@@ -35,10 +35,10 @@ class Codestream(NamedTuple):
 
 
 def read_codestream(file: BinaryIO) -> Codestream:
-    """Reads the header of a JPEG 2000 file.
+    """Reads the header.
 
     Raises:
-        ValueError: It has none.
+        ValueError: There is none.
     """
     file.seek(0)
     data = file.read(_SEARCHED)
@@ -56,11 +56,11 @@ def decode_deep(file: BinaryIO, codestream: Codestream) -> Decoded:
     """Decodes more than 8 bits per channel.
 
     Raises:
-        InputError: It takes an extra that is missing, or the file is of an uncommon kind.
+        InputError: The extra ``formats`` is missing, or the file is an uncommon variant.
     """
     depths = codestream.depths
     if codestream.signed or codestream.space in _CONVERTED or len(set(depths)) > 1:
-        raise InputError("is JPEG 2000 of an uncommon kind; save it as 16-bit PNG or TIFF")
+        raise InputError("is an uncommon variant of JPEG 2000; save it as 16-bit PNG or TIFF")
     try:
         import imagecodecs  # pyright: ignore[reportMissingImports] - an extra
     except ImportError:

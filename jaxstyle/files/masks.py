@@ -1,9 +1,8 @@
-"""Guide masks: files that paint the regions of a picture in flat colours, one colour a region.
+"""Guide masks: files that mark the regions of a picture with flat colours, one per region.
 
-A mask's colours are numbers, not colours to be seen: no profile is applied to them. What a painted
-mask suffers on its way into a file, compression noise, antialiased borders, scaling with a soft
-filter, makes colours that fill no area; so only colours that do are regions, and the pixels of a
-border belong to the regions that it parts.
+The colours are labels, so no profile is applied to them. Compression noise, antialiased borders and
+soft scaling add colours that fill no area. Therefore only colours that fill an area are regions,
+and the pixels of a border belong to the regions that it separates.
 """
 
 import os
@@ -16,8 +15,9 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, UInt16
 
 from jaxstyle.errors import InputError
+from jaxstyle.files.decode import decode
+from jaxstyle.files.header import Header, read_header
 from jaxstyle.files.picture import reading
-from jaxstyle.files.pixels import Header, decode, read_header
 from jaxstyle.files.regions import (
     LEVEL,
     MAX_REGIONS,
@@ -28,22 +28,22 @@ from jaxstyle.files.regions import (
     find_regions,
     to_levels,
 )
-from jaxstyle.files.samples import turning
+from jaxstyle.files.sample_values import turning
 
 _FilePath: TypeAlias = str | os.PathLike[str]
-_SAME = 32 * LEVEL  # What a region's colour may differ by from mask to mask.
-_TOLERANCE = 0.02  # Of the aspect ratio; a pixel of rounding is allowed in any case.
+_SAME = 32 * LEVEL  # Largest difference of a region's colour between masks.
+_TOLERANCE = 0.02  # Relative, of the aspect ratio; one pixel is always allowed.
 
 
 class Masks(NamedTuple):
-    """The regions of a content image and of its style images, in the same order everywhere.
+    """The regions of a content image and of its style images, in the same order.
 
     Attributes:
         content: ``f32[r, h, w]``: 1 inside the region and 0 outside.
-        styles: One ``f32[r, h', w']`` for each style; all 0 where that style lacks the region.
-        colours: The regions' colours in the content mask, as ``#rrggbb``; where they take 16
-            bits, as ``#rrrrggggbbbb``.
-        remarks: A line for each file with colours that were too small to be regions.
+        styles: ``f32[r, h', w']`` for each style; all 0 if the style lacks the region.
+        colours: The regions' colours in the content mask: ``#rrggbb``, or ``#rrrrggggbbbb`` if they
+            need 16 bits.
+        remarks: A line for each file with colours whose area was too small for a region.
     """
 
     content: Float[Array, "r _ _"]
@@ -53,7 +53,7 @@ class Masks(NamedTuple):
 
 
 class _Painted(NamedTuple):
-    """A mask file: every pixel's region, the regions' colours in ascending order, lost colours."""
+    """A mask file: regions of pixels, the regions' colours in ascending order, lost colours."""
 
     path: Path
     labels: Labels
@@ -68,43 +68,43 @@ def load_masks(
     content: _FilePath,
     styles: Sequence[_FilePath],
 ) -> Masks:
-    """Loads masks that say which region of the styles guides which region of the content.
+    """Loads masks, which say which region of the styles guides which region of the content.
 
     Each region has one flat colour, the same in all masks (Gatys et al. 2017, arXiv:1611.07865,
     "Controlling Perceptual Factors in Neural Style Transfer", section 4).
 
-    In a file without loss and with no more than ``MAX_REGIONS`` colours, each is a region, however
-    small, and even the numbers 0, 1, 2 of 8 or 16 bits are told apart. Only what lies between two
-    others by more than 16 levels and is nowhere three pixels wide is the soft edge of these.
+    In a lossless file with up to ``MAX_REGIONS`` colours, each colour is a region, however small,
+    and even 0, 1, 2 of 8 or 16 bits are different colours. The only exception is a colour between
+    two others that differ by more than 16 levels, if it is nowhere three pixels wide: that is their
+    soft edge.
 
-    In other files a region is a colour that fills at least 1 % of the mask, somewhere at least
-    three pixels wide, and colours within 16 levels of each other are one. Other pixels join the
-    region of the nearest colour; on a border, of those that are within eight pixels. ``remarks``
-    tell which colours of at least 0.1 % were too small.
+    In other files a region is a colour that fills at least 1 % of the mask and is somewhere at
+    least three pixels wide. Colours within 16 levels are equal. Other pixels join the region of the
+    nearest colour; on a border, of the nearest colour within eight pixels. ``remarks`` lists
+    colours of at least 0.1 % that were too small.
 
-    Colours match across masks if they are within 32 levels and nearer than half of what separates
-    any two regions of the same mask.
+    Colours of two masks match if they differ by at most 32 levels, and by less than half of the
+    smallest difference between regions of the same mask.
 
-    A mask may have any size of its picture's aspect ratio. Like any picture, it is turned upright
-    by its own EXIF orientation. If it has none, and its shape is that of the picture's stored
-    pixels rather than of the upright picture, the picture's orientation turns it. Where the shape
-    does not tell (square pictures, half turns, mirrorings), a mask without orientation is taken to
-    be drawn over the picture as viewers show it, upright.
+    A mask may have any size with its picture's aspect ratio. It is turned upright by its own EXIF
+    orientation or, if it has none and its shape is that of the picture's stored pixels, by the
+    picture's. If the shape does not decide (square pictures, half turns, mirrorings), the mask is
+    assumed to be upright.
 
     Args:
         content_mask: An image file.
         style_masks: An image file for each style.
-        content: The content picture's file, read for its size and orientation.
-        styles: The style pictures' files.
+        content: The content picture, for its size and orientation.
+        styles: The style pictures.
 
     Returns:
-        Masks at the size of their files; at every position they sum to 1 over the regions. One
-        region over all of the content is legal, and means no guidance.
+        Masks in the size of their files. At each position they sum to 1 over the regions. A single
+        region is allowed, and means no guidance.
 
     Raises:
-        InputError: A file cannot be read, is no mask, is transparent in places or does not have its
-            picture's shape; the number of masks is not that of styles; or a region of the content
-            is in no style mask, or one of a style mask is not in the content's.
+        InputError: A file cannot be read, is not a mask, is partly transparent or has another shape
+            than its picture; the numbers of masks and styles differ; or a region is missing in the
+            content mask or in all style masks.
 
     Examples:
         >>> import tempfile
@@ -176,14 +176,14 @@ def _load(path: Path, picture: Path) -> _Painted:
 
 
 def _fit(labels: Labels, path: Path, header: Header, picture: Path, wanted: Header) -> Labels:
-    """Turns a mask that was drawn over the picture's stored pixels; refuses other shapes."""
+    """Turns a mask of the picture's stored pixels upright, and refuses other shapes."""
 
     def misfit(shape: tuple[int, ...]) -> float:
         ratios = shape[0] * wanted.shape[1], shape[1] * wanted.shape[0]
         return max(ratios) / min(ratios) - 1
 
     turned = turning(wanted.orientation)(labels)
-    # A mask with an orientation of its own has been turned already.
+    # A mask with its own orientation is upright already.
     if header.orientation == 1 and misfit(turned.shape) < misfit(labels.shape):
         labels = turned
     h, w = labels.shape
@@ -197,18 +197,18 @@ def _fit(labels: Labels, path: Path, header: Header, picture: Path, wanted: Head
 
 
 def _match(mask: _Painted, guide: _Painted) -> Integer[np.ndarray, "_"]:
-    """Returns, for each region of a mask, the number of the same region in the content's mask."""
+    """Returns, for each region of a mask, the number of the same region in the content mask."""
     distance = distances(mask.colours, guide.colours)
     gaps = [
         distances(own, own)[~np.eye(len(own), dtype=bool)] for own in (mask.colours, guide.colours)
     ]
-    # Nearer than half of every gap, a colour cannot match two, nor two match one.
+    # Below half of every gap, the match is one to one.
     limit = min(_SAME, (np.concatenate(gaps).min(initial=65536) - 1) // 2)
     for colour, nearest in zip(mask.colours, distance.min(1)):
         if nearest > limit:
-            known = ", ".join(map(_name, guide.colours))
+            colours = ", ".join(map(_name, guide.colours))
             raise InputError(
                 f"{mask.path}: its region {_name(colour)} is not in {guide.path}, which has "
-                f"{known}; paint both in the same colours"
+                f"{colours}; paint both in the same colours"
             )
     return distance.argmin(1)

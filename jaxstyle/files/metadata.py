@@ -1,7 +1,7 @@
-"""What a picture of ours says of itself: the settings that made it, and what it was made from.
+"""The settings and the provenance of a picture, kept in the picture itself.
 
-One JSON document, ``{"jaxstyle": settings, "provenance": provenance}``, in the field that each
-format has for a description: a text chunk in PNG, ImageDescription in the others.
+One JSON document, ``{"jaxstyle": settings, "provenance": provenance}``, in the description of the
+image: a text chunk in PNG, ImageDescription in other formats.
 """
 
 import json
@@ -10,17 +10,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from PIL import ExifTags
-from PIL import Image as PillowImage
-
 from jaxstyle.errors import InputError
+from jaxstyle.files.header import read_header
 from jaxstyle.files.picture import reading
-from jaxstyle.files.pixels import FORMATS
-
-TEXT_CHUNK = "Description"
-"""Name of the text chunk of PNG."""
 
 _SETTINGS, _PROVENANCE = "jaxstyle", "provenance"
+_TYPES: dict[str, type] = {
+    **dict.fromkeys(("content", "content_mask", "preset", "blend", "version"), str),
+    **dict.fromkeys(("styles", "style_masks"), list),
+    **dict.fromkeys(("sha256", "continued_from"), dict),
+}
 
 
 class Metadata(NamedTuple):
@@ -28,7 +27,7 @@ class Metadata(NamedTuple):
 
     Attributes:
         settings: The recipe's table, for ``Recipe().updated``.
-        provenance: How the picture came about: pictures, versions.
+        provenance: What the picture was made from and with: file names, checksums, versions.
     """
 
     settings: dict[str, Any]
@@ -38,21 +37,20 @@ class Metadata(NamedTuple):
 def make_description(
     settings: Mapping[str, Any] | None, provenance: Mapping[str, Any] | None
 ) -> str:
-    """Returns the document of a picture; empty if there is nothing to tell."""
+    """Returns the JSON document, or an empty string if there is nothing to record."""
     if not (settings or provenance):
         return ""
     return json.dumps({_SETTINGS: dict(settings or {}), _PROVENANCE: dict(provenance or {})})
 
 
 def load_metadata(path: str | os.PathLike[str]) -> Metadata:
-    """Loads settings and provenance of a picture of ours, whatever format it was saved in.
+    """Loads the settings and the provenance of a picture that jaxstyle saved.
 
     Args:
-        path: An image file.
+        path: An image file of any format that :func:`jaxstyle.files.load_picture` reads.
 
     Raises:
-        InputError: The file cannot be read, as in :func:`jaxstyle.files.load_picture`, or it has no
-            settings of ours.
+        InputError: The file cannot be read, it has no settings, or they have been damaged.
 
     Examples:
         >>> import jax.numpy as jnp, jaxstyle as js, tempfile
@@ -62,34 +60,27 @@ def load_metadata(path: str | os.PathLike[str]) -> Metadata:
         ...     js.Recipe().updated(load_metadata(path).settings).seed
         7
     """
-    found = read_metadata(path)
-    if not found.settings:
-        raise InputError(f"{path}: has no settings of ours; name a picture as jaxstyle saved it")
-    return found
-
-
-def read_metadata(path: str | os.PathLike[str]) -> Metadata:
-    """Is :func:`load_metadata` for pictures of anybody: both are empty if it is none of ours.
-
-    Args:
-        path: An image file.
-
-    Raises:
-        InputError: The file cannot be read, as in :func:`jaxstyle.files.load_picture`.
-
-    Examples:
-        >>> import jax.numpy as jnp, jaxstyle as js, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     read_metadata(js.save_image(f"{folder}/a.tif", jnp.ones((16, 16, 3))))
-        Metadata(settings={}, provenance={})
-    """
-    with reading(Path(path)) as file, PillowImage.open(file, formats=FORMATS) as image:
-        text = image.info.get(TEXT_CHUNK)
-        if text is None:
-            text = image.getexif().get(ExifTags.Base.ImageDescription, "")
+    with reading(Path(path)) as file:
+        description = read_header(file).description
     try:
-        document = json.loads(text)
-        return Metadata(dict(document[_SETTINGS].items()), dict(document[_PROVENANCE].items()))
-    # Somebody else's description.
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return Metadata({}, {})
+        document = json.loads(description)
+        settings, provenance = document[_SETTINGS], document[_PROVENANCE]
+    except (ValueError, TypeError, KeyError, RecursionError):  # Another program's description.
+        settings, provenance = {}, {}
+    if not (isinstance(settings, dict) and isinstance(provenance, dict) and settings):
+        raise InputError(f"{path}: has no settings; name a picture as jaxstyle saved it")
+    if wrong := _misshapen(provenance):
+        raise InputError(
+            f"{path}: its settings have been edited: {wrong} is damaged; name a picture as "
+            "jaxstyle saved it"
+        )
+    return Metadata(settings, provenance)
+
+
+def _misshapen(provenance: Mapping[str, Any]) -> str | None:
+    """Returns the name of an entry that has another type than jaxstyle gives it."""
+    for name, kind in _TYPES.items():
+        if not isinstance(provenance.get(name, kind()), kind):
+            return name
+    sums = provenance.get("sha256", {}).values()
+    return None if all(isinstance(value, str | list) for value in sums) else "sha256"

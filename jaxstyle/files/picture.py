@@ -1,4 +1,4 @@
-"""Loading: a file's image and its transparency, or one line that says why it cannot be used."""
+"""Loading pictures, or refusing them with one line that says why."""
 
 import contextlib
 import logging
@@ -15,57 +15,60 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from jaxstyle.arrays import Image
-from jaxstyle.errors import InputError
-from jaxstyle.files.known import HEIC_SUFFIXES
-from jaxstyle.files.pixels import FORMATS, decode, read_header
-from jaxstyle.files.samples import MAX_PIXELS
+from jaxstyle.errors import InputError, InputWarning
+from jaxstyle.files.decode import decode
+from jaxstyle.files.header import FORMATS, read_header
+from jaxstyle.files.photo_info import PhotoInfo
+from jaxstyle.files.sample_values import MAX_PIXELS
+from jaxstyle.files.signatures import HEIC_SUFFIXES
 from jaxstyle.ops.resize import scale_to
+from jaxstyle.paths import existing
 
 Opacity = Float[np.ndarray, "h w"]
 
-# From a sixteenth of opacity on colours count in full; below, many programs store rounding errors.
+# Colours count in full from an opacity of 1/16; below, many programs store rounding errors.
 _TRUSTED = 16
 _BAND = 32
 
 
 class Picture(NamedTuple):
-    """An image and its transparency.
+    """An image, its transparency, and what the file says about the photograph.
 
     Attributes:
-        image: ``f32[h, w, 3]``, sRGB in [0, 1], with something plausible where nothing is visible.
-        alpha: Opacity, ``f32[h, w]`` in [0, 1], for :func:`jaxstyle.files.save_image`; None if the
-            whole picture is opaque.
+        image: ``f32[h, w, 3]``, sRGB in [0, 1]. Invisible regions have plausible colours.
+        alpha: Opacity, ``f32[h, w]`` in [0, 1], or None if the whole picture is opaque.
+        info: Date, author and resolution.
     """
 
     image: Image
     alpha: Float[Array, "h w"] | None
+    info: PhotoInfo = PhotoInfo()
 
 
 def load_picture(path: str | os.PathLike[str]) -> Picture:
-    """Loads an image of any common format, upright, in sRGB, together with its transparency.
+    """Loads an image of any common format, upright, in sRGB, with its transparency.
 
-    Reads 8 bits per channel in all formats, 16 bits in PNG and TIFF, and floating-point TIFF (in
-    [0, 1], gamma-encoded unless its profile says otherwise); greyscale, palettes and printing inks;
-    the first frame of several that is no thumbnail. EXIF orientation and an embedded ICC profile
-    are applied; in PNG, also what cICP says of sRGB, P3 and BT.2020, and gAMA with cHRM. AVIF's and
-    HEIC's code points are not.
+    Supports 8 bits per channel in all formats, 16 bits in PNG and TIFF, and floating-point TIFF (in
+    [0, 1], gamma-encoded unless its profile says otherwise); greyscale, palettes, CMYK and Lab. Of
+    several frames the first that is not a thumbnail is loaded. EXIF orientation and an embedded ICC
+    profile are applied, as are the colour code points of PNG, AVIF and HEIC, and gAMA with cHRM of
+    PNG. A JPEG file that ends early is loaded with a warning.
 
-    The extra ``formats`` (imagecodecs) reads JPEG 2000 of more than 8 bits, and more compressions
-    and depths of TIFF; ``heif`` (pillow-heif) reads HEIC.
+    The extra ``formats`` (imagecodecs) adds JPEG 2000 of more than 8 bits, and more compressions
+    and depths of TIFF; ``heif`` (pillow-heif) adds HEIC.
 
-    Where anything is visible, the image has the file's own colours, not blended with a backdrop;
-    into transparent regions they are spread from around (pull-push, Gortler et al. 1996, The
-    Lumigraph). Any fixed backdrop would be a contour that the encoder sees, stylises and lets bleed
-    into the rim, where it stays when the opacity is put back.
+    Visible regions have the file's own colours, not blended with a backdrop. Into transparent
+    regions the colours of their surroundings are spread (pull-push, Gortler et al. 1996, The
+    Lumigraph): the border of a fixed backdrop would be stylized like any other contour.
 
     Args:
         path: A JPEG, PNG, WebP, TIFF, AVIF, GIF, BMP, PSD, … file.
 
     Returns:
-        Image and opacity.
+        Image, opacity, and what the file says about the photograph.
 
     Raises:
-        InputError: The file is missing, unreadable, empty, damaged, no image, of a size outside
+        InputError: The file is missing, unreadable, empty, damaged, not an image, of a size outside
             ``MIN_SIDE`` and ``MAX_PIXELS``, or transparent everywhere.
 
     Examples:
@@ -80,24 +83,25 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
         [1.0, 0.0, 0.2]
     """
     with reading(Path(path)) as file:
+        info = read_header(file).photo_info
         colours, opacity = decode(file)
         if opacity is not None and not opacity.any():
             raise InputError(
                 "is transparent everywhere, and so would the result be; save it without opacity"
             )
     if opacity is None or opacity.min() == 1:
-        return Picture(_handed_over(colours), None)
+        return Picture(_to_jax(colours), None, info)
     trust = opacity * _TRUSTED
     np.minimum(trust, 1, out=trust)
-    colours *= trust[..., None]  # In place, as pictures are large.
+    colours *= trust[..., None]  # In place, because pictures are large.
     _pull_push(colours, trust)
     del trust
     np.clip(colours, 0, 1, out=colours)
-    return Picture(_handed_over(colours), _handed_over(opacity))
+    return Picture(_to_jax(colours), _to_jax(opacity), info)
 
 
-def _handed_over(values: np.ndarray) -> Array:
-    """Gives an array, which nobody may write to any more, to JAX; on CPUs without a copy."""
+def _to_jax(values: np.ndarray) -> Array:
+    """Converts an array that is not written to any more, on CPUs without a copy."""
     return jax.device_put(np.ascontiguousarray(values, np.float32), may_alias=True)
 
 
@@ -106,13 +110,13 @@ def load_image(path: str | os.PathLike[str], size: int | None = None) -> Image:
 
     Args:
         path: An image file.
-        size: The longer side wanted, in pixels; None is the file's own.
+        size: Longer side of the result in pixels. None keeps the size.
 
     Returns:
         ``f32[h, w, 3]``, sRGB in [0, 1].
 
     Raises:
-        InputError: As :func:`load_picture`.
+        InputError: The size is too small, or as :func:`load_picture`.
 
     Examples:
         >>> import tempfile
@@ -123,6 +127,8 @@ def load_image(path: str | os.PathLike[str], size: int | None = None) -> Image:
         >>> image.shape, round(float(image.max()), 3)
         ((10, 20, 3), 0.2)
     """
+    if size is not None and size < 1:
+        raise InputError(f"size {size}: must be at least 1 pixel")
     image = load_picture(path).image
     return image if size is None else scale_to(image, size)
 
@@ -131,14 +137,14 @@ def read_shape(path: str | os.PathLike[str]) -> tuple[int, int]:
     """Reads the height and width of a file's image, upright, from its header.
 
     Raises:
-        InputError: As :func:`load_picture`, as far as the header tells.
+        InputError: As :func:`load_picture`, as far as the header shows it.
     """
     with reading(Path(path)) as file:
         return read_header(file).shape
 
 
 def has_picture_suffix(path: Path) -> bool:
-    """Tells whether a name ends as pictures' that :func:`load_picture` reads do."""
+    """Returns whether a name has the suffix of a format that :func:`load_picture` reads."""
     PillowImage.init()
     suffix = path.suffix.lower()
     return suffix in HEIC_SUFFIXES or PillowImage.EXTENSION.get(suffix) in FORMATS
@@ -146,22 +152,14 @@ def has_picture_suffix(path: Path) -> bool:
 
 @contextlib.contextmanager
 def reading(path: Path) -> Iterator[BinaryIO]:
-    """Opens an image file; whatever goes wrong with it becomes an :class:`InputError` of one line.
+    """Opens an image file, and turns whatever goes wrong into an :class:`InputError` of one line.
 
-    What Pillow and tifffile warn of or log is silenced: the user can do nothing about it.
+    Warnings and logs of Pillow and tifffile are dropped, because users can do nothing about them.
+    An :class:`InputWarning` is repeated with the file's name.
     """
-    try:
-        if path.is_dir():
-            raise InputError(f"{path}: is a folder; name an image file")
-        if path.exists() and not path.is_file():  # A pipe would keep us waiting for ever.
-            raise InputError(f"{path}: is no ordinary file; save the image first")
-        file = path.open("rb")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; check the name") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
-    with file, _silence(), warnings.catch_warnings():
+    with _open(path) as file, _silence(), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
+        warnings.simplefilter("always", InputWarning)
         if not os.fstat(file.fileno()).st_size:
             raise InputError(f"{path}: is empty; choose another file")
         try:
@@ -173,19 +171,36 @@ def reading(path: Path) -> Iterator[BinaryIO]:
             problem = f"has more than the {limit} megapixels that can be read; reduce it first"
             raise InputError(f"{path}: {problem}") from error
         except UnidentifiedImageError as error:
-            problem = "is no image of a known format; use JPEG, PNG, WebP or TIFF"
+            problem = "is not an image of a known format; use JPEG, PNG, WebP or TIFF"
             raise InputError(f"{path}: {problem}") from error
         except MemoryError:
             raise
-        except Exception as error:  # A decoder may raise anything on a damaged file.
+        except Exception as error:  # A decoder may raise anything for a damaged file.
             reason = " ".join(str(error).split()) or type(error).__name__
             problem = f"is damaged, or an uncommon variant of its format ({reason}); save it again"
             raise InputError(f"{path}: {problem}") from error
+    for warning in caught or ():
+        if issubclass(warning.category, InputWarning):
+            warnings.warn(f"{path}: {warning.message}", InputWarning, stacklevel=4)
+
+
+def _open(path: Path) -> BinaryIO:
+    path = existing(path)
+    try:
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; name an image file")
+        if path.exists() and not path.is_file():  # Reading a pipe could wait for ever.
+            raise InputError(f"{path}: is not an ordinary file; save the image first")
+        return path.open("rb")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; check the name") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be opened ({error.strerror})") from error
 
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    """Drops what Pillow and tifffile log; a filter of a logger sees nothing of those below it."""
+    """Drops the logs of Pillow and tifffile; a logger's filter does not apply to its children."""
 
     def drop(_: logging.LogRecord) -> bool:
         return False
@@ -202,7 +217,7 @@ def _silence() -> Iterator[None]:
 
 
 def _pull_push(colours: np.ndarray, weight: Opacity) -> None:
-    """Fills in what the weights leave open, from ever coarser averages of the surroundings.
+    """Fills in invisible pixels from ever coarser averages of their surroundings.
 
     Args:
         colours: ``f32[h, w, 3]``, already multiplied by the weights; ``(1 − weight)·coarser`` is
@@ -213,7 +228,7 @@ def _pull_push(colours: np.ndarray, weight: Opacity) -> None:
         colours /= weight
         return
     coarser, coverage = _halve(colours), _halve(weight)
-    # Half a block of visible pixels is as good as a whole one: the weight saturates.
+    # Half a block of visible pixels is enough: the weight saturates.
     full = np.maximum(coverage, 1)
     coarser /= full[..., None]
     coverage /= full
@@ -239,7 +254,7 @@ def _halve(x: np.ndarray) -> np.ndarray:
 
 
 def _double(padded: np.ndarray) -> np.ndarray:
-    """Doubles the number of rows but the outer two, linearly between the centres of the old."""
+    """Doubles the number of rows by linear interpolation; the two outer rows are padding."""
     x = padded[1:-1]
     pairs = np.stack([0.75 * x + 0.25 * padded[:-2], 0.75 * x + 0.25 * padded[2:]], 1)
     return pairs.reshape(-1, *x.shape[1:])

@@ -1,9 +1,9 @@
-"""Embedded ICC colour profiles, read as colours in sRGB.
+"""Conversion from embedded ICC colour profiles to sRGB.
 
-A camera's or a screen's profile is three tone curves and a 3×3 matrix. Those are applied here, in
-floating point, so that 16-bit images keep their depth; littlecms, which Pillow offers at 8 bits
-only, does the rest: printing inks and tables of colours. A profile that cannot be read is ignored,
-as browsers do.
+Profiles of cameras and screens are three tone curves and a 3×3 matrix. They are applied here in
+floating point, so that 16-bit images keep their depth. littlecms, which Pillow offers for 8 bits
+only, applies all others: CMYK, and tables of colours. A profile that cannot be read is ignored, as
+browsers do.
 """
 
 import functools
@@ -18,22 +18,22 @@ from PIL import Image, ImageCms
 
 Colours = Float[np.ndarray, "h w 3"]
 
-# sRGB's primaries as columns of XYZ, adapted to the white D50 that profiles refer to; in the digits
-# of the sRGB profiles in use, because near black the last of them is a visible step.
+# sRGB's primaries as columns of XYZ, adapted to the white point D50 of profiles, with the digits of
+# common sRGB profiles, because the last digit makes a visible step near black.
 _SRGB_TO_XYZ = np.array(
     [[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.7141]]
 )
 SRGB_CHROMATICITIES = (0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06)
-"""x and y of sRGB's white, red, green and blue."""
+"""x and y of white, red, green and blue in sRGB."""
 
-_MOST_TAGS = 100  # littlecms reads no more.
+_MOST_TAGS = 100  # The limit of littlecms.
 _TABLES = {b"A2B0", b"A2B1", b"A2B2", b"D2B0", b"D2B1", b"D2B2"}
 _PARAMETERS = {0: "g", 1: "gab", 2: "gabc", 3: "gabcd", 4: "gabcdef"}
 _BAND_PIXELS = 1 << 16
 
 
 class Shaper(NamedTuple):
-    """Tone curves from [0, 1] to linear colours, and the matrix from these to linear sRGB."""
+    """Tone curves from [0, 1] to linear light, and the matrix from there to linear sRGB."""
 
     curves: tuple[Callable[[np.ndarray], np.ndarray], ...]
     matrix: np.ndarray
@@ -47,25 +47,25 @@ class Shaper(NamedTuple):
 
 
 class _Broken(Exception):
-    """A profile that says nothing of use."""
+    """Raised for a profile that makes no sense."""
 
 
 def srgb_to_linear(x: np.ndarray) -> np.ndarray:
-    """Undoes the sRGB transfer function, IEC 61966-2-1."""
+    """Inverts the sRGB transfer function (IEC 61966-2-1)."""
     return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
 def from_chromaticities(
     chromaticities: Sequence[float], curve: Callable[[np.ndarray], np.ndarray]
 ) -> Shaper | None:
-    """Makes what turns colours of given primaries into sRGB, white into white.
+    """Returns the conversion from given primaries to sRGB, which maps white to white.
 
     Args:
         chromaticities: x and y of white, red, green and blue.
-        curve: From a channel in [0, 1] to linear light.
+        curve: Maps a channel in [0, 1] to linear light.
 
     Returns:
-        None if these are no primaries.
+        The conversion, or None if these primaries are degenerate.
     """
     try:
         matrix = np.linalg.solve(_to_xyz(SRGB_CHROMATICITIES), _to_xyz(chromaticities))
@@ -84,16 +84,15 @@ def _to_xyz(chromaticities: Sequence[float]) -> np.ndarray:
 
 
 def to_srgb(colours: Colours, profile: bytes | Shaper | None) -> Colours:
-    """Turns RGB values that a profile describes into sRGB (relative colorimetric intent).
+    """Converts RGB values from a profile to sRGB (relative colorimetric intent).
 
     Args:
-        colours: In [0, 1], which may be overwritten; grey images with their value in all three
-            channels.
-        profile: An ICC profile, or what one comes to, or None for sRGB.
+        colours: Values in [0, 1], which may be overwritten. Grey images have three equal channels.
+        profile: An ICC profile, or a :class:`Shaper`, or None for sRGB.
 
     Returns:
-        sRGB in [0, 1]. The very same values where the profile is sRGB under another name, that is
-        where it moves no colour by as much as one 8-bit step, or where it is broken.
+        sRGB in [0, 1]. The values are unchanged if the profile is broken, or if it is sRGB under
+        another name: it changes no colour by one 8-bit step.
     """
     if profile is None:
         return colours
@@ -101,7 +100,7 @@ def to_srgb(colours: Colours, profile: bytes | Shaper | None) -> Colours:
         return _shape(colours, profile)
     grey = profile[16:20] == b"GRAY"
     if grey and (colours != colours[..., :1]).any():
-        return colours  # The profile belongs to another image.
+        return colours  # A profile for grey in a colour image.
     try:
         shaper = _parse(profile)
     except _Broken:
@@ -119,13 +118,13 @@ def _shape(colours: Colours, shaper: Shaper) -> Colours:
     if np.abs(shaper(probe) - probe).max() < 1 / 255:
         return colours
     rows = max(1, _BAND_PIXELS // colours.shape[1])
-    for top in range(0, len(colours), rows):  # In bands: the temporaries are float64.
+    for top in range(0, len(colours), rows):  # In bands, because temporaries are float64.
         colours[top : top + rows] = shaper(colours[top : top + rows])
     return colours
 
 
 def through_littlecms(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """Converts to sRGB at 8 bits; returns None where the profile is unreadable or does not fit."""
+    """Converts to sRGB at 8 bits, or returns None if the profile is unreadable or does not fit."""
     try:
         return ImageCms.profileToProfile(
             image,
@@ -147,17 +146,17 @@ def lab_to_srgb(image: Image.Image) -> Image.Image | None:
 
 @functools.cache
 def srgb_profile() -> bytes:
-    """Returns the sRGB profile to embed, free of the date, so that outputs can be reproduced."""
+    """Returns an sRGB profile with a fixed date, so that files can be reproduced."""
     profile = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     profile[24:36] = struct.pack(">6H", 2000, 1, 1, 0, 0, 0)
     return bytes(profile)
 
 
 def _parse(profile: bytes) -> Shaper | None:
-    """Reads tone curves and matrix; returns None where the profile is of another kind.
+    """Reads tone curves and matrix, or returns None if the profile is of another kind.
 
     Raises:
-        _Broken: Its curves or its table of contents make no sense.
+        _Broken: The curves or the table of contents make no sense.
     """
     try:
         tags = _tags(profile)
@@ -173,14 +172,14 @@ def _parse(profile: bytes) -> Shaper | None:
         white = matrix.sum(1, keepdims=True)
         if np.abs(white - 1).max() > 0.02:
             return None
-        # Profiles differ in the last digits of D50; white must stay white to the last digit.
+        # Profiles differ in the last digits of D50, but white must stay white exactly.
         return Shaper(curves, matrix / white)
     except (struct.error, KeyError, ValueError):
         return None
 
 
 def _tags(profile: bytes) -> dict[bytes, memoryview]:
-    """Returns the profile's parts, which may overlap, without copying them."""
+    """Returns the tags of a profile without copies, because they may overlap."""
     view = memoryview(profile)
     (count,) = struct.unpack_from(">I", profile, 128)
     if count > _MOST_TAGS:
@@ -203,8 +202,8 @@ def _curve(tag: memoryview) -> Callable[[np.ndarray], np.ndarray]:
         values = _sampled(tag)
     if not np.isfinite(values).all() or values.min() == values.max():
         raise _Broken
-    places = np.linspace(0, 1, len(values))
-    return lambda x: np.interp(x, places, values)
+    positions = np.linspace(0, 1, len(values))
+    return lambda x: np.interp(x, positions, values)
 
 
 def _sampled(tag: memoryview) -> np.ndarray:
@@ -217,11 +216,11 @@ def _sampled(tag: memoryview) -> np.ndarray:
         values = np.frombuffer(tag, ">u2", count, 12)
         return x ** (values[0] / 256) if count == 1 else values / 65535
     if tag[:4] != b"para":
-        raise ValueError("neither of the two kinds of tone curve")
+        raise ValueError("unknown kind of tone curve")
     names = _PARAMETERS[struct.unpack_from(">H", tag, 8)[0]]
     p = dict(zip("gabcdef", (1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0), strict=True))
     p |= dict(zip(names, _fixed(tag, 12, len(names)), strict=True))
-    if names in ("gab", "gabc"):  # These two name the lower part's level, not its slope.
+    if names in ("gab", "gabc"):  # Here the lower part is constant.
         p |= {"c": 0.0, "d": -p["b"] / p["a"], "e": p["c"], "f": p["c"]}
     power = np.maximum(p["a"] * x + p["b"], 0) ** p["g"] + p["e"]
     return np.where(x >= p["d"], power, p["c"] * x + p["f"])

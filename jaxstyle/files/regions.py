@@ -1,4 +1,4 @@
-"""The regions of a painted mask: the colours that count, and the one of them of each pixel."""
+"""The regions of a mask: their colours, and the region of each pixel."""
 
 from pathlib import Path
 
@@ -8,37 +8,39 @@ from jaxtyping import Bool, Float, Integer, UInt16
 from jaxstyle.errors import InputError
 
 MAX_REGIONS = 16
-"""More regions than this make a file a picture rather than a mask."""
+"""A file with more regions is a picture, not a mask."""
 
 Levels = UInt16[np.ndarray, "_ _ 3"]
 Colours = UInt16[np.ndarray, "_ 3"]
 Labels = Integer[np.ndarray, "_ _"]
 
 SMALLEST_SHARE = 0.01
-LEVEL = 257  # A level of 8 bits in the 16 that colours are counted in.
-_SLACK = 6 * LEVEL  # What compression noise spreads a flat colour over,
-_REACH = 16 * LEVEL  # and within which colours are one; 16 even steps of grey are 17 apart.
-_BORDER = 8  # Pixels: the width of a block of JPEG, in which an edge makes noise.
+LEVEL = 257  # One level of 8 bits, in 16 bits.
+_SLACK = 6 * LEVEL  # Spread of a flat colour by compression noise.
+_REACH = 16 * LEVEL  # Colours within it are equal; 16 even steps of grey are 17 levels apart.
+_BORDER = 8  # Pixels: the width of a JPEG block, across which an edge makes noise.
 
 
 def to_levels(colours: Float[np.ndarray, "_ _ 3"]) -> Levels:
-    """Returns 16-bit levels; those of a file of small numbers as if they had been 8-bit ones."""
+    """Returns 16-bit levels; small numbers are treated as 8-bit levels."""
     levels = np.rint(colours * 65535).astype(np.uint16)
     return levels * np.uint16(LEVEL if levels.max() < 256 else 1)
 
 
 def find_regions(path: Path, levels: Levels, *, lossy: bool) -> tuple[Labels, Colours, Colours]:
-    """Finds the regions' colours, the one of them that each pixel belongs to, and lost colours."""
+    """Finds the region of each pixel, the regions' colours, and lost colours."""
     packed = levels @ np.array([1 << 32, 1 << 16, 1], np.uint64)
     values, places = np.unique(packed, return_inverse=True)
     found = np.stack([values >> 32, values >> 16, values], -1).astype(np.uint16)
-    # So dark throughout, a file is one of numbers, be they too many.
+    # A very dark file consists of region numbers, even if there are too many.
     few = len(found) <= MAX_REGIONS or found.max() < 4 * MAX_REGIONS * LEVEL
     exact = few and not lossy
     flat = _flat(levels, 0 if exact else _SLACK)
     flat_share = np.bincount(places[flat], minlength=len(found)) / flat.size
     if exact:
-        soft = (flat_share == 0) & _between(found, found, LEVEL)  # Rounding: a level at most.
+        soft = (flat_share == 0) & _between(
+            found, found, LEVEL
+        )  # By rounding.
         colours, lost = found[~soft], found[:0]
     else:
         share = np.bincount(places.ravel()) / flat.size
@@ -47,7 +49,7 @@ def find_regions(path: Path, levels: Levels, *, lossy: bool) -> tuple[Labels, Co
         lost = _lost(found, np.where(edge, flat_share, share), colours)
     if not 0 < len(colours) <= MAX_REGIONS:
         raise InputError(
-            f"{path}: is no mask: {len(colours) or len(found)} colours; paint at most "
+            f"{path}: is not a mask: {len(colours) or len(found)} colours; paint at most "
             f"{MAX_REGIONS} regions in flat colours, and save it as PNG"
         )
     costs = (((found[:, None] - colours.astype(np.float32)) / LEVEL) ** 2).sum(-1)
@@ -62,7 +64,7 @@ def find_regions(path: Path, levels: Levels, *, lossy: bool) -> tuple[Labels, Co
 
 
 def _between(found: Colours, ends: Colours, slack: int) -> Bool[np.ndarray, "_"]:
-    """Tells which colours mix two of ``ends`` that are further apart than what counts as one."""
+    """Returns which colours are mixtures of two different ``ends``."""
     points, ends = found.astype(np.float32), ends.astype(np.float32)
     first, second = np.triu_indices(len(ends), 1)
     apart = np.abs(ends[first] - ends[second]).max(-1) > _REACH
@@ -76,7 +78,7 @@ def _between(found: Colours, ends: Colours, slack: int) -> Bool[np.ndarray, "_"]
 
 
 def _flat(levels: Levels, slack: int) -> Bool[np.ndarray, "_ _"]:
-    """Tells which pixels are in some block of 3×3 whose levels differ by ``slack`` at most."""
+    """Returns which pixels are in a block of 3×3 whose levels differ by at most ``slack``."""
     h, w, _ = levels.shape
     blocks = [np.s_[y : h - 2 + y, x : w - 2 + x] for y in range(3) for x in range(3)]
     low, high = levels[blocks[0]].copy(), levels[blocks[0]].copy()
@@ -93,12 +95,12 @@ def _flat(levels: Levels, slack: int) -> Bool[np.ndarray, "_ _"]:
 def _centres(
     found: Colours, share: Float[np.ndarray, "_"], flat_share: Float[np.ndarray, "_"]
 ) -> Colours:
-    """Returns the regions' colours in ascending order, or none if they leave most of it out.
+    """Returns the regions' colours in ascending order, or none if they cover less than half.
 
     Args:
-        found: All colours in the file, in ascending order.
-        share: The part of all pixels that have each colour.
-        flat_share: The part that have it and are flat.
+        found: All colours of the file, in ascending order.
+        share: Fraction of the pixels with each colour.
+        flat_share: Fraction of the pixels with each colour that are flat.
     """
     centres = _apart(found, flat_share)
     if not len(centres):
@@ -106,13 +108,13 @@ def _centres(
     distance = distances(found, found[centres])
     owner, nearest = distance.argmin(1), distance.min(1)
     large = np.bincount(owner, share * (nearest <= _REACH)) >= SMALLEST_SHARE
-    # In a gradient, colours are spread evenly; those of a region are crowded around its own.
+    # Colours of a gradient are spread evenly; those of a region are close to its own.
     crowded = share[(nearest <= _SLACK // 2) & large[owner]].sum()
     return found[np.sort(centres[large])] if crowded >= 0.5 else found[:0]
 
 
 def _lost(found: Colours, share: Float[np.ndarray, "_"], colours: Colours) -> Colours:
-    """Returns colours that are no region's, the most frequent first."""
+    """Returns colours that belong to no region, the most frequent first."""
     if not len(colours):
         return colours
     rest = distances(found, colours).min(1) > _REACH
@@ -120,7 +122,7 @@ def _lost(found: Colours, share: Float[np.ndarray, "_"], colours: Colours) -> Co
 
 
 def _apart(found: Colours, share: Float[np.ndarray, "_"]) -> Integer[np.ndarray, "_"]:
-    """Returns the most frequent colours of those within reach of one another."""
+    """Returns the most frequent colour of each group of equal colours."""
     frequent = np.flatnonzero(share >= SMALLEST_SHARE / 10)
     chosen: list[int] = []
     for i in frequent[np.argsort(-share[frequent], kind="stable")]:
@@ -130,7 +132,7 @@ def _apart(found: Colours, share: Float[np.ndarray, "_"]) -> Integer[np.ndarray,
 
 
 def _near(x: Bool[np.ndarray, "_ _"]) -> Bool[np.ndarray, "_ _"]:
-    """Tells which pixels are within ``_BORDER`` pixels, along both axes, of a true one."""
+    """Returns which pixels are within ``_BORDER`` pixels of a true one along both axes."""
     for _ in range(2):
         total = np.cumsum(np.pad(x.T, ((_BORDER + 1, _BORDER), (0, 0))), 0, dtype=np.int32)
         x = total[2 * _BORDER + 1 :] > total[: -2 * _BORDER - 1]
@@ -138,5 +140,5 @@ def _near(x: Bool[np.ndarray, "_ _"]) -> Bool[np.ndarray, "_ _"]:
 
 
 def distances(a: Colours, b: Colours) -> Integer[np.ndarray, "_ _"]:
-    """Returns how many levels colours differ by in the channel that differs most."""
+    """Returns the largest difference of two colours in any channel."""
     return np.abs(a[:, None].astype(np.int32) - b).max(-1)

@@ -1,4 +1,4 @@
-"""Results, saved with all that it takes to make them again."""
+"""Saving a result with everything that is needed to paint it again."""
 
 import contextlib
 import platform
@@ -32,32 +32,33 @@ def save_result(
     content: Picture | None = None,
     overwrite: bool = False,
 ) -> Path:
-    """Saves a result, as transparent as its photograph, with its recipe and its provenance.
+    """Saves a result with its recipe, its provenance and what the photograph says about itself.
 
     Args:
-        path: Where.
-        result: What was painted.
-        recipe: How.
-        fingerprint: Of the encoder's parameters.
-        sources: What else it came from: names of files, the preset.
-        content: The photograph; None if there is none, or if it has been opaque.
-        overwrite: Whether a file of that name may be replaced.
+        path: The file to save to.
+        result: The result of a run.
+        recipe: The recipe that it was painted with.
+        fingerprint: Fingerprint of the encoder's parameters.
+        sources: What else to record: file names, the preset.
+        content: The photograph, for its opacity and its information; None if there is none.
+        overwrite: Whether an existing file may be replaced.
 
     Raises:
         InputError: As for ``save_image``.
     """
     return save_image(
         path,
-        result.image,
+        result.image.clip(0, 1),
         alpha=opacity_of(content, result.image),
         metadata=portable(recipe).to_table(),
         provenance=provenance_of(result, fingerprint, sources),
+        photo=None if content is None else content.info,
         overwrite=overwrite,
     )
 
 
 def provenance_of(result: Result, fingerprint: str, sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns what it takes beside the recipe to make a picture again, and how it came about."""
+    """Returns what is needed beside the recipe to paint a picture again."""
     return {
         **sources,
         "version": __version__,
@@ -69,7 +70,7 @@ def provenance_of(result: Result, fingerprint: str, sources: Mapping[str, Any]) 
 
 
 def digests(**files: Path | Sequence[Path] | None) -> dict[str, Any]:
-    """Returns the SHA-256 of files, under the names that they are given by.
+    """Returns the SHA-256 of files by the names of the arguments.
 
     Examples:
         >>> import tempfile
@@ -89,12 +90,12 @@ def digests(**files: Path | Sequence[Path] | None) -> dict[str, Any]:
 
 
 def surroundings() -> dict[str, str]:
-    """Returns what else decides how single strokes fall: JAX's version and the device."""
+    """Returns what else changes the last digits of a result: the version of JAX and the device."""
     return {"jax": jax.__version__, "device": f"{jax.devices()[0].device_kind}{_processor()}"}
 
 
 def _processor() -> str:
-    """Returns the processor's name where JAX knows the device as a cpu only."""
+    """Returns the name of the processor, which JAX only calls a cpu."""
     if jax.default_backend() != "cpu":
         return ""
     with contextlib.suppress(OSError):
@@ -105,12 +106,12 @@ def _processor() -> str:
 
 
 def portable(recipe: Recipe) -> Recipe:
-    """Returns the recipe as a picture tells it to others: of files, the names only."""
+    """Returns the recipe with names of files instead of paths, to be published in a picture."""
     return recipe.replace(init=Path(recipe.init).name, encoder=Path(recipe.encoder).name)
 
 
 def opacity_of(content: Picture | None, image: Image) -> Float[Array, "_ _"] | None:
-    """Returns the photograph's opacity at the size of an image; None if it has none."""
+    """Returns the photograph's opacity at the size of an image, or None if it is opaque."""
     if content is None or content.alpha is None:
         return None
     return resize.resize(content.alpha[..., None], resize.shape_of(image))[..., 0]

@@ -1,4 +1,4 @@
-"""Arrays on a disk, for what is written once and read in parts."""
+"""Arrays on disk, for data that is written once and read in parts."""
 
 import math
 import os
@@ -11,16 +11,16 @@ from jaxstyle.errors import ResourceError
 
 
 def scratch(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray:
-    """Makes an array in a file without a name: gone with the last who has it.
+    """Makes an array in a temporary file, which is deleted with the last reference to it.
 
-    The system takes its memory back whenever somebody needs it.
+    Unlike ordinary memory, the system can write its pages to disk whenever memory is short.
 
     Args:
         shape: Shape of the array.
-        dtype: Type of its numbers.
+        dtype: Type of its elements.
 
     Raises:
-        ResourceError: There is no room on the disk.
+        ResourceError: The disk is full.
 
     Examples:
         >>> scratch((2, 3)).shape
@@ -29,12 +29,12 @@ def scratch(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray
     size = np.dtype(dtype).itemsize * math.prod(shape)
     try:
         with tempfile.TemporaryFile(prefix="jaxstyle-") as file:
-            # What is only promised would end the process when it is written to.
+            # Space that is missing later would end the process with a bus error.
             if hasattr(os, "posix_fallocate"):
                 os.posix_fallocate(file.fileno(), 0, size)
             return np.memmap(file, dtype, "w+", shape=shape)
     except OSError as error:
         room = f"{tempfile.gettempdir()}: {error.strerror}"
         raise ResourceError(
-            f"{room}: tiles keep {size / 1e9:.1f} GB there; free some, or set TMPDIR"
+            f"{room}: tiles need {size / 1e9:.1f} GB there; free some, or set TMPDIR"
         ) from None

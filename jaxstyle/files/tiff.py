@@ -1,6 +1,6 @@
-"""TIFF: which of its pages is the picture, and any depth of it, by tifffile.
+"""TIFF by tifffile: which page is the picture, and samples of any depth.
 
-What tifffile alone cannot decompress Pillow's libtiff can, and imagecodecs all of it.
+tifffile alone lacks some compressions. Pillow's libtiff knows most of them, and imagecodecs all.
 """
 
 import itertools
@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from PIL import ExifTags
 
 from jaxstyle.errors import InputError
-from jaxstyle.files.known import raw_photograph
+from jaxstyle.files.photo_info import PhotoInfo, read_photo_info
 from jaxstyle.files.profiles import to_srgb
-from jaxstyle.files.samples import (
+from jaxstyle.files.sample_values import (
     MAX_PIXELS,
     Decoded,
     aligned,
@@ -22,66 +23,80 @@ from jaxstyle.files.samples import (
     turning,
     unit_range,
 )
+from jaxstyle.files.signatures import raw_photograph
 
-ORDERS = (b"II", b"MM")
+BYTE_ORDERS = (b"II", b"MM")
 WHITE_IS_ZERO, RGB = 0, 2
-_SENSOR = {32803, 34892}  # Photometric interpretations: colour filters, linear raw.
+
+_SENSOR = {32803, 34892}  # Photometric interpretations of raw photographs.
 _ASSOCIATED, _UNASSOCIATED = 1, 2
-_LOSSY = {6, 7, 34712, 34892, 50001}  # JPEG, old and new, JPEG 2000, DNG's JPEG, WebP.
+_LOSSY = {6, 7, 34712, 34892, 50001}  # JPEG (old, new), JPEG 2000, DNG's JPEG, WebP.
 _REDUCED_OR_MASK = 1 | 4
-_ORIENTATION, _DNG_VERSION = 274, 50706
+_DNG_VERSION = 50706
 _MOST_PAGES = 32
-_MOST_BYTES = 12 * MAX_PIXELS  # What the largest picture takes as float32.
+_MOST_BYTES = 12 * MAX_PIXELS  # The size of the largest picture in float32.
 
 
 class NeedsCodec(Exception):
-    """What tifffile alone cannot read."""
+    """Raised for a compression that tifffile alone does not support."""
 
 
-class Place(NamedTuple):
-    """Where in the file the picture is: the page, and its number unless it is under another."""
+class Page(NamedTuple):
+    """The page of a TIFF file that is the picture.
+
+    Attributes:
+        page: As tifffile has it.
+        number: Its number, or None for a page that is nested in another.
+    """
 
     page: Any
     number: int | None
 
     @property
     def orientation(self) -> int:
-        """How the page is turned."""
-        return self.page.tags.valueof(_ORIENTATION, 1)
+        """EXIF orientation."""
+        return self.page.tags.valueof(ExifTags.Base.Orientation, 1)
 
     @property
     def lossy(self) -> bool:
-        """Whether the compression may change pixels."""
+        """Whether the compression may have changed pixels."""
         return int(self.page.compression) in _LOSSY
 
+    @property
+    def photo_info(self) -> PhotoInfo:
+        """What the tags say about the photograph."""
+        tags = {tag.code: tag.value for tag in self.page.tags}
+        exif = tags.get(ExifTags.IFD.Exif)
+        taken = exif.get("DateTimeOriginal") if isinstance(exif, dict) else None
+        return read_photo_info(tags, taken, None)
 
-def find_picture(file: BinaryIO) -> Place:
-    """Finds the first page that is neither reduced nor a mask; checks its size.
+
+def find_picture(file: BinaryIO) -> Page:
+    """Finds the first page that is neither a thumbnail nor a mask, and checks its size.
 
     Raises:
-        InputError: The file is a raw photograph or a volume, or too large.
+        InputError: The file is a raw photograph or a volume, or it is too large.
     """
-    import tifffile  # Here, because only TIFF files need it.
+    import tifffile  # Imported here, because only TIFF files need it.
 
     file.seek(0)
-    places = list(_places(tifffile.TiffFile(file)))
-    if not places:
+    pages = list(_pages(tifffile.TiffFile(file)))
+    if not pages:
         raise InputError("is TIFF without a picture (0×0 px); choose another file")
-    if any(int(page.photometric) in _SENSOR for page, _ in places):
+    sensor = any(int(page.photometric) in _SENSOR for page, _ in pages)
+    if sensor or _DNG_VERSION in pages[0].page.tags:
         raise raw_photograph()
-    if _DNG_VERSION in places[0].page.tags:
-        raise raw_photograph()
-    full = (place for place in places if not place.page.subfiletype & _REDUCED_OR_MASK)
-    place = next(full, places[0])
-    _check(place.page)
-    return place
+    full = (page for page in pages if not page.page.subfiletype & _REDUCED_OR_MASK)
+    found = next(full, pages[0])
+    _check(found.page)
+    return found
 
 
-def _places(tiff: Any) -> Iterator[Place]:
+def _pages(tiff: Any) -> Iterator[Page]:
     for number, page in enumerate(itertools.islice(tiff.pages, _MOST_PAGES)):
-        yield Place(page, number)
-        for below in itertools.islice(page.pages or (), _MOST_PAGES):
-            yield Place(below, None)
+        yield Page(page, number)
+        for nested in itertools.islice(page.pages or (), _MOST_PAGES):
+            yield Page(nested, None)
 
 
 def _check(page: Any) -> None:
@@ -98,38 +113,37 @@ def _check(page: Any) -> None:
 
 
 def decode_page(page: Any, *, managed: bool) -> Decoded:
-    """Decodes a page of any depth, upright.
+    """Decodes a page of any depth, and turns it upright.
 
     Raises:
-        NeedsCodec: tifffile cannot, for want of imagecodecs.
-        InputError: The page is of an uncommon kind.
+        NeedsCodec: The compression needs imagecodecs.
+        InputError: The page is an uncommon variant.
     """
-    # Whole strips are read at once, however long they are said to be.
+    # tifffile reads a whole strip at once, however long the file says it is.
     if max(page.databytecounts, default=0) > page.parent.filehandle.size:
         raise InputError("is damaged, or cut off; save it again")
     photometric = int(page.photometric)
     if photometric > RGB:
-        raise InputError("is TIFF of an uncommon kind; save it as RGB with 8 or 16 bits")
+        raise InputError("is an uncommon variant of TIFF; save it as RGB with 8 or 16 bits")
     samples = _samples(page)
     if not managed and samples.dtype == np.uint32 and samples.max() <= 65535:
-        samples = samples.astype(np.uint16)  # Numbers, which as parts of 2³² would vanish.
+        samples = samples.astype(np.uint16)  # Small region numbers would vanish next to 2³².
     bits = page.bitspersample if page.bitspersample < 8 * samples.itemsize else None
     values = unit_range(samples, bits)
-    count = 3 if photometric == RGB else 1
     if photometric == WHITE_IS_ZERO:
         values[..., :1] = 1 - values[..., :1]
+    count = 3 if photometric == RGB else 1
     kind = page.extrasamples[0] if page.extrasamples else _UNASSOCIATED
     values = values[..., : count + (kind in (_ASSOCIATED, _UNASSOCIATED))]
     colours, opacity = split(values, None, premultiplied=kind == _ASSOCIATED)
-    turn = turning(page.tags.valueof(_ORIENTATION, 1))
+    turn = turning(page.tags.valueof(ExifTags.Base.Orientation, 1))
     opacity = None if opacity is None else turn(opacity)
     return turn(to_srgb(colours, page.iccprofile if managed else None)), opacity
 
 
 def _samples(page: Any) -> np.ndarray:
+    plain = page.dtype == np.float32 and math.prod(page.shape) > 0
     try:
-        # As JAX takes it over without a copy.
-        plain = page.dtype == np.float32 and math.prod(page.shape) > 0
         samples = page.asarray(out=aligned(page.shape) if plain else None)
     except ImportError as error:
         raise NeedsCodec from error

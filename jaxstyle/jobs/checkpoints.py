@@ -19,6 +19,7 @@ from jaxstyle.atomic import remove_abandoned, replacing
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import portable
 from jaxstyle.jobs.loading import Inputs
+from jaxstyle.paths import existing
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.progress import Callback, Progress
@@ -248,5 +249,5 @@ def _copy(folder: Path, name: str, paths: Any) -> Any:
         return [_copy(folder, f"{name}-{i}", path) for i, path in enumerate(paths)]
     to = Path(_INPUTS) / name
     (folder / to).mkdir(parents=True)
-    shutil.copyfile(paths, folder / to / paths.name)
+    shutil.copyfile(existing(paths), folder / to / paths.name)
     return str(to / paths.name)

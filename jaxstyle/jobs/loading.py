@@ -12,7 +12,7 @@ from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import unknown
 from jaxstyle.jobs.job import Job, Shape, encoder_path, identity, shapes_of
 from jaxstyle.jobs.lru import LruCache
-from jaxstyle.jobs.provenance import sources_of
+from jaxstyle.jobs.provenance import STRIP, sources_of
 from jaxstyle.losses.pictures import Scene, Styles
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_key, load_named
@@ -119,6 +119,8 @@ class Loader:
         # Before any file is read: a file that changes later is another one for the caches.
         stamps = {path: identity(path) for path in job.pictures}
         content = None if job.content is None else files.load_picture(job.content)
+        if content is not None and job.facts.get(STRIP):
+            content = content._replace(info=files.PhotoInfo())
         size = None if content is None else resize.shape_of(content.image)
         _, *seen = shapes_of(job.recipe, size, map(files.read_shape, job.styles))
         # A size that is rounded to a multiple might be rounded again to another one.

@@ -9,6 +9,10 @@ DRAWN_MASKS = "masks"
 """The fact that stands for masks that were drawn on the web page and are not kept."""
 
 
+STRIP = "strip"
+"""The fact that the photograph's date, artist, copyright and resolution are left out."""
+
+
 def sources_of(job: Job) -> dict[str, Any]:
     """Returns the names and SHA-256 checksums of a job's files, and its facts."""
     sources: dict[str, Any] = {}

@@ -1,17 +1,9 @@
-"""Pretrained parameters: encoders by name, their files, downloads and conversions.
-
-``cache`` is the folder of downloads and programs; ``initial`` makes random parameters; ``hdf5``
-reads such files, ``store`` those of our format; ``from_keras``, ``from_torch``, ``from_onnx`` and
-``from_npz`` read others'; ``registry`` knows what can be downloaded; ``convert`` tells others'
-files apart; ``transfer`` fetches a file, ``download`` an encoder; ``load`` puts a name to all of
-them; ``tensors`` and ``calibration`` read what perceptual distances weigh channels by. Imports go
-in that order.
-"""
+"""Pretrained parameters: encoders and calibrations by name, their files, downloads, conversions."""
 
 from jaxstyle.pretrained.cache import cache_folder, keep_programs, programs_folder
 from jaxstyle.pretrained.calibration import load_calibration
 from jaxstyle.pretrained.convert import convert
-from jaxstyle.pretrained.download import download
+from jaxstyle.pretrained.download import DownloadProgress, download
 from jaxstyle.pretrained.initial import random_encoder
 from jaxstyle.pretrained.load import (
     Available,
@@ -24,7 +16,6 @@ from jaxstyle.pretrained.load import (
 )
 from jaxstyle.pretrained.registry import PACKAGED, Source, calibrations, packaged_file, sources
 from jaxstyle.pretrained.store import fingerprint, read_attributes, read_encoder, save_encoder
-from jaxstyle.pretrained.transfer import DownloadProgress
 
 __all__ = [
     "PACKAGED",

@@ -1,4 +1,4 @@
-"""The cache folder: what is downloaded, and the programs that JAX has compiled."""
+"""The cache folder: downloads, and programs that JAX has compiled."""
 
 import os
 from pathlib import Path
@@ -12,11 +12,11 @@ CACHE_VARIABLE = "JAXSTYLE_CACHE"
 
 
 def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
-    """Returns where downloads and compiled programs lie.
+    """Returns the folder of downloads and compiled programs.
 
     Args:
-        cache: The folder; None takes the environment variable ``JAXSTYLE_CACHE`` or, where that is
-            not set, the place that the operating system keeps for caches.
+        cache: The folder. None is the environment variable ``JAXSTYLE_CACHE`` or, if that is not
+            set, the user's cache folder of the operating system.
 
     Examples:
         >>> cache_folder("my/cache").as_posix()
@@ -27,17 +27,20 @@ def cache_folder(cache: str | os.PathLike[str] | None = None) -> Path:
 
 
 def programs_folder(cache: str | os.PathLike[str] | None = None) -> Path:
-    """Returns where compiled programs lie."""
+    """Returns the folder of compiled programs."""
     return cache_folder(cache) / "compiled"
 
 
 def keep_programs(cache: str | os.PathLike[str] | None = None) -> bool:
-    """Lets JAX keep compiled programs; returns False where others than the user may write there.
+    """Lets JAX keep compiled programs in the cache, if only the user can write there.
 
-    Where there can be no such folder a run takes longer, and that is all.
+    If the folder cannot be made, programs are not kept, which is not an error.
 
     Args:
         cache: As for :func:`cache_folder`.
+
+    Returns:
+        False if others than the user can write to the folder.
     """
     folder = programs_folder(cache)
     try:

@@ -1,4 +1,4 @@
-"""The published calibrations of perceptual distances, from their authors' files."""
+"""The published calibrations of perceptual distances, read from their authors' files."""
 
 import os
 from pathlib import Path
@@ -38,20 +38,20 @@ def load_calibration(
     file: str | os.PathLike[str] | None = None,
     cache: str | os.PathLike[str] | None = None,
 ) -> LpipsCalibration | DistsCalibration:
-    """Loads the published calibration of a perceptual distance; it never downloads one.
+    """Loads the published calibration of a perceptual distance; without downloading it.
 
     Args:
         name: ``lpips`` (version 0.1, VGG) or ``dists``.
         file: The authors' file, ``lpips/weights/v0.1/vgg.pth`` or ``DISTS_pytorch/weights.pt``, or
-            one of the same layout; None takes it from the cache, where
-            ``jaxstyle weights download lpips dists`` puts it. PyTorch is not needed.
-        cache: Where downloads are kept; None as for ``cache_folder``.
+            one of the same layout; None is the file in the cache, where
+            ``jaxstyle weights download lpips dists`` saves it. PyTorch is not needed.
+        cache: The folder for downloads. None as for ``cache_folder``.
 
     Returns:
-        What :func:`jaxstyle.perceptual.lpips` or :func:`jaxstyle.perceptual.dists` takes.
+        The argument for :func:`jaxstyle.perceptual.lpips` or :func:`jaxstyle.perceptual.dists`.
 
     Raises:
-        InputError: The name is unknown, or the file missing, damaged or another.
+        InputError: The name is unknown, or the file is missing, damaged or of another kind.
 
     Examples:
         >>> load_calibration("ssim")
@@ -63,7 +63,8 @@ def load_calibration(
     if not path.is_file():
         what = f"{path}: no such file"
         if file is None:
-            what = f"calibration {name}: is not here; get it with: jaxstyle weights download {name}"
+            command = f"jaxstyle weights download {name}"
+            what = f"calibration {name}: has not been downloaded; get it with: {command}"
         raise InputError(what)
     return (_read_lpips if name == "lpips" else _read_dists)(path)
 
@@ -90,8 +91,8 @@ def _read_dists(path: Path) -> DistsCalibration:
 
 
 def _take(tensors: dict[str, np.ndarray], name: str, size: int, path: Path) -> np.ndarray:
-    """Returns the numbers of a tensor whose other axes have length 1."""
+    """Returns the elements of a tensor in which one axis at most is longer than 1."""
     flat = tensors.get(name, np.zeros(0)).ravel()
     if flat.size != size or not np.isfinite(flat).all():
-        raise InputError(f"{path}: holds no {size} numbers {name}; give the authors' file")
+        raise InputError(f"{path}: has no {size} finite numbers {name}; give the authors' file")
     return flat

@@ -1,6 +1,6 @@
-"""Other libraries' files with a VGG network, turned into ours.
+"""Conversion of other libraries' files with a VGG network.
 
-What a file is, its first bytes tell; its name is not asked. Only the convolution layers are taken.
+A file is recognised by its first bytes, not by its name. Only convolution layers are converted.
 """
 
 import hashlib
@@ -38,18 +38,18 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
 
-# How like two first kernels are that were trained from one: the least of VGG16's and VGG19's known
-# ones is 0.77, most are above 0.95.
-_ALIKE = 0.7
+# Similarity of first kernels that were trained from the same start: among known files of VGG16 and
+# VGG19 the lowest is 0.77, and most are above 0.95.
+_SIMILAR = 0.7
 
 
 class Conversion(NamedTuple):
-    """What was found in a file.
+    """The contents of another library's file.
 
     Attributes:
         params: ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``.
-        layout: What kind of file it is.
-        preprocessing: What such files come with, a key of ``PREPROCESSINGS``.
+        layout: The kind of file.
+        preprocessing: The usual preprocessing of such files, a key of ``PREPROCESSINGS``.
     """
 
     params: Arrays
@@ -76,15 +76,15 @@ def _recognise(path: Path) -> _Layout:
         return _recognise_zip(path)
     if head.startswith(_PICKLE):
         return "pickle"
-    # A header of JSON after its length in eight bytes.
+    # A JSON header after its length in eight bytes.
     if head[8:] == b"{" and int.from_bytes(head[:8], "little") < path.stat().st_size:
         return "safetensors"
-    # Protocol buffers have no signature; these are the first field, a version, and the next one.
+    # Protocol buffers have no signature: the first field is a version, followed by another field.
     if head[:1] == b"\x08" and head[1:2] < b"\x20" and head[2:3] in b"\x12\x1a\x22\x2a\x3a\x42":
         return "onnx"
     raise InputError(
-        f"{path}: is neither a Keras file (HDF5, .keras), nor safetensors, nor a file of "
-        "torch.save, nor ONNX, nor .npz"
+        f"{path}: is not a file of Keras (HDF5, .keras), safetensors, torch.save, ONNX or "
+        "NumPy (.npz); name one with a VGG network"
     )
 
 
@@ -100,18 +100,18 @@ def _recognise_zip(path: Path) -> _Layout:
         return "pickle"
     if names and all(name.endswith(".npy") for name in names):
         return "npz"
-    holds = ", ".join(sorted(names)[:3]) or "nothing"
+    contents = ", ".join(sorted(names)[:3]) or "nothing"
     raise InputError(
-        f"{path}: is a zip file with {holds}, not of Keras, PyTorch or NumPy; unpack it and give "
-        "the file with the parameters"
+        f"{path}: is a zip file with {contents}, not of Keras, PyTorch or NumPy; unpack it and "
+        "give the file with the parameters"
     )
 
 
 def read_foreign(path: Path) -> Conversion:
-    """Reads another library's file, whichever of the known layouts it has.
+    """Reads another library's file, in any of the supported layouts.
 
     Raises:
-        InputError: The layout is unknown, the file is damaged, or holds no VGG network.
+        InputError: The layout is unknown, the file is damaged, or it has no VGG network.
     """
     layout = _recognise(path)
     if layout in ("keras", "keras zip"):
@@ -125,11 +125,11 @@ def read_foreign(path: Path) -> Conversion:
 
 
 def _match_caffe(kernel: np.ndarray) -> Literal["BGR", "RGB"] | None:
-    """Tells whether conv1_1 is that of the authors' Caffe models, and in which order of channels.
+    """Returns the order of channels if conv1_1 is that of the authors' Caffe models, or None.
 
-    All of these, VGG16, VGG19 and what was trained on from them, have nearly the same first
-    filters, up to a factor each where activations were normalised. Their scale tells nothing:
-    kernels have a standard deviation of 0.21 in Caffe's VGG16 and of 0.25 in torchvision's.
+    VGG16, VGG19 and the networks that were fine-tuned from them have nearly the same first filters,
+    each up to a factor if activations were normalised. The scale of the kernels is no criterion:
+    their standard deviation is 0.21 in Caffe's VGG16 and 0.25 in torchvision's.
     """
     if kernel.shape != (3, 3, 3, VGG16.widths[0]):
         return None
@@ -137,12 +137,12 @@ def _match_caffe(kernel: np.ndarray) -> Literal["BGR", "RGB"] | None:
     if known.shape != kernel.shape:
         return None
 
-    def likeness(k: np.ndarray) -> float:
+    def similarity(k: np.ndarray) -> float:
         lengths = np.sqrt(np.square(k).sum((0, 1, 2)) * np.square(known).sum((0, 1, 2)))
         return float(np.median((k * known).sum((0, 1, 2)) / np.maximum(lengths, 1e-30)))
 
-    bgr, rgb = likeness(kernel), likeness(kernel[:, :, ::-1])
-    if max(bgr, rgb) < _ALIKE:
+    bgr, rgb = similarity(kernel), similarity(kernel[:, :, ::-1])
+    if max(bgr, rgb) < _SIMILAR:
         return None
     return "BGR" if bgr > rgb else "RGB"
 
@@ -159,7 +159,7 @@ def _make(path: Path, found: Conversion, preprocessing: str | None) -> VGGEncode
 
 
 def foreign_encoder(path: Path, preprocessing: str | None = None) -> VGGEncoder:
-    """Returns the encoder in another library's file; arguments and errors as for `convert`."""
+    """Reads the encoder from another library's file; arguments and errors as for `convert`."""
     return _make(path, read_foreign(path), preprocessing)
 
 
@@ -172,25 +172,25 @@ def convert(
     dtype: Dtype = "float32",
     overwrite: bool = False,
 ) -> VGGEncoder:
-    """Converts a file of Keras, PyTorch, ONNX or NumPy with a VGG network into one of ours.
+    """Converts a file of Keras, PyTorch, ONNX or NumPy with a VGG network to jaxstyle's format.
 
     Args:
         source: HDF5 in any of Keras' layouts or ``.keras``; a ``state_dict`` in safetensors or by
             ``torch.save``, with torchvision's names or those of ``vgg_conv.pth``; ONNX; ``.npz``.
         destination: The file to write.
-        preprocessing: What the parameters were trained with, ``caffe`` or ``torch``. None takes
-            Caffe's where the first layer is that of the authors' Caffe models, and otherwise what
-            such files come with: Keras and ``vgg_conv.pth`` Caffe's, torchvision its own. First
-            kernels of Caffe's in the order red, green, blue are turned into Caffe's order.
-        attributes: What to note in the file besides its source.
+        preprocessing: The preprocessing that the parameters were trained with, ``caffe`` or
+            ``torch``. None is Caffe's if the first layer is that of the authors' Caffe models, and
+            otherwise the usual one: Caffe's for Keras and ``vgg_conv.pth``, torchvision's for the
+            rest. First kernels of Caffe in the order red, green, blue are changed to Caffe's order.
+        attributes: What to record in the file besides its source.
         dtype: As for :func:`save_encoder`.
-        overwrite: Whether a file at ``destination`` may be replaced.
+        overwrite: Whether an existing file may be replaced.
 
     Returns:
-        The encoder that was read; the file may hold it rounded.
+        The encoder before its parameters are rounded to ``dtype``.
 
     Raises:
-        InputError: The source cannot be read or holds no VGG network, or the destination exists.
+        InputError: The source cannot be read or has no VGG network, or the destination exists.
     """
     source, destination = Path(source), Path(destination)
     if preprocessing is not None:

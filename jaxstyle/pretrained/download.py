@@ -1,6 +1,6 @@
-"""Downloading: into a temporary folder of the cache, checked, converted, and only then in place.
+"""Downloads: into a temporary folder of the cache, verified, converted, and then renamed.
 
-The only place of the library that reaches for the network.
+Nothing else in the library uses the network.
 """
 
 import contextlib
@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import urlsplit
 
 from jaxstyle.atomic import name_temporary, remove_abandoned
@@ -26,53 +27,124 @@ from jaxstyle.pretrained.registry import (
     sources,
 )
 from jaxstyle.pretrained.store import read_encoder
-from jaxstyle.pretrained.transfer import DownloadProgress, TransferError, transfer
 
 _DOWNLOAD = ".download-"
 _MOST_BYTES = 2_000_000_000
+_TIMEOUT_S = 30  # To connect, and between two packets.
+_CHUNK_BYTES = 1 << 16
+
+
+@runtime_checkable
+class DownloadProgress(Protocol):
+    """An object that displays the progress of a download, such as a tqdm bar.
+
+    Attributes:
+        total: Size of the file in bytes, or 0 if the server does not send it. It is set at the
+            start.
+    """
+
+    total: int
+
+    def update(self, n: int, /) -> object:
+        """Called with the number of bytes that have arrived since the last call."""
+        ...
+
+    def close(self) -> object:
+        """Called at the end of the download, whether it succeeded or not."""
+        ...
+
+
+class _TransferError(Exception):
+    """A download that failed for the reason in the message."""
 
 
 def cached_file(name: str, cache: str | os.PathLike[str] | None = None) -> Path:
-    """Returns where an encoder of the registry lies once it has been downloaded."""
+    """Returns the path of a downloaded encoder."""
     return cache_folder(cache) / f"{name}.h5"
 
 
 def cached_calibration(name: str, cache: str | os.PathLike[str] | None = None) -> Path:
-    """Returns where a calibration of the registry lies once it has been downloaded."""
+    """Returns the path of a downloaded calibration."""
     return cache_folder(cache) / f"{name}.pth"
 
 
 def _get(source: Original, raw: Path, progress: DownloadProgress | None, otherwise: str) -> None:
-    """Downloads the original file and checks it.
+    """Downloads a file and verifies its checksum.
 
     Raises:
-        InputError: Something went wrong; it ends in what to do otherwise.
+        InputError: The download failed. The message ends in what to do instead.
         OSError: The file cannot be written.
     """
     host = urlsplit(source.url).netloc
-    algorithm = source.checksum.partition(":")[0]
-    trouble = f"what {host} sent has the wrong {algorithm} checksum"
+    trouble = f"the file from {host} has the wrong {source.checksum.partition(':')[0]} checksum"
     try:
-        transfer(source.url, raw, source.size or _MOST_BYTES, progress)
-        if _is_whole(source, raw):
+        with raw.open("xb") as file:
+            _transfer(source.url, file, source.size or _MOST_BYTES, progress)
+        if _is_intact(source, raw):
             return
-    except TransferError as error:
+    except _TransferError as error:
         trouble = str(error)
+    finally:
+        if progress is not None:
+            progress.close()
     raise InputError(
         f"encoder {source.name}: {trouble}; try again, or fetch {source.url} yourself and "
         f"{otherwise}"
     )
 
 
-def _is_whole(source: Original, raw: Path) -> bool:
+def _transfer(url: str, file: Any, most: int, progress: DownloadProgress | None) -> None:
+    """Writes what a server sends to a file, up to a number of bytes."""
+    import requests  # Imported here, because it takes a tenth of a second.
+
+    host = urlsplit(url).netloc
+    # Without compression, because size and checksum are those of the file itself.
+    headers = {"Accept-Encoding": "identity"}
+    try:
+        with requests.get(url, stream=True, timeout=_TIMEOUT_S, headers=headers) as response:
+            if not response.ok:
+                raise _TransferError(f"{host} answered {response.status_code} {response.reason}")
+            length = response.headers.get("Content-Length", "")
+            total = int(length) if length.isascii() and length.isdigit() else 0
+            if progress is not None:
+                progress.total = total
+            for chunk in _chunks(response.raw, total, most, host):
+                file.write(chunk)
+                if progress is not None:
+                    progress.update(len(chunk))
+    except (_TransferError, OSError) as error:
+        if isinstance(error, requests.RequestException):
+            raise _failed(host, error) from error
+        raise
+    except Exception as error:  # Malformed answers make the libraries raise anything.
+        raise _failed(host, error) from error
+
+
+def _chunks(raw: Any, total: int, most: int, host: str) -> Iterator[bytes]:
+    """Yields the parts of an answer, and fails as soon as it is larger than allowed."""
+    arrived = 0
+    while total <= most and (chunk := raw.read(_CHUNK_BYTES, decode_content=False)):
+        arrived += len(chunk)
+        if arrived > most:
+            break
+        yield chunk
+    if max(total, arrived) > most:
+        raise _TransferError(f"{host} sends more than the {most} bytes of the file")
+
+
+def _failed(host: str, error: Exception) -> _TransferError:
+    return _TransferError(f"the transfer from {host} failed ({type(error).__name__})")
+
+
+def _is_intact(source: Original, file: Path) -> bool:
     algorithm, _, expected = source.checksum.partition(":")
-    with raw.open("rb") as file:
-        return hashlib.file_digest(file, algorithm).hexdigest() == expected.lower()
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, algorithm).hexdigest() == expected.lower()
 
 
 @contextlib.contextmanager
-def _beside(destination: Path) -> Iterator[Path]:
-    """A temporary folder beside a file that is to be made in it, which a fault leaves empty."""
+def _temporary_folder(destination: Path) -> Iterator[Path]:
+    """Makes a temporary folder beside a file that is to be made in it."""
     try:
         destination.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(destination.parent, _DOWNLOAD)
@@ -93,14 +165,11 @@ def fetch_calibration(
     cache: str | os.PathLike[str] | None = None,
     progress: DownloadProgress | None = None,
 ) -> Path:
-    """Downloads a calibration, as it is, unless the cache holds it unharmed.
-
-    Args and errors as for :func:`download`.
-    """
+    """Downloads a calibration unless the cache has an intact one; see :func:`download`."""
     destination = cached_calibration(original.name, cache)
-    if destination.is_file() and _is_whole(original, destination):
+    if destination.is_file() and _is_intact(original, destination):
         return destination
-    with _beside(destination) as folder:
+    with _temporary_folder(destination) as folder:
         _get(original, folder / "raw", progress, f"save it as {destination}")
         os.replace(folder / "raw", destination)
     return destination
@@ -112,17 +181,13 @@ def fetch(
     cache: str | os.PathLike[str] | None = None,
     progress: DownloadProgress | None = None,
 ) -> Path:
-    """Downloads and converts one entry of the registry, unless the cache holds it unharmed.
-
-    Args and errors as for :func:`download`.
-    """
+    """Downloads and converts an encoder, unless the cache has one; see :func:`download`."""
     destination = cached_file(source.name, cache)
     if destination.is_file():
-        # A damaged file is fetched again, as the message about the damage says.
-        with contextlib.suppress(InputError):
+        with contextlib.suppress(InputError):  # A damaged file is downloaded again.
             read_encoder(destination)
             return destination
-    with _beside(destination) as folder:
+    with _temporary_folder(destination) as folder:
         raw, converted = folder / "raw", folder / "converted.h5"
         _get(source, raw, progress, f"run: jaxstyle weights convert FILE {destination}")
         attributes = {
@@ -132,7 +197,7 @@ def fetch(
         }
         encoder = convert(raw, converted, preprocessing=source.preprocessing, attributes=attributes)
         if encoder.network != source.vgg:
-            raise InputError(f"encoder {source.name}: {source.url} holds another network")
+            raise InputError(f"encoder {source.name}: {source.url} has another network")
         os.replace(converted, destination)
     return destination
 
@@ -143,20 +208,20 @@ def download(
     cache: str | os.PathLike[str] | None = None,
     progress: DownloadProgress | None = None,
 ) -> Path:
-    """Downloads an encoder of the registry and converts it, unless it is here already.
+    """Downloads an encoder or a calibration of the registry, unless the cache has it already.
 
     Args:
-        name: An encoder of the registry, such as ``vgg19``; ``vgg16`` needs no download. Or a
-            calibration: ``lpips``, ``dists``.
-        cache: The folder to keep it in; None as for :func:`cache_folder`.
-        progress: Is told how far the download has come.
+        name: An encoder, such as ``vgg19``, which is converted, or a calibration: ``lpips``,
+            ``dists``. ``vgg16`` needs no download.
+        cache: The folder for downloads. None as for :func:`cache_folder`.
+        progress: Displays the progress.
 
     Returns:
-        Our file: in the cache, or that of the package.
+        The file in the cache or, for ``vgg16``, in the package.
 
     Raises:
-        InputError: The name is unknown, the download failed, or what came is not what the
-            registry's checksum says. Nothing is left behind then.
+        InputError: The name is unknown, the download failed, or the file has another checksum than
+            the registry. Nothing is left in the cache.
     """
     if name == PACKAGED:
         return packaged_file()
@@ -168,14 +233,14 @@ def download(
 def read_original(
     original: str | os.PathLike[str], *, progress: DownloadProgress | None = None
 ) -> VGGEncoder:
-    """Returns the encoder of an original file; nothing of it is kept.
+    """Reads the encoder from an original file, without keeping a copy.
 
     Args:
-        original: A name of the registry, whose file is downloaded, or another library's file.
-        progress: Is told how far the download has come.
+        original: A name in the registry, whose file is downloaded, or another library's file.
+        progress: Displays the progress.
 
     Raises:
-        InputError: The name is unknown, the download failed, or the file holds no VGG network.
+        InputError: The name is unknown, the download failed, or the file has no VGG network.
     """
     name, path = os.fspath(original), Path(original)
     if name not in sources() and path.is_file():

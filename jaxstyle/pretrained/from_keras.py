@@ -1,16 +1,17 @@
-"""Parameters out of the files that Keras writes: HDF5, or a zip with such a file in it.
+"""Parameters from files of Keras: HDF5, or a zip file that contains HDF5.
 
-Three generations of layouts, all with kernels in HWIO:
+There are three layouts, all with kernels in HWIO:
 
-- up to Keras 2, and whole models to this day: a group a layer, ``block1_conv1/…/kernel:0``, also
-  without ``:0``, also ``block1_conv1_W_1:0``, in whole models below ``model_weights``;
-- Keras 3: ``layers/conv2d_1/vars/0`` and ``…/1``, numbered in the order of the layers; the later
-  versions note the layer's own name as an attribute of ``vars``;
-- the last Keras 2: the same below ``_layer_checkpoint_dependencies``, with backslashes at times.
+- Keras 1 and 2, and whole models of any version: one group per layer,
+  ``block1_conv1/…/kernel:0``, ``…/kernel`` or ``…/block1_conv1_W_1:0``; in whole models below
+  ``model_weights``;
+- Keras 3: ``layers/conv2d_1/vars/0`` and ``…/1``, numbered in the order of the layers; later
+  versions have the layer's name as an attribute of ``vars``;
+- the last versions of Keras 2: the same below ``_layer_checkpoint_dependencies``, sometimes with
+  backslashes.
 
-So a kernel is what has four axes, a bias what has one, and the layer is found by name or, failing
-that, by the order of the numbers in the names that Keras gives itself. A ``.keras`` file is a zip
-with the second layout in it.
+A kernel has four axes and a bias one. The layer is identified by its name or, if Keras chose the
+name, by the order of the numbers. A ``.keras`` file is a zip file with the second layout.
 """
 
 import re
@@ -40,15 +41,15 @@ def _number(groups: Arrays, where: str) -> Arrays:
             number = int(match[1] or 0)
             if number in numbered:
                 raise InputError(
-                    f"{where}: holds {match[0].strip('/')} twice; save the VGG network alone"
+                    f"{where}: contains {match[0].strip('/')} twice; save the VGG network alone"
                 )
             numbered[number] = parts
-    # Whatever the process had numbered before, later layers have higher numbers.
+    # Numbers need not start at 0, but they increase from layer to layer.
     for vgg in (VGG16, VGG19):
         if len(numbered) == len(vgg.layers):
             return {name: numbered[i] for name, i in zip(vgg.layers, sorted(numbered))}
     raise InputError(
-        f"{where}: holds {len(groups)} convolutions without names known here; "
+        f"{where}: contains {len(groups)} convolutions with unknown names; "
         f"VGG16 has {len(VGG16.layers)}, VGG19 {len(VGG19.layers)}"
     )
 
@@ -57,14 +58,14 @@ def read_keras(path: Path) -> Arrays:
     """Reads the convolution layers of a VGG network in any of Keras' HDF5 layouts.
 
     Returns:
-        ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``, shapes not yet checked.
+        ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``, with unchecked shapes.
 
     Raises:
         InputError: The file is damaged, or its layers are not those of a VGG network.
     """
     found = read_hdf5(path, apart=True)
     if found.attributes.get("format") == FORMAT:
-        raise InputError(f"{path}: is an encoder of jaxstyle already")
+        raise InputError(f"{path}: is an encoder of jaxstyle already; use it as it is")
     groups: Arrays = defaultdict(dict)
     for name, value in found.arrays.items():
         group = name.rpartition("/")[0]
@@ -76,7 +77,7 @@ def read_keras(path: Path) -> Arrays:
         if match := _NAMED.search(group):
             name = f"conv{match[1]}_{match[2]}"
             if name in params:
-                raise InputError(f"{path}: holds {match[0]} twice; save the VGG network alone")
+                raise InputError(f"{path}: contains {match[0]} twice; save the VGG network alone")
             params[name] = parts
     return params or _number(groups, str(path))
 
@@ -84,20 +85,20 @@ def read_keras(path: Path) -> Arrays:
 def read_keras_zip(path: Path) -> Arrays:
     """Reads the convolution layers of a VGG network from a ``.keras`` file.
 
-    Returns and raises as :func:`read_keras`.
+    Returns and errors as for :func:`read_keras`.
     """
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, WEIGHTS_MEMBER)
         try:
             with zipfile.ZipFile(path) as archive:
                 if archive.getinfo(WEIGHTS_MEMBER).file_size > _MAX_MEMBER_BYTES:
-                    raise InputError(f"{path}: holds over 2 GB; save the VGG network alone")
+                    raise InputError(f"{path}: contains over 2 GB; save the VGG network alone")
                 with archive.open(WEIGHTS_MEMBER) as packed, weights.open("xb") as file:
                     shutil.copyfileobj(packed, file)
             return read_keras(weights)
         except InputError as error:
-            told = str(error).replace(str(weights), f"{path}/{WEIGHTS_MEMBER}")
-            raise InputError(told) from error
-        # What zipfile raises over damage depends on where in the file that lies.
+            message = str(error).replace(str(weights), f"{path}/{WEIGHTS_MEMBER}")
+            raise InputError(message) from error
+        # Damage makes zipfile raise anything.
         except Exception as error:
             raise InputError(f"{path}: is damaged; get it again ({error})") from error

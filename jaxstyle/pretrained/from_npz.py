@@ -1,4 +1,4 @@
-"""Parameters out of NumPy's ``.npz``, where the arrays' names tell the layers."""
+"""Parameters from NumPy's ``.npz``, in which the names of the arrays identify the layers."""
 
 import re
 import zipfile
@@ -19,8 +19,8 @@ def read_npz(path: Path) -> tuple[Arrays, Names]:
     """Reads the convolution layers of a VGG network from an ``.npz`` file.
 
     The names are ``conv1_1_W`` and ``conv1_1_b``, ``conv1_1/kernel`` and ``conv1_1/bias``, with
-    kernels in HWIO, or those of a ``state_dict``, with kernels in OIHW. Objects, which are pickles,
-    are never read.
+    kernels in HWIO, or those of a ``state_dict``, with kernels in OIHW. Pickled objects are never
+    loaded.
 
     Returns:
         As :func:`jaxstyle.pretrained.from_torch.read_safetensors`.
@@ -46,6 +46,6 @@ def read_npz(path: Path) -> tuple[Arrays, Names]:
             return (params, "named") if params else read_names(sizes, get, str(path))
     except InputError:
         raise
-    # What NumPy and zipfile raise over damage depends on where in the file that lies.
+    # Damage makes NumPy and zipfile raise anything.
     except Exception as error:
         raise InputError(f"{path}: is damaged; get it again ({error})") from error

@@ -1,6 +1,6 @@
-"""Parameters out of ONNX files, by the order of their operations: names are each exporter's own.
+"""Parameters from ONNX files, by the order of operations, because exporters choose the names.
 
-A pooling begins a new block; a batch normalisation is folded into the convolution before it.
+A pooling starts a new block; a batch normalisation is folded into the convolution before it.
 """
 
 from collections import defaultdict
@@ -22,17 +22,17 @@ def read_onnx(path: Path) -> Arrays:
     """Reads the convolution layers of a VGG network from an ONNX file.
 
     Returns:
-        ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``, shapes not yet checked.
+        ``{layer: {"kernel": f32[3, 3, i, o], "bias": f32[o]}}``, with unchecked shapes.
 
     Raises:
-        InputError: The package onnx is missing, the file is damaged or keeps its numbers in
-            others, or its layers are not those of a VGG network.
+        InputError: The package onnx is missing, the file is damaged or refers to other files, or
+            its layers are not those of a VGG network.
     """
     try:
         import onnx
     except ImportError as error:
         raise InputError(
-            f'{path}: reading it takes the package onnx; pip install "jaxstyle[onnx]"'
+            f'{path}: reading it needs the package onnx; pip install "jaxstyle[onnx]"'
         ) from error
     try:
         graph = onnx.load_model(path, load_external_data=False).graph
@@ -43,12 +43,14 @@ def read_onnx(path: Path) -> Arrays:
         layers = _read_layers(graph.node, tensors, str(path))
     except InputError:
         raise
-    # A damaged file makes the parser, or what reads its result, raise anything at all.
+    # Damage makes the parser raise anything.
     except Exception as error:
-        told = str(error).partition("\n")[0]
-        raise InputError(f"{path}: is damaged, or no ONNX file; get it again ({told})") from error
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"{path}: is damaged, or not an ONNX file; get it again ({reason})"
+        ) from error
     if not layers:
-        raise InputError(f"{path}: holds no convolutions")
+        raise InputError(f"{path}: has no convolutions; name a VGG network")
     return {name: to_hwio(layer) for name, layer in layers.items()}
 
 
@@ -59,7 +61,7 @@ def _read_layers(nodes: Any, tensors: dict[str, Any], where: str) -> Arrays:
         if name not in tensors:
             raise InputError(f"{where}: {name} is computed, not stored; export float32 parameters")
         if tensors[name].data_location == TensorProto.EXTERNAL:
-            raise InputError(f"{where}: {name} lies in another file; save it as one file")
+            raise InputError(f"{where}: {name} is in another file; save it as one file")
         return numpy_helper.to_array(tensors[name]).astype(np.float32)
 
     layers: Arrays = defaultdict(dict)
@@ -87,5 +89,5 @@ def _read_layers(nodes: Any, tensors: dict[str, Any], where: str) -> Arrays:
         elif node.op_type == "Add" and stored:
             last["bias"] = last["bias"] + get(stored[0]).ravel()
         elif node.op_type in ("Add", "Sum", "Concat"):
-            raise InputError(f"{where}: is no VGG network, whose layers follow one another")
+            raise InputError(f"{where}: is not a VGG network, because its layers branch")
     return layers

@@ -1,9 +1,9 @@
-"""Arrays and attributes out of HDF5 files, which may come from anywhere.
+"""Arrays and attributes of HDF5 files, which may be damaged or malicious.
 
-What a dataset of HDF5 holds may lie in any other file of this machine, and libhdf5 crashes on some
-damaged files and loops on others. So whatever leads out of a file is refused before anything is
-read, and :func:`read_apart` reads in a process of its own, with limits. That process runs this
-module as a script, which therefore imports nothing of this package: JAX takes a second to start.
+A dataset can refer to any file on the machine, and libhdf5 crashes or hangs on some damaged files.
+So links out of a file are refused before anything is read, and :func:`read_apart` reads in another
+process with limits. That process runs this module as a script, which therefore imports nothing from
+this package: JAX takes a second to start.
 """
 
 import contextlib
@@ -20,26 +20,26 @@ import h5py
 import numpy as np
 
 MAX_NUMBERS = 1 << 26
-"""How many numbers one file's arrays may have together: three times those of VGG19."""
+"""Limit for the number of elements in a file, three times that of VGG19."""
 
 _MAX_OBJECTS = 20_000
 _MAX_DEPTH = 32
 _MEMORY_BYTES = 3 << 30
 _CPU_S = 20
-_WAIT_S = 60  # On a busy machine processor time is not all that passes.
+_WAIT_S = 60  # Longer than the processor time, because the machine may be busy.
 
 
 class Refused(Exception):
-    """A file that is not read; the message says why."""
+    """Raised for a file that is not read, for the reason in the message."""
 
 
 class Contents(NamedTuple):
-    """What a file holds.
+    """The contents of a file.
 
     Attributes:
-        attributes: Of the file as a whole.
-        names: The attribute ``name`` of groups that hold arrays, by path.
-        arrays: Floating-point datasets of one axis or four, as float16 or float32, by path.
+        attributes: Attributes of the file.
+        names: The attribute ``name`` of groups with arrays, by path.
+        arrays: Floating-point datasets with one or four axes, as float16 or float32, by path.
     """
 
     attributes: dict[str, Any]
@@ -48,21 +48,21 @@ class Contents(NamedTuple):
 
 
 def read(path: str | os.PathLike[str], *, arrays: bool = True) -> Contents:
-    """Reads a file in this process, which a damaged one may take down.
+    """Reads a file in this process, which a damaged file can crash.
 
     Args:
         path: A regular file.
-        arrays: Whether to read more than the file's attributes.
+        arrays: Whether to read arrays besides the attributes of the file.
 
     Raises:
-        Refused: The file is damaged, leads out of itself, or holds too much.
+        Refused: The file is damaged, refers to other files, or is too large.
     """
     try:
         file = h5py.File(path, "r")
     except OSError as error:
         raise Refused(
-            "is cut off, or no HDF5 file; get it again, or, if it is another tool's, turn it into "
-            "ours: jaxstyle weights convert"
+            "is cut off, or not an HDF5 file; get it again or, if it is another tool's, convert "
+            "it: jaxstyle weights convert"
         ) from error
     try:
         with file:
@@ -77,10 +77,10 @@ def read(path: str | os.PathLike[str], *, arrays: bool = True) -> Contents:
             )
     except Refused:
         raise
-    # What h5py raises over damage depends on where in the file that lies.
+    # Damage makes h5py raise anything.
     except Exception as error:
-        told = str(error).partition("\n")[0]
-        raise Refused(f"is damaged; get it again ({told})") from error
+        reason = str(error).partition("\n")[0]
+        raise Refused(f"is damaged; get it again ({reason})") from error
 
 
 def _plain(value: Any) -> str | int | float:
@@ -91,10 +91,10 @@ def _plain(value: Any) -> str | int | float:
 
 
 def _find_arrays(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
-    """Yields the datasets that may be parameters, once all links up to them are known to be hard.
+    """Yields the datasets that may be parameters, after checking all links that lead to them.
 
     Raises:
-        Refused: A link or a dataset leads out of the file, or there is too much.
+        Refused: A link or a dataset refers to another file, or the file is too large.
     """
     stack: list[tuple[str, Any]] = [("", file)]
     objects = numbers = 0
@@ -102,7 +102,7 @@ def _find_arrays(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
         path, item = stack.pop()
         objects += 1
         if objects > _MAX_OBJECTS or path.count("/") > _MAX_DEPTH:
-            raise Refused("nests or holds more than a network does; save the network alone")
+            raise Refused("has more levels or objects than a network; save the network alone")
         if isinstance(item, h5py.Group):
             for name in item:
                 inner = f"{path}/{name}".lstrip("/")
@@ -111,20 +111,20 @@ def _find_arrays(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
                     raise Refused(f"{inner} is a link to another place; save it without links")
                 stack.append((inner, item[name]))
         elif isinstance(item, h5py.Dataset):
-            # Before its shape is asked for, which of a virtual dataset the other files know.
+            # Checked before the shape, which for a virtual dataset is in the other files.
             layout = item.id.get_create_plist()
             if layout.get_external_count() or layout.get_layout() == h5py.h5d.VIRTUAL:
-                raise Refused(f"{path} lies in another file; save it as one file")
+                raise Refused(f"{path} is in another file; save it as one file")
             if _may_be_parameter(path, item):
-                # A chunk is read as a whole, and may be larger than what it is a chunk of.
+                # A chunk is read as a whole, and can be larger than its dataset.
                 numbers += max(math.prod(item.shape), math.prod(item.chunks or ()))
                 if numbers > MAX_NUMBERS:
-                    raise Refused(f"holds over {MAX_NUMBERS} numbers, too many for a VGG network")
+                    raise Refused(f"has over {MAX_NUMBERS} numbers, too many for a VGG network")
                 yield path, item
 
 
 def _may_be_parameter(path: str, dataset: h5py.Dataset) -> bool:
-    # The optimiser's momenta have the shapes, and in part the names, of what they belong to.
+    # Momenta of an optimiser have the shapes and partly the names of parameters.
     floating = dataset.dtype.kind == "f" and dataset.dtype.itemsize <= 8
     return floating and dataset.ndim in (1, 4) and not path.startswith("optimizer")
 
@@ -134,36 +134,36 @@ def _read_array(dataset: h5py.Dataset) -> np.ndarray:
 
 
 def read_apart(path: str | os.PathLike[str]) -> Contents:
-    """Reads a file in a process of its own, of limited memory and time.
+    """Reads a file in another process with limited memory and time; raises as :func:`read`.
 
-    That takes a quarter of a second longer than :func:`read`, and what it raises is the same.
+    This takes a quarter of a second longer than :func:`read`.
     """
     command = [sys.executable, "-P", __file__, os.fspath(path)]
-    # Threads of NumPy's library would reserve memory that the limit counts.
+    # Threads of OpenBLAS would reserve memory that counts towards the limit.
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
     try:
-        told = subprocess.run(command, capture_output=True, timeout=_WAIT_S, env=environment)
+        done = subprocess.run(command, capture_output=True, timeout=_WAIT_S, env=environment)
     except subprocess.TimeoutExpired as error:
-        raise Refused("is damaged: reading it takes for ever; get it again") from error
-    head, _, body = told.stdout.partition(b"\n")
-    if told.returncode:
+        raise Refused("is damaged: reading it takes too long; get it again") from error
+    head, _, body = done.stdout.partition(b"\n")
+    if done.returncode:
         raise Refused("is damaged: reading it fails; get it again")
-    said = json.loads(head)
-    if "refused" in said:
-        raise Refused(said["refused"])
+    answer = json.loads(head)
+    if "refused" in answer:
+        raise Refused(answer["refused"])
     arrays, start = {}, 0
-    for name, dtype, shape in said["arrays"]:
+    for name, dtype, shape in answer["arrays"]:
         count = math.prod(shape)
         arrays[name] = np.frombuffer(body, dtype, count, start).reshape(shape)
         start += arrays[name].nbytes
-    return Contents(said["attributes"], said["names"], arrays)
+    return Contents(answer["attributes"], answer["names"], arrays)
 
 
 def _limit() -> None:
     try:
         import resource
     except ImportError:
-        return  # Windows has none; there the time is limited by who waits.
+        return  # On Windows only the time is limited, by the process that waits.
     limits = {
         resource.RLIMIT_AS: _MEMORY_BYTES,
         resource.RLIMIT_CPU: _CPU_S,
@@ -175,7 +175,7 @@ def _limit() -> None:
 
 
 def _serve(path: Path) -> None:
-    """Writes what :func:`read_apart` expects to stdout: a line of JSON, then the arrays."""
+    """Writes the contents of a file to stdout: a line of JSON, then the arrays."""
     _limit()
     out = sys.stdout.buffer
     try:

@@ -1,9 +1,8 @@
 """Random parameters: an encoder that needs no file.
 
-Untrained networks of this depth carry styles too (He, Wang & Hopcroft 2016, arXiv:1606.04801), once
-the signal neither dies nor explodes on its way down. Two things see to that here: orthogonal
-kernels, which keep apart whatever arrives apart, and one number per layer, chosen so that its mean
-activation on a picture with the statistics of natural images is 1.
+Untrained networks of this depth represent styles, too (He, Wang & Hopcroft 2016, arXiv:1606.04801),
+if the signal neither vanishes nor explodes. Therefore the kernels are orthogonal, and each layer is
+scaled so that its mean activation on an image with the statistics of natural images is 1.
 """
 
 import math
@@ -27,7 +26,7 @@ _REFERENCE_SEED = 0
 
 
 def reference_image() -> Image:
-    """Returns noise with the statistics of natural images, always the same.
+    """Returns noise with the statistics of natural images, the same in every call.
 
     The amplitude falls as ``1/f`` (Field 1987, "Relations between the statistics of natural images
     and the response properties of cortical cells"), nine tenths of the variance are shared by the
@@ -48,12 +47,11 @@ def reference_image() -> Image:
 
 
 def _orthogonalise(x: np.ndarray) -> np.ndarray:
-    """Returns the orthonormal rows that a wide Gaussian matrix has after Gram and Schmidt.
+    """Returns orthonormal rows of a wide Gaussian matrix, which are uniform in Haar's measure.
 
-    Such rows are uniform in the sense of Haar. By Cholesky's way, ``Q = L⁻¹·X`` with
-    ``L·Lᵀ = X·Xᵀ``; done twice, Q is orthogonal to rounding (Yamamoto et al. 2015, "Roundoff error
-    analysis of the CholeskyQR2 algorithm"). Made of matrix products, it takes a fraction of the
-    time of Householder's way; on the host, because XLA would compile it for every shape.
+    ``Q = L⁻¹·X`` with ``L·Lᵀ = X·Xᵀ``; done twice, Q is orthogonal up to rounding (Yamamoto et al.
+    2015, "Roundoff error analysis of the CholeskyQR2 algorithm"). Matrix products take a fraction
+    of the time of Householder reflections. NumPy is used, because XLA would compile every shape.
     """
     for _ in range(2):
         factor = np.linalg.cholesky((x @ x.T).astype(np.float64))
@@ -67,7 +65,7 @@ def _orthogonal_kernels(vgg: VGG, seed: int) -> Params:
         out = vgg.widths[block_of(name) - 1]
         shapes[name] = (3, 3, width, out)
         width = out
-    # One draw for all layers: a draw of every shape would be compiled on its own.
+    # One draw for all layers, because each shape would be compiled.
     total = sum(math.prod(shape) for shape in shapes.values())
     noise = np.asarray(jax.random.normal(jax.random.key(seed), (total,), jnp.float32))
     params, start = {}, 0
@@ -96,16 +94,15 @@ def _normalise(params: Params, image: Image, vgg: VGG) -> Params:
 def random_encoder(vgg: VGG | None = None, *, seed: int = 0) -> VGGEncoder:
     """Returns an encoder with orthogonal kernels, zero biases and mean activations of 1.
 
-    With zero biases every layer is homogeneous, ``relu((s·K) * x) = s·relu(K * x)``, so that one
-    pass with the unscaled kernels tells all scales: ``s_l = mean_{l−1} / mean_l``.
+    With zero biases every layer is homogeneous, ``relu((s·K) * x) = s·relu(K * x)``, so one pass
+    with the unscaled kernels gives all scales: ``s_l = mean_{l−1} / mean_l``.
 
     Args:
-        vgg: The network; its pooling and padding take part in the normalisation. None is
-            :data:`NARROW`.
-        seed: Of the kernels; the picture on which the activations are measured stays the same.
+        vgg: The network, including its pooling and padding. None is :data:`NARROW`.
+        seed: Seed of the kernels. The image that activations are measured on does not change.
 
     Returns:
-        An encoder of all layers of ``vgg``, preprocessing ``torch``.
+        An encoder with the preprocessing ``torch``.
 
     He, Wang & Hopcroft 2016, arXiv:1606.04801; orthogonal kernels: Saxe et al. 2014,
     arXiv:1312.6120.
@@ -117,7 +114,7 @@ def random_encoder(vgg: VGG | None = None, *, seed: int = 0) -> VGGEncoder:
         (3, 3, 8, 16)
     """
     vgg = vgg or NARROW
-    # Full precision, or else the accelerators' shortened products would leave means off 1.
+    # With the reduced precision of accelerators the means would differ from 1.
     with jax.default_matmul_precision("highest"):
         params = _normalise(_orthogonal_kernels(vgg, seed), reference_image(), vgg)
     return VGGEncoder(params=params, network=vgg, preprocessing=TORCH)

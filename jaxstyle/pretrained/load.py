@@ -1,4 +1,4 @@
-"""Encoders by name, and what is known about each."""
+"""Encoders by name, and information about them."""
 
 import dataclasses
 import os
@@ -12,8 +12,9 @@ from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, check_choice, unknown
 from jaxstyle.ops.convolution import Precision
 from jaxstyle.ops.pooling import Pooling
+from jaxstyle.paths import existing
 from jaxstyle.pretrained.convert import file_sha256
-from jaxstyle.pretrained.download import cached_file, read_original
+from jaxstyle.pretrained.download import DownloadProgress, cached_file, read_original
 from jaxstyle.pretrained.initial import NARROW, random_encoder
 from jaxstyle.pretrained.registry import PACKAGED, Source, packaged_file, sources
 from jaxstyle.pretrained.store import (
@@ -24,9 +25,8 @@ from jaxstyle.pretrained.store import (
     read_stored,
     round_params,
 )
-from jaxstyle.pretrained.transfer import DownloadProgress
 
-# What keeps the scale of activations where each pooling takes the place of a maximum (found by
+# Gains that keep the scale of activations if another pooling replaces the maximum (found by
 # K. Crowson, style-transfer-pytorch).
 _GAINS: dict[Pooling, float] = {"max": 1.0, "average": 2.0, "l2": 0.78}
 
@@ -34,33 +34,33 @@ RANDOM = "random"
 
 
 def encoder_file(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None) -> Path:
-    """Returns the file that holds an encoder; it never downloads one.
+    """Returns the file of an encoder, without downloading it.
 
     Args:
-        name: ``vgg16``, a downloaded encoder of the registry, or a file of ours.
-        cache: Where downloads are kept; None as for ``cache_folder``.
+        name: ``vgg16``, a downloaded encoder of the registry, or a file in jaxstyle's format.
+        cache: The folder for downloads. None as for ``cache_folder``.
 
     Raises:
-        InputError: The name is unknown, or its file is not here.
+        InputError: The name is unknown, or there is no such file.
     """
     name = os.fspath(name)
     if name == PACKAGED:
         return packaged_file()
     if name == RANDOM:
         raise InputError(f"encoder {RANDOM}: is made from a seed and has no file; name another")
-    path = cached_file(name, cache) if name in sources() else Path(name)
+    path = cached_file(name, cache) if name in sources() else existing(Path(name))
     if path.is_file():
         return path
     if name in sources():
         where = f" --cache {os.fspath(cache)}" if cache else ""
         raise InputError(
-            f"encoder {name}: is not here; get it once with: jaxstyle weights download "
+            f"encoder {name}: has not been downloaded; get it with: jaxstyle weights download "
             f"{name}{where}, or paint with --encoder {PACKAGED}"
         )
     if path.suffix or path.name != name:
-        raise InputError(f"{name}: no such file")
+        raise InputError(f"{name}: no such file; check the name")
     choices = [PACKAGED, *(n for n in sources() if n != PACKAGED), RANDOM]
-    raise unknown("encoder", name, choices, ", or a file of ours (.h5)")
+    raise unknown("encoder", name, choices, ", or a file of jaxstyle (.h5)")
 
 
 def load_encoder(
@@ -72,25 +72,25 @@ def load_encoder(
     cache: str | os.PathLike[str] | None = None,
     seed: int = 0,
 ) -> VGGEncoder:
-    """Loads an encoder; it never downloads one.
+    """Loads an encoder, without downloading it.
 
     Args:
-        name: ``vgg16``, which comes with the package; another encoder of the registry (``vgg19``,
-            ``vgg19-torch``, ``vgg16-torch``), once it was downloaded; a file of ours; or
-            ``random``, untrained and a quarter of VGG19 wide, for tests.
-        pooling: What stands between two blocks; None is the encoder's own: max for VGG files,
-            average for ``random``. Another one comes with the gain that keeps activations in scale.
-        padding: What surrounds every convolution's input: ``replicate`` repeats the border, where
-            the ``zeros`` of the training can leave a rim.
-        precision: What convolutions on an accelerator multiply in; see :class:`VGG`.
-        cache: Where downloads are kept; None as for ``cache_folder``.
-        seed: Of ``random``.
+        name: ``vgg16``, which is part of the package; an encoder of the registry that has been
+            downloaded (``vgg19``, ``vgg19-torch``, ``vgg16-torch``); a file in jaxstyle's format;
+            or ``random``, untrained and a quarter as wide as VGG19, for tests.
+        pooling: Pooling between two blocks. None is the encoder's own: max for VGG, average for
+            ``random``. For another one the parameters are scaled to keep the scale of activations.
+        padding: Padding of convolutions: ``replicate`` repeats the border; ``zeros``, as in
+            training, can leave a visible rim.
+        precision: Precision of products on an accelerator; see :class:`VGG`.
+        cache: The folder for downloads. None as for ``cache_folder``.
+        seed: Seed of ``random``.
 
     Returns:
-        The encoder, parameters in float32.
+        The encoder, with parameters in float32.
 
     Raises:
-        InputError: The name is unknown, or the file missing or damaged.
+        InputError: The name is unknown, or the file is missing or damaged.
 
     Examples:
         >>> encoder = load_encoder()
@@ -112,10 +112,7 @@ def load_encoder(
 
 
 def _repool(encoder: VGGEncoder, pooling: Pooling | None) -> VGGEncoder:
-    """Returns the encoder with another pooling than it was trained with, activations kept in scale.
-
-    The gain that the other pooling wants goes into the kernels behind it.
-    """
+    """Returns the encoder with another pooling, whose gain is multiplied into the next kernels."""
     if pooling is None or pooling == encoder.network.pooling:
         return encoder
     gain = _GAINS[pooling] / _GAINS[encoder.network.pooling]
@@ -133,17 +130,17 @@ def _is_pooled(layer: str) -> bool:
 
 
 class Report(NamedTuple):
-    """What a file of ours was found to hold, after every check.
+    """The contents of a file in jaxstyle's format.
 
     Attributes:
         path: The file.
-        sha256: Of the file.
-        fingerprint: Of the parameters.
-        layers: Shape of the kernel of each layer, ``(3, 3, in, out)``, from shallow to deep.
+        sha256: Checksum of the file.
+        fingerprint: Checksum of the parameters.
+        layers: Shape of each layer's kernel, ``(3, 3, in, out)``, from shallow to deep.
         preprocessing: A key of ``PREPROCESSINGS``.
         pooling: A :data:`Pooling`.
-        dtype: What the file holds the parameters in.
-        attributes: All that the file says about itself.
+        dtype: Type of the parameters in the file.
+        attributes: All attributes of the file.
     """
 
     path: Path
@@ -157,14 +154,14 @@ class Report(NamedTuple):
 
 
 def verify(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = None) -> Report:
-    """Checks a file of ours from end to end and tells what it holds.
+    """Reads and checks a whole file in jaxstyle's format.
 
     Args:
         name: As for :func:`encoder_file`.
-        cache: Likewise.
+        cache: As for :func:`encoder_file`.
 
     Raises:
-        InputError: The file is missing, cut off, damaged, or none of ours.
+        InputError: The file is missing, cut off, damaged, or has another format.
     """
     path = encoder_file(name, cache)
     encoder, dtype, attributes = read_stored(path, apart=True)
@@ -189,11 +186,11 @@ def first_difference(
     """Compares every parameter of a file with its original, rounded to the file's type.
 
     Args:
-        path: A file of ours.
-        original: As for :func:`read_original`, as are ``progress`` and the errors.
+        path: A file in jaxstyle's format.
+        original: As for :func:`read_original`, like ``progress`` and the errors.
 
     Returns:
-        The first layer that differs, None if none does.
+        The first layer that differs, or None if all are equal.
     """
     stored = read_stored(path, apart=True)
     ours, dtype = stored.encoder.params, stored.dtype
@@ -209,15 +206,15 @@ def first_difference(
 
 
 class Available(NamedTuple):
-    """One encoder that :func:`load_encoder` knows by name.
+    """An encoder that :func:`load_encoder` knows by name.
 
     Attributes:
         name: The name.
-        path: Our file, None while there is none.
-        source: Where the parameters come from.
-        size: In bytes: of the original file, or of the package's; None where it is not known.
-        checksum: Likewise, ``md5:…`` or ``sha256:…``.
-        licence: Of the parameters.
+        path: The file in jaxstyle's format, or None.
+        source: Origin of the parameters.
+        size: Size of the original or packaged file in bytes, or None if it is unknown.
+        checksum: Checksum of that file, ``md5:…`` or ``sha256:…``, or None.
+        licence: Licence of the parameters.
         here: Whether it can be used without a download.
     """
 
@@ -231,7 +228,7 @@ class Available(NamedTuple):
 
 
 def available(cache: str | os.PathLike[str] | None = None) -> list[Available]:
-    """Returns all encoders that have a name, the package's first."""
+    """Returns all encoders that have a name, the packaged one first."""
     downloads = [source for name, source in sources().items() if name != PACKAGED]
     return [
         _packaged(),

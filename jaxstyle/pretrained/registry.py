@@ -1,7 +1,7 @@
-"""Which encoders there are, and where the files of the folder ``weights/`` lie.
+"""The registry of encoders and calibrations, ``weights/registry.toml``.
 
-The facts about the encoders that can be downloaded stand once, in ``weights/registry.toml``. That
-folder is packed into the wheel as ``jaxstyle/weights``; in a clone it stands beside the package.
+The folder ``weights/`` is part of the wheel as ``jaxstyle/weights``; in a clone it is beside the
+package.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from jaxstyle.encoder.vgg import VGG, VGG16, VGG19
 from jaxstyle.errors import InputError
 
 PACKAGED = "vgg16"
-"""Name of the encoder that comes with the package."""
+"""Name of the encoder that is part of the package."""
 
 _NETWORKS = {"vgg16": VGG16, "vgg19": VGG19}
 
@@ -24,11 +24,11 @@ class Original:
     """A file that can be downloaded.
 
     Attributes:
-        name: What it goes by here.
-        url: Of the original file.
-        checksum: Of the original file, ``md5:…`` or ``sha256:…``.
-        size: Of the original file in bytes, None where it is not known.
-        licence: Of what is in it, and whose that is.
+        name: Name in the registry.
+        url: Address of the original file.
+        checksum: Checksum of the original file, ``md5:…`` or ``sha256:…``.
+        size: Size of the original file in bytes, or None if it is unknown.
+        licence: Licence and owner of its contents.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Source(Original):
     """A file with an encoder's pretrained parameters that can be downloaded.
 
     Attributes:
-        vgg: The network that the file must turn out to hold.
+        vgg: The network that the file must contain.
         preprocessing: A key of ``jaxstyle.encoder.preprocessing.PREPROCESSINGS``.
     """
 
@@ -59,7 +59,7 @@ def weights_folder() -> Path:
 
 
 def packaged_file() -> Path:
-    """Returns the encoder that came with this installation or clone."""
+    """Returns the file of the packaged encoder."""
     return weights_folder() / f"{PACKAGED}.h5"
 
 
@@ -87,7 +87,7 @@ def sources() -> dict[str, Source]:
 
 
 def calibrations() -> dict[str, Original]:
-    """Returns the calibrations of perceptual distances, all of them to be downloaded, by name.
+    """Returns the calibrations of perceptual distances, which can be downloaded, by name.
 
     Examples:
         >>> list(calibrations())
@@ -97,13 +97,13 @@ def calibrations() -> dict[str, Original]:
 
 
 def find_source(name: str) -> Source:
-    """Returns the entry of an encoder that can be downloaded.
+    """Returns the registry's entry for an encoder.
 
     Raises:
-        InputError: There is none of this name.
+        InputError: There is no such entry.
     """
     known = sources()
     if name not in known:
         choices = ", ".join([*known, *calibrations()])
-        raise InputError(f"encoder {name!r}: not to be downloaded; choose {choices}")
+        raise InputError(f"encoder {name!r}: not available as a download; choose {choices}")
     return known[name]

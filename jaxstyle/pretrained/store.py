@@ -1,10 +1,9 @@
-"""Encoders as files: HDF5, one group a layer, checked whenever they are read.
+"""Encoder files: HDF5 with a group per layer, checked whenever they are read.
 
 File attributes: ``format``, ``format_version``, ``preprocessing``, ``pooling``, ``fingerprint``,
-and freely chosen ones that say where the parameters come from. Datasets: ``convB_I/kernel``
-``[3, 3, in, out]`` and ``convB_I/bias`` ``[out]``, in float32, or in float16 and compressed. The
-network's depths and widths are not written down: they are read off the datasets, so that they
-cannot contradict them.
+and free ones about the origin of the parameters. Datasets: ``convB_I/kernel`` ``[3, 3, in, out]``
+and ``convB_I/bias`` ``[out]``, in float32, or in float16 and compressed. Depths and widths of the
+network follow from the datasets.
 """
 
 import hashlib
@@ -38,25 +37,25 @@ _PACKED: dict[str, Any] = {"compression": "gzip", "compression_opts": 4, "shuffl
 
 
 def infer_network(params: Arrays, where: str, pooling: Pooling = "max") -> VGG:
-    """Returns the network that parameters belong to, once every one of them has passed its check.
+    """Checks parameters, and returns the network that they belong to.
 
     Args:
         params: ``{layer: {"kernel": [3, 3, i, o], "bias": [o]}}``.
-        where: The file, for the messages.
-        pooling: What stands between two blocks.
+        where: The file, for error messages.
+        pooling: Pooling between two blocks.
 
     Raises:
-        InputError: A layer is missing or misnamed, a shape does not follow from the one before, or
-            a number is not finite.
+        InputError: A layer is missing or has a wrong name, a shape does not fit to the one
+            before, or a number is not finite.
     """
     blocks = Counter()
     for name in params:
         match = LAYER.fullmatch(name)
         if match is None:
-            raise InputError(f"{where}: {name!r} is no layer of a VGG network, as conv1_1 is")
+            raise InputError(f"{where}: {name!r} is not a layer of a VGG network, such as conv1_1")
         blocks[int(match[1])] += 1
     if not blocks:
-        raise InputError(f"{where}: holds no convolution layers")
+        raise InputError(f"{where}: has no convolution layers; name a VGG network")
     depths = tuple(max(1, blocks[b]) for b in range(1, max(blocks) + 1))
     widths: list[int] = []
     incoming = 3
@@ -77,7 +76,7 @@ def _check_layer(layer: dict[str, np.ndarray], incoming: int, where: str) -> int
         if part not in layer:
             raise InputError(f"{where} has no {part}")
         if not np.isfinite(layer[part]).all():
-            raise InputError(f"{where}/{part} holds numbers that are not finite")
+            raise InputError(f"{where}/{part} has numbers that are not finite; get it again")
     shape = layer["kernel"].shape
     if len(shape) != 4 or shape[:3] != (3, 3, incoming) or not shape[3]:
         raise InputError(f"{where}/kernel has shape {shape}, not (3, 3, {incoming}, channels)")
@@ -87,7 +86,7 @@ def _check_layer(layer: dict[str, np.ndarray], incoming: int, where: str) -> int
 
 
 def make_encoder(params: Arrays, vgg: VGG, preprocessing: str) -> VGGEncoder:
-    """Returns an encoder of NumPy parameters, which become float32 arrays of JAX."""
+    """Makes an encoder from NumPy parameters."""
     arrays = {
         layer: {part: jnp.asarray(value, jnp.float32) for part, value in parts.items()}
         for layer, parts in params.items()
@@ -96,10 +95,10 @@ def make_encoder(params: Arrays, vgg: VGG, preprocessing: str) -> VGGEncoder:
 
 
 def fingerprint(encoder: VGGEncoder) -> str:
-    """Returns the SHA-256 of the parameters, whichever file they came from.
+    """Returns the SHA-256 of the parameters, which does not depend on the kind of file.
 
-    It runs over every layer from shallow to deep, kernel before bias: name, shape, and the numbers
-    as little-endian float32. Preprocessing and pooling do not enter.
+    It covers every layer from shallow to deep, kernel before bias: name, shape, and numbers as
+    little-endian float32. Preprocessing and pooling are not included.
 
     Returns:
         64 hexadecimal digits.
@@ -114,7 +113,7 @@ def fingerprint(encoder: VGGEncoder) -> str:
 
 
 def round_params(encoder: VGGEncoder, dtype: Dtype) -> Arrays:
-    """Returns the parameters as a file of that type holds them."""
+    """Returns the parameters in the precision of a file."""
     return {
         layer: {part: np.asarray(value).astype(dtype) for part, value in parts.items()}
         for layer, parts in encoder.params.items()
@@ -128,21 +127,21 @@ def save_encoder(
     *,
     dtype: Dtype = "float32",
 ) -> None:
-    """Writes an encoder; the file appears whole or not at all. The same arguments, the same bytes.
+    """Saves an encoder, whole or not at all. The same arguments give the same bytes.
 
     Args:
-        path: The file to write; one of that name is replaced.
-        encoder: What to write.
-        attributes: Where the parameters come from: source, licence, checksum, …
-        dtype: ``float16`` rounds the parameters to 11 bits and compresses them: less than half.
+        path: The file to write. An existing file is replaced.
+        encoder: The encoder to save.
+        attributes: Origin of the parameters: source, licence, checksum, …
+        dtype: ``float16`` rounds to 11 bits and compresses: less than half the size.
 
     Raises:
-        InputError: The file cannot be written, or a number does not fit into ``dtype``.
-        ValueError: An attribute has a name that the format keeps for itself.
+        InputError: The file cannot be written, or a number is too large for ``dtype``.
+        ValueError: The name of an attribute is reserved.
     """
     path = Path(path)
     if taken := set(_OURS) & set(attributes or {}):
-        raise ValueError(f"attributes {sorted(taken)} are the format's own")
+        raise ValueError(f"attributes {sorted(taken)} are reserved")
     params = round_params(encoder, dtype)
     infer_network(params, str(path))
     rounded = make_encoder(params, encoder.network, encoder.preprocessing.name)
@@ -158,7 +157,7 @@ def save_encoder(
             file.attrs.update({**ours, **(attributes or {})})
             for layer, parts in params.items():
                 for part, value in parts.items():
-                    # A float32's last bits are noise, which no compression makes shorter.
+                    # The last bits of float32 are noise, which cannot be compressed.
                     packed = _PACKED | {"chunks": value.shape} if dtype == "float16" else {}
                     file.create_dataset(f"{layer}/{part}", data=value, track_times=False, **packed)
     except OSError as error:
@@ -167,26 +166,26 @@ def save_encoder(
 
 
 def check_file(path: Path) -> None:
-    """Refuses what is no file to be read: a pipe would keep us waiting for ever.
+    """Refuses paths that are not regular files, because reading a pipe could wait for ever.
 
     Raises:
-        InputError: It is missing, a folder, a pipe or a device.
+        InputError: The path is missing, a folder, a pipe or a device.
     """
     if not path.is_file():
-        wrong = "is no file, but a folder, pipe or device" if path.exists() else "no such file"
+        wrong = "is a folder, pipe or device, not a file" if path.exists() else "no such file"
         raise InputError(f"{path}: {wrong}")
 
 
 def read_hdf5(path: Path, *, apart: bool, arrays: bool = True) -> hdf5.Contents:
-    """Reads what an HDF5 file holds.
+    """Reads an HDF5 file.
 
     Args:
         path: The file.
-        apart: Whether the file is a stranger's: see :func:`jaxstyle.pretrained.hdf5.read_apart`.
-        arrays: Whether to read more than attributes.
+        apart: Whether to use :func:`jaxstyle.pretrained.hdf5.read_apart`, for files of others.
+        arrays: Whether to read arrays besides attributes.
 
     Raises:
-        InputError: There is no such file, it is damaged, or it leads to others.
+        InputError: There is no such file, it is damaged, or it refers to other files.
     """
     check_file(path)
     try:
@@ -198,12 +197,12 @@ def read_hdf5(path: Path, *, apart: bool, arrays: bool = True) -> hdf5.Contents:
 def _check_attributes(attributes: Mapping[str, Any], path: Path) -> None:
     if attributes.get("format") != FORMAT:
         raise InputError(
-            f"{path}: is no encoder of jaxstyle; make it one with: jaxstyle weights convert"
+            f"{path}: is not an encoder of jaxstyle; convert it with: jaxstyle weights convert"
         )
     if attributes.get("format_version") != FORMAT_VERSION:
         raise InputError(
-            f"{path}: is of format version {attributes.get('format_version')}, "
-            f"this jaxstyle reads version {FORMAT_VERSION}; update jaxstyle or convert anew"
+            f"{path}: has format version {attributes.get('format_version')}, "
+            f"this jaxstyle reads version {FORMAT_VERSION}; update jaxstyle, or convert it again"
         )
     for name, choices in (("preprocessing", PREPROCESSINGS), ("pooling", get_args(Pooling))):
         if attributes.get(name) not in choices:
@@ -213,10 +212,10 @@ def _check_attributes(attributes: Mapping[str, Any], path: Path) -> None:
 
 
 def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Returns what a file of ours says about itself: the format's attributes and the free ones.
+    """Returns all attributes of a file in jaxstyle's format.
 
     Raises:
-        InputError: The file is none of ours.
+        InputError: The file has another format.
     """
     attributes = read_hdf5(Path(path), apart=False, arrays=False).attributes
     _check_attributes(attributes, Path(path))
@@ -224,12 +223,12 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 class Stored(NamedTuple):
-    """A file of ours.
+    """The contents of a file in jaxstyle's format.
 
     Attributes:
-        encoder: With its own pooling and zero padding, parameters as float32.
-        dtype: What the file holds them in.
-        attributes: All that the file says about itself.
+        encoder: The encoder, with its own pooling, zero padding, and parameters in float32.
+        dtype: Type of the parameters in the file.
+        attributes: All attributes of the file.
     """
 
     encoder: VGGEncoder
@@ -238,7 +237,7 @@ class Stored(NamedTuple):
 
 
 def read_stored(path: str | os.PathLike[str], *, apart: bool = False) -> Stored:
-    """Reads a file of ours and checks all of it; arguments and errors as for `read_encoder`."""
+    """Reads and checks a whole file; arguments and errors as for `read_encoder`."""
     path = Path(path)
     found = read_hdf5(path, apart=apart)
     _check_attributes(found.attributes, path)
@@ -250,20 +249,20 @@ def read_stored(path: str | os.PathLike[str], *, apart: bool = False) -> Stored:
     encoder = make_encoder(params, vgg, found.attributes["preprocessing"])
     expected = found.attributes.get("fingerprint")
     if expected is not None and expected != fingerprint(encoder):
-        raise InputError(f"{path}: is damaged: its parameters have changed since; get it again")
+        raise InputError(f"{path}: is damaged: its parameters have changed; get it again")
     half = found.arrays["conv1_1/kernel"].dtype == np.float16
     return Stored(encoder, "float16" if half else "float32", found.attributes)
 
 
 def read_encoder(path: str | os.PathLike[str], *, apart: bool = False) -> VGGEncoder:
-    """Reads an encoder, with its own pooling and zero padding, parameters as float32.
+    """Reads an encoder, with its own pooling, zero padding, and parameters in float32.
 
     Args:
-        path: A file of ours.
-        apart: Whether to read in a process of its own, as for a stranger's file; what this library
-            wrote itself is not worth the quarter of a second.
+        path: A file in jaxstyle's format.
+        apart: Whether to read in another process, which is safer for files of others and takes a
+            quarter of a second.
 
     Raises:
-        InputError: The file is missing, cut off, damaged, or none of ours.
+        InputError: The file is missing, cut off, damaged, or has another format.
     """
     return read_stored(path, apart=apart).encoder

@@ -1,7 +1,7 @@
-"""Tensors in small files of ``torch.save``, read without PyTorch, and without running anything.
+"""Tensors from small files of ``torch.save``, without PyTorch and without running their code.
 
-Both layouts: a zip file, and what PyTorch wrote before version 1.6. Of all that a pickle may name,
-the rebuilding of a dense tensor of 32-bit numbers is known, and everything else is refused.
+Both layouts are supported: zip files, and those of PyTorch before 1.6. The unpickler can make dense
+float32 tensors, and refuses everything else.
 """
 
 import io
@@ -23,8 +23,8 @@ _MOST_BYTES = 1 << 20
 _Load = Callable[[str, int], np.ndarray]
 
 
-class _Late:
-    """A tensor whose numbers stand behind the pickle."""
+class _Lazy:
+    """A tensor whose numbers follow after the pickle."""
 
     def __init__(self, storage: tuple[str, int], offset: int, shape: tuple[int, ...]) -> None:
         self.storage, self.offset, self.shape = storage, offset, shape
@@ -34,11 +34,11 @@ class _Late:
         return flat.reshape(self.shape)
 
 
-def _rebuild(storage: tuple[str, int], offset: int, shape: Any, strides: Any, *_: object) -> _Late:
+def _rebuild(storage: tuple[str, int], offset: int, shape: Any, strides: Any, *_: object) -> _Lazy:
     dense = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
     if any(n > 1 and stride != own for n, stride, own in zip(shape, strides, dense, strict=True)):
-        raise pickle.UnpicklingError("a tensor that is no dense one")
-    return _Late(storage, int(offset), tuple(map(int, shape)))
+        raise pickle.UnpicklingError("a tensor that is not dense")
+    return _Lazy(storage, int(offset), tuple(map(int, shape)))
 
 
 _KNOWN: dict[tuple[str, str], Any] = {
@@ -51,13 +51,13 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """Returns what stands for a name in place of PyTorch's own."""
+        """Returns a substitute for an object of PyTorch."""
         if (module, name) not in _KNOWN:
             raise pickle.UnpicklingError(f"{module}.{name}")
         return _KNOWN[module, name]
 
     def persistent_load(self, pid: Any) -> tuple[str, int]:
-        """Returns key and length of a storage."""
+        """Returns the key and the length of a storage."""
         kind, dtype, key, _, size = pid[:5]
         if (kind, dtype) != ("storage", "float32"):
             raise pickle.UnpicklingError(f"{kind} of {dtype}")
@@ -65,10 +65,11 @@ class _Unpickler(pickle.Unpickler):
 
 
 def read_tensors(path: Path) -> dict[str, np.ndarray]:
-    """Returns the tensors of a dictionary that ``torch.save`` wrote.
+    """Reads a dictionary of tensors from a file of ``torch.save``.
 
     Raises:
-        InputError: The file is missing, damaged, over 1 MB, or holds more than float32 tensors.
+        InputError: The file is missing, damaged, over 1 MB, or has other objects than float32
+            tensors.
     """
     try:
         content = path.read_bytes() if path.stat().st_size <= _MOST_BYTES else b""
@@ -79,15 +80,15 @@ def read_tensors(path: Path) -> dict[str, np.ndarray]:
         read = _read_zip if zipfile.is_zipfile(file) else _read_legacy
         state, load = read(file)
         return {str(name): tensor.read(load) for name, tensor in state.items()}
-    # A damaged or hostile file makes the unpickler raise anything at all.
+    # A damaged or malicious file makes the unpickler raise anything.
     except Exception as error:
         raise InputError(
-            f"{path}: is damaged or holds more than float32 tensors; get it again "
+            f"{path}: is damaged or contains other objects than float32 tensors; get it again "
             f"({type(error).__name__})"
         ) from error
 
 
-def _read_zip(file: io.BytesIO) -> tuple[dict[str, _Late], _Load]:
+def _read_zip(file: io.BytesIO) -> tuple[dict[str, _Lazy], _Load]:
     archive = zipfile.ZipFile(file)
     (name,) = (n for n in archive.namelist() if n.endswith("/data.pkl"))
     if sum(entry.file_size for entry in archive.infolist()) > _MOST_BYTES:
@@ -99,10 +100,10 @@ def _read_zip(file: io.BytesIO) -> tuple[dict[str, _Late], _Load]:
     return _Unpickler(io.BytesIO(archive.read(name))).load(), load
 
 
-def _read_legacy(file: io.BytesIO) -> tuple[dict[str, _Late], _Load]:
+def _read_legacy(file: io.BytesIO) -> tuple[dict[str, _Lazy], _Load]:
     file.seek(0)
     if _Unpickler(file).load() != _MAGIC:
-        raise pickle.UnpicklingError("none of torch.save")
+        raise pickle.UnpicklingError("not a file of torch.save")
     _version, _system, state, keys = (_Unpickler(file).load() for _ in range(4))
     storages = {}
     for key in keys:

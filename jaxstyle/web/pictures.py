@@ -11,8 +11,6 @@ from PIL import Image as PillowImage
 from jaxstyle import files
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError
-from jaxstyle.files.picture import reading
-from jaxstyle.files.pixels import read_header
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.web.limits import Limits
@@ -50,7 +48,7 @@ def take_in(session: Session, name: str, role: str, content: bytes, limits: Limi
         with DECODING:
             check_pixels(path, limits.max_pixels)
             picture = files.load_picture(path)
-            settings, sources = files.read_metadata(path)
+            settings, sources = _read_metadata(path)
     except InputError as error:
         path.unlink()
         raise InputError(str(error).replace(str(path), name)) from None
@@ -69,6 +67,14 @@ def take_in(session: Session, name: str, role: str, content: bytes, limits: Limi
     return upload
 
 
+def _read_metadata(path: Path) -> files.Metadata:
+    """Returns the metadata of a picture, which is empty if jaxstyle did not make it."""
+    try:
+        return files.load_metadata(path)
+    except InputError:
+        return files.Metadata({}, {})
+
+
 def check_pixels(path: Path, most: int) -> None:
     """Refuses a picture that is too large by its header, before it fills the memory.
 
@@ -79,12 +85,11 @@ def check_pixels(path: Path, most: int) -> None:
     Raises:
         InputError: It has too many pixels.
     """
-    with reading(path) as file:
-        height, width = read_header(file).shape
-        if height * width > most:
-            raise InputError(
-                f"has {width}×{height} pixels; at most {most / 1e6:g} million: reduce it first"
-            )
+    height, width = files.read_shape(path)
+    if height * width > most:
+        raise InputError(
+            f"{path}: has {width}×{height} pixels; at most {most / 1e6:g} million: reduce it first"
+        )
 
 
 def _whole(settings: object) -> dict[str, object]:

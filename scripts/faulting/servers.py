@@ -16,7 +16,7 @@ import safetensors.numpy
 
 from jaxstyle.encoder.vgg import VGG
 from jaxstyle.errors import InputError
-from jaxstyle.pretrained import registry, transfer
+from jaxstyle.pretrained import registry
 
 from .outcome import Tally
 from .parameters import kernels
@@ -58,12 +58,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._begin(None)
         self.wfile.write(CONTENT[: len(CONTENT) * tenths // 10])
         self.close_connection = True
-
-    def _trickle(self, _: int) -> None:
-        self._begin(len(CONTENT))
-        for byte in CONTENT:
-            self.wfile.write(bytes([byte]))
-            time.sleep(_TIMEOUT_S / 4)
 
     def _silent(self, _: int) -> None:
         self._begin(len(CONTENT))
@@ -141,7 +135,7 @@ def _serving() -> Iterator[str]:
 
 def _cases() -> list[str]:
     cut = [f"{kind}-{tenths}" for kind in ("cut", "cut_unsaid") for tenths in range(10)]
-    plain = ["trickle", "silent", "mute", "circle-0", "file", "elsewhere", "larger", "claims"]
+    plain = ["silent", "mute", "circle-0", "file", "elsewhere", "larger", "claims"]
     plain += ["negative", "words", "packed", "empty", "page", "reason", "noise", "headers"]
     return [*cut, *plain, *(f"status-{code}" for code in (400, 403, 404, 429, 500, 503))]
 
@@ -180,8 +174,7 @@ def fetch(folder: Path) -> Tally:
     )
     # The package has a function of that name.
     download: Any = importlib.import_module("jaxstyle.pretrained.download")
-    for limit in ("_TIMEOUT_S", "_STALL_S"):
-        setattr(transfer, limit, _TIMEOUT_S)
+    download._TIMEOUT_S = _TIMEOUT_S
     os.environ["NO_PROXY"] = "127.0.0.1"
     with _serving() as address:
         for case in ("good", *_cases()):

@@ -1,4 +1,4 @@
-"""Samples as files hold them: limits of size, scaling to [0, 1], opacity apart, upright."""
+"""Samples as files store them: size limits, scaling to [0, 1], opacity and orientation."""
 
 import contextlib
 import math
@@ -12,7 +12,7 @@ from jaxstyle.errors import InputError
 from jaxstyle.ops.resize import MIN_SIDE
 
 MAX_PIXELS = 178_000_000
-"""Larger images are refused before they are decoded; Pillow's own limit is a little above."""
+"""Larger images are refused before they are decoded. Pillow's own limit is slightly higher."""
 
 Colours: TypeAlias = np.ndarray
 Opacity: TypeAlias = np.ndarray | None
@@ -20,10 +20,11 @@ Decoded: TypeAlias = tuple[Colours, Opacity]
 
 _STDERR = 2
 _ALIGNMENT = 64
+_TURNED = (5, 6, 7, 8)
 
 
 def check_size(width: int, height: int) -> None:
-    """Refuses images that are too large to be decoded or too small to be of use."""
+    """Refuses images that are too large to decode or too small to use."""
     if width * height > MAX_PIXELS:
         found, limit = round(width * height / 1e6), MAX_PIXELS // 1_000_000
         raise InputError(f"has {found} megapixels; at most {limit} can be read: reduce it first")
@@ -35,24 +36,24 @@ def check_size(width: int, height: int) -> None:
 
 
 def unit_range(samples: np.ndarray, bits: int | None = None) -> np.ndarray:
-    """Brings samples of any type to [0, 1]; floating-point ones must lie there already.
+    """Scales samples to [0, 1]. Floating-point samples must be in that range already.
 
     Args:
-        samples: Of any shape.
-        bits: How many bits unsigned samples have; all of their type if None.
+        samples: Array of any shape.
+        bits: Depth of unsigned samples. None is the depth of their type.
 
     Returns:
-        Another array, unless the samples are float32, which are clipped in place.
+        A new array, or the same one if the samples are float32, which are clipped in place.
     """
     if samples.dtype.kind == "u":
         largest = (1 << (bits or 8 * samples.itemsize)) - 1
         return np.divide(samples, largest, dtype=np.float32, out=aligned(samples.shape))
     if samples.dtype.kind != "f":
         raise InputError("holds signed integers; save it with 8 or 16 bits per channel")
-    low, high = samples.min(), samples.max()  # NaN is both.
+    low, high = samples.min(), samples.max()  # NaN propagates into both.
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError("holds NaN or infinite values; save it again without them")
-    if low < -0.1 or high > 1.1:  # What resampling overshoots is clipped; another scale is not.
+    if low < -0.1 or high > 1.1:  # Resampling overshoots by less.
         raise InputError(
             f"holds values from {low:.4g} to {high:.4g}; floating-point images must lie in [0, 1]"
         )
@@ -62,7 +63,7 @@ def unit_range(samples: np.ndarray, bits: int | None = None) -> np.ndarray:
 
 
 def aligned(shape: tuple[int, ...]) -> np.ndarray:
-    """Returns an array whose memory XLA takes over as it is, because it begins where it may."""
+    """Returns an uninitialised float32 array that XLA can use without a copy."""
     size = 4 * math.prod(shape)
     memory = np.empty(size + _ALIGNMENT, np.uint8)
     start = -memory.ctypes.data % _ALIGNMENT
@@ -70,11 +71,9 @@ def aligned(shape: tuple[int, ...]) -> np.ndarray:
 
 
 def split(values: np.ndarray, opacity: Opacity, *, premultiplied: bool = False) -> Decoded:
-    """Splits ``f32[h, w, 1 to 4]`` into three colours and opacity, if the latter is among them."""
-    count = values.shape[-1]
-    if count in (2, 4):
-        opacity = values[..., -1]
-        values = values[..., :-1]
+    """Splits ``f32[h, w, 1 to 4]`` into three colours and, if it has any, opacity."""
+    if values.shape[-1] in (2, 4):
+        values, opacity = values[..., :-1], values[..., -1]
     colours = values if values.shape[-1] == 3 else values.repeat(3, -1)
     if premultiplied and opacity is not None:
         colours /= np.where(opacity > 0, opacity, 1)[..., None]
@@ -83,10 +82,10 @@ def split(values: np.ndarray, opacity: Opacity, *, premultiplied: bool = False) 
 
 
 def turning(orientation: Any) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns what makes an image upright, by EXIF's orientation: 1 to 8, others mean 1."""
+    """Returns a function that turns an image upright, given its EXIF orientation (1 to 8)."""
 
     def turn(x: np.ndarray) -> np.ndarray:
-        if orientation in (5, 6, 7, 8):
+        if orientation in _TURNED:
             x = x.swapaxes(0, 1)
         if orientation in (2, 3, 6, 7):
             x = x[:, ::-1]
@@ -95,12 +94,17 @@ def turning(orientation: Any) -> Callable[[np.ndarray], np.ndarray]:
     return turn
 
 
+def upright_shape(width: int, height: int, orientation: Any) -> tuple[int, int]:
+    """Returns the height and width of an image once it is turned upright."""
+    return (width, height) if orientation in _TURNED else (height, width)
+
+
 @contextlib.contextmanager
 def quiet_library() -> Iterator[None]:
-    """Drops what a C library prints to stderr; Python has no other hold of it."""
+    """Discards what a C library prints to stderr, which Python cannot intercept otherwise."""
     try:
-        kept = os.dup(_STDERR)
-    except OSError:  # There is no stderr to print to.
+        saved = os.dup(_STDERR)
+    except OSError:  # There is no stderr.
         yield
         return
     nothing = os.open(os.devnull, os.O_WRONLY)
@@ -108,6 +112,6 @@ def quiet_library() -> Iterator[None]:
         os.dup2(nothing, _STDERR)
         yield
     finally:
-        os.dup2(kept, _STDERR)
-        os.close(kept)
+        os.dup2(saved, _STDERR)
+        os.close(saved)
         os.close(nothing)
