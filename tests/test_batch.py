@@ -34,6 +34,7 @@ from jaxstyle.errors import ResourceError
 from jaxstyle.jobs import Job, Painter, painter
 from jaxstyle.jobs.lru import LruCache
 from jaxstyle.recipes import fitting
+from jaxstyle.recipes.demand import Demand
 
 folder = command.folder
 QUICK_LAYERS = {"content_layers": {"conv2_2": 1.0}, "style_layers": {"conv1_1": 1.0}}
@@ -282,7 +283,7 @@ def test_killed_and_two_at_once(album, pictures):
 
 def test_targets_are_made_once_per_painting(album, pictures, monkeypatch):
     """Four photographs and two paintings: two measurements, and the same pictures as stylize."""
-    from jaxstyle.losses import targets
+    from jaxstyle.evaluate import targets
 
     (album / "photos" / "bad.png").unlink()
     for i in range(3):
@@ -327,12 +328,13 @@ def test_lanes_paint_what_single_runs_do(album, pictures, monkeypatch):
 def test_memory_that_fits_is_chosen_for_each_job(folder, pictures, monkeypatch):
     """Lanes do not fit, but one picture at a time with a smaller plan; the job stays the same."""
     files.save_image("twin.png", 1 - pictures[0])
+    monkeypatch.setattr(Demand, "memories", ("whole", "tiles"))
     for module in (painter, fitting):
         monkeypatch.setattr(module, "choose", lambda demand: demand.choices()[1:])
     monkeypatch.setattr(painter, "paint_lanes", None)
     words = ["photo.png", "twin.png", "--styles", "painting.png", "--lanes", "2"]
     assert batch(*words) == 0
-    assert files.load_metadata("all/photo_painting.png").settings["memory"] == "low"
+    assert files.load_metadata("all/photo_painting.png").settings["memory"] == "tiles"
     assert batch(*words) == 0
     assert len(entries(folder)) == 2
 
@@ -569,4 +571,4 @@ def test_a_dry_run_estimates_time_and_memory(album, capsys):
     told = capsys.readouterr().err
     assert "2 to paint, of which 1 cannot be" in told
     assert "at the rate of the 1 that are done" in told
-    assert re.search(r"memory: \d\.\d GB, for 1 at once of 40×33 px, --memory high", told)
+    assert re.search(r"memory: \d\.\d GB, for 1 at once of 40×33 px, --memory whole", told)

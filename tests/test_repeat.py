@@ -236,8 +236,9 @@ def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
 
 
 def set_room(monkeypatch, pictures):
-    """Leaves room for so many pictures, and for features in none but the low way."""
-    lines = {name: demand.MemoryLine(0, 0, name == "high", 3) for name in demand.MEMORIES}
+    """Leaves room for so many pictures, and for features only in tiles."""
+    lines = {name: demand.MemoryLine(0, 0, name == "whole", 3) for name in ("whole", "tiles")}
+    monkeypatch.setattr(demand.Demand, "memories", ("whole", "tiles"))
     rooms = [(lines, 12.0 * 40 * 33 * pictures, "more")]
     monkeypatch.setattr(fitting, "_rooms", lambda: iter(rooms))
 
@@ -259,31 +260,31 @@ def give_up(monkeypatch, *words):
 def test_a_run_goes_on_as_it_began_whatever_is_free(folder, monkeypatch, capsys, again):
     """With fewer pairs than were asked for; with less memory it waits for more."""
     line = ["stylize", "photo.png", "painting.png", "-o", "out.png", *ENCODER, *QUICK]
-    line += ["--iterations", "6", "--save-every", "3", "--history", "40", "--statistic", "sliced"]
+    line += ["--iterations", "6", "--save-every", "3", "--history", "40"]
     set_room(monkeypatch, 3 + 1.35 * 2 * 16.5)
     give_up(monkeypatch, *line)
     chosen = json.loads(Path("kept/run.json").read_text())["chosen"]
-    assert chosen["memory"] == "low"
+    assert chosen["memory"] == "tiles"
     assert chosen["history"] == 16
     capsys.readouterr()
     words = [*line, "--checkpoint", "kept"] if again == "stylize" else ["resume", "kept"]
     set_room(monkeypatch, 20)
     assert cli.main(words) == 1
-    assert "--memory low would need" in (told := capsys.readouterr().err)
+    assert "--memory tiles would need" in (told := capsys.readouterr().err)
     assert "free some" in told
     assert told.count("jaxstyle: ") == 1
     set_room(monkeypatch, 1e6)
     assert cli.main(words) == 0
     settings = files.load_metadata("out.png").settings
     assert {name: settings[name] for name in chosen} == chosen
-    assert "memory high" not in capsys.readouterr().err
+    assert "memory whole" not in capsys.readouterr().err
 
 
 def test_a_run_that_never_began_keeps_nobody_out(folder, monkeypatch, capsys):
     """Refused for its memory, or while it was painted: its advice can be followed."""
     words = ["--checkpoint", "kept", "--memory"]
     set_room(monkeypatch, 2)
-    assert stylize(*words, "high") == 1
+    assert stylize(*words, "whole") == 1
     assert not Path("kept").exists()
     set_room(monkeypatch, 1e6)
     # A process was killed while it wrote which run it is.
@@ -292,14 +293,14 @@ def test_a_run_that_never_began_keeps_nobody_out(folder, monkeypatch, capsys):
     Path("kept", f"{name}.tmp").write_text("{")
     with monkeypatch.context() as patch:
         patch.setattr(painter, "paint", lambda *_, **__: files.load_image("no-such.png"))
-        assert stylize(*words, "high") == 2
-    assert json.loads(Path("kept/run.json").read_text())["recipe"]["memory"] == "high"
+        assert stylize(*words, "whole") == 2
+    assert json.loads(Path("kept/run.json").read_text())["recipe"]["memory"] == "whole"
     before = Path("kept/inputs/content/photo.png").read_bytes()
     # What reads the copies that are there must not replace them.
     assert cli.main(["stylize", "kept/inputs/content/photo.png", "painting.png", "-o", "out.png",
-                     *ENCODER, *QUICK, *words, "low"]) == 2  # fmt: skip
+                     *ENCODER, *QUICK, *words, "tiles"]) == 2  # fmt: skip
     assert Path("kept/inputs/content/photo.png").read_bytes() == before
-    assert stylize(*words, "low") == 0
+    assert stylize(*words, "tiles") == 0
 
 
 def test_what_is_nobodys_but_the_runs_may_be_replaced(folder, monkeypatch, capsys):

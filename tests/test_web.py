@@ -102,12 +102,12 @@ def download(client, run, suffix=".png", result=0):
 def test_a_picture_is_that_of_the_library(serve, tmp_path, capsys):
     """Pictures in, the bytes of ``paint`` out, and its settings in every format; and again."""
     client = serve()
-    run = paint(client, wish(client, settings={"memory": "high"}))
+    run = paint(client, wish(client, settings={"memory": "whole"}))
     assert run["state"] == "done", run
     got = np.asarray(Image.open(io.BytesIO(download(client, run).content)))
     for name, seed in (("photo.png", 0), ("painting.png", 1)):
         (tmp_path / name).write_bytes(page.picture(seed=seed))
-    recipe = js.Recipe().updated(page.QUICK | {"memory": "high"})
+    recipe = js.Recipe().updated(page.QUICK | {"memory": "whole"})
     content, style = (js.load_image(tmp_path / f"{n}.png") for n in ("photo", "painting"))
     expected = np.asarray(js.paint(recipe, content, style).image)
     assert np.abs(got - np.rint(expected * 255)).max() <= 1
@@ -548,7 +548,7 @@ def test_controls_are_the_recipes():
     assert all(control["help"] for control in told.values())
     for name, control in told.items():
         assert control["default"] == js.Recipe().to_table().get(name), name
-    assert told["memory"]["choices"] == ["auto", "high", "low", "tiles"]
+    assert told["memory"]["choices"] == ["auto", "whole", "tiles"]
     assert told["pooling"]["kind"] == "choice"
     assert told["seed"]["kind"] == "whole"
 

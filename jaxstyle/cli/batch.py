@@ -23,7 +23,17 @@ from jaxstyle.batch.records import Record
 from jaxstyle.batch.tables import LISTS
 from jaxstyle.cli import report, run
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, Json, PresetName, Quiet, Strip
+from jaxstyle.cli.options import (
+    Cache,
+    CompileCache,
+    Config,
+    Debug,
+    Flag,
+    Json,
+    PresetName,
+    Quiet,
+    Strip,
+)
 from jaxstyle.cli.shard import parse_shard
 from jaxstyle.cli.streams import lenient_stderr, print_to_stdout
 from jaxstyle.errors import InputError

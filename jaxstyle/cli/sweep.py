@@ -32,6 +32,7 @@ from jaxstyle.cli.streams import lenient_stderr
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import portable
 from jaxstyle.jobs import Inputs, Job, Painter, Painting, check_inputs_kept, last_terms
+from jaxstyle.jobs.sweeps import paint_sweep
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.sweeps import NUMBERS
 from jaxstyle.recipes.words import parse_setting
@@ -105,7 +106,7 @@ class Sweep:
                     bar.show(fraction)
                     return interruption.number is not None
 
-                paintings = painter.paint_sweep(inputs, lanes=self._lanes(), callback=show)
+                paintings = paint_sweep(painter, inputs, lanes=self._lanes(), callback=show)
             in_place = True
             for painting, output in zip(paintings, outputs, strict=False):
                 save = partial(painter.save, painting, overwrite=self.overwrite)

@@ -122,7 +122,7 @@ def _load(path: Path) -> Checkpoint:
     names = [name for name in arrays if name.startswith(_TERM)]
     if len(names) != int(arrays["terms"]):
         raise ValueError("terms are missing")
-    terms = {name.removeprefix(_TERM): arrays[name] for name in names}
+    terms: dict[str, Any] = {name.removeprefix(_TERM): arrays[name] for name in names}
     # By their count, because damage to the table of contents can hide members.
     leaves = [arrays[_leaf(i)] for i in range(int(arrays["leaves"]))]
     return Checkpoint(**numbers, terms=terms, image=arrays["image"], leaves=leaves)

@@ -23,15 +23,12 @@ from jaxstyle.losses.pictures import Styles
 from jaxstyle.recipes.demand import Demand, demand_of
 from jaxstyle.recipes.fitting import (
     choose,
-    choose_all,
-    describe_plan,
     is_exhausted,
-    reporting_exhaustion,
     within_memory,
 )
 from jaxstyle.recipes.paint import paint, prepare_styles
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.recipes.sweeps import FractionCallback, paint_all, paint_lanes, program_of
+from jaxstyle.recipes.sweeps import FractionCallback, paint_lanes, program_of
 from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.loop import make_program
 from jaxstyle.run.progress import Callback, Result
@@ -71,6 +68,9 @@ class Painter:
     """Loads, paints and saves jobs, and keeps encoders, paintings and style targets in memory.
 
     Errors are raised. Loading, painting and saving may each have their own thread.
+
+    Attributes:
+        notice: Receives lines about the memory plan.
     """
 
     def __init__(
@@ -87,7 +87,8 @@ class Painter:
             reuse: Whether paintings and their style targets are kept for the next job.
             notice: Receives lines about the memory plan.
         """
-        self._reuse, self._notice = reuse, notice
+        self.notice = notice
+        self._reuse = reuse
         self._loader = Loader(cache, reuse=reuse)
         self._prepared = LruCache[Encoder](_PREPARED)
         self._targets = LruCache[Styles](_TARGETS)
@@ -149,7 +150,7 @@ class Painter:
             run = partial(self._run, inputs, recipe, mesh)
             return run() if around is None else around(recipe, run)
 
-        recipe, result = within_memory(demand, attempt, self._notice)
+        recipe, result = within_memory(demand, attempt, self.notice)
         return Painting(inputs, recipe, result, time.monotonic() - began)
 
     def paint_all(
@@ -171,55 +172,13 @@ class Painter:
                 if not (isinstance(error, ResourceError) or is_exhausted(error)):
                     return [error] * len(inputs)
         ends: list[Painting | Exception] = []
-        for i in range(len(inputs)):
+        for i, each in enumerate(inputs):
+            show = scaled(callback, i / len(inputs), 1 / len(inputs))
             try:
-                ends.append(self._paint_one(inputs, i, callback))
+                ends.append(self.paint(each, around=lambda _, run, show=show: run(callback=show)))
             except Exception as error:
                 ends.append(error)
         return ends
-
-    def paint_sweep(
-        self,
-        inputs: Sequence[Inputs],
-        *,
-        lanes: int,
-        callback: FractionCallback | None = None,
-    ) -> list[Painting]:
-        """Paints the same pictures by several recipes: at once if they fit, else in turn.
-
-        Args:
-            inputs: The pictures, with a recipe each.
-            lanes: Number of pictures painted at once.
-            callback: Receives the fraction of all that is done; returns True to stop.
-
-        Returns:
-            The paintings, fewer after a stop.
-
-        Raises:
-            ResourceError: A recipe does not fit into the memory.
-        """
-        demands = [self.demand(each, lanes=lanes) for each in inputs]
-        try:
-            chosen = choose_all(demands, [program_of(each.job.recipe) for each in inputs])
-        except ResourceError:
-            return self._paint_in_turn(inputs, callback)
-        largest, asked = max(zip(chosen, demands), key=lambda pair: pair[0].resident)
-        self._notice(describe_plan(largest, asked.recipe.history))
-        began, first = time.monotonic(), inputs[0]
-        same_start = len({each.job.recipe.init for each in inputs}) == 1
-        with reporting_exhaustion(largest):
-            results = paint_all(
-                [demand.recipe for demand in chosen],
-                first.scene,
-                first.painted_styles,
-                encoder=[each.encoder.encoder for each in inputs],
-                init=first.init if same_start else None,
-                lanes=lanes,
-                callback=callback,
-            )
-        seconds = (time.monotonic() - began) / len(inputs)
-        pairs = zip(inputs, chosen, results)
-        return [Painting(each, demand.recipe, result, seconds) for each, demand, result in pairs]
 
     def save(self, painting: Painting, path: Path, *, overwrite: bool, **facts: Any) -> Path:
         """Saves a picture with its recipe and its origin.
@@ -268,22 +227,6 @@ class Painter:
             callback_every=callback_every,
         )
 
-    def _paint_one(
-        self, inputs: Sequence[Inputs], i: int, callback: FractionCallback | None
-    ) -> Painting:
-        show = _scaled(callback, i / len(inputs), 1 / len(inputs))
-        return self.paint(inputs[i], around=lambda _, run: run(callback=show))
-
-    def _paint_in_turn(
-        self, inputs: Sequence[Inputs], callback: FractionCallback | None
-    ) -> list[Painting]:
-        paintings: list[Painting] = []
-        for i in range(len(inputs)):
-            paintings.append(self._paint_one(inputs, i, callback))
-            if paintings[-1].result.status == "stopped":
-                break
-        return paintings
-
     def _reused(self, inputs: Inputs, recipe: Recipe) -> tuple[Encoder, Styles]:
         """Returns the encoder as runs take it and the styles with targets, each made once."""
         loaded, job, objective = inputs.encoder, inputs.job, recipe.make_objective()
@@ -312,7 +255,7 @@ class Painter:
             [each.scene.image for each in inputs],
             [styles for _, styles in reused],
             reused[0][0],
-            callback=_scaled(callback, 0.0, 1.0),
+            callback=scaled(callback, 0.0, 1.0),
         )
         seconds = (time.monotonic() - began) / len(inputs)
         done = zip(inputs, recipes, results, strict=True)
@@ -327,6 +270,6 @@ def plan_of(recipe: Recipe, mesh: Mesh | None) -> Plan:
     return Tiles(scratch=files.scratch) if tiles else Whole()
 
 
-def _scaled(callback: FractionCallback | None, before: float, part: float) -> Any:
-    """Returns a callback for a part of the work; None if there is none."""
+def scaled(callback: FractionCallback | None, before: float, part: float) -> Any:
+    """Returns a callback for the progress of a part of the work; None if there is no callback."""
     return callback and (lambda progress: callback(before + part * progress.fraction))

@@ -7,15 +7,14 @@ import time
 from pathlib import Path
 from statistics import median
 
+import jaxstyle as js
+from jaxstyle import files
 from jaxstyle.batch.jobs import in_order
+from jaxstyle.batch.lists import make_jobs
+from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.painter import Painter
 from jaxstyle.batch.steps import Record
 from jaxstyle.batch.work import run_jobs
-
-import jaxstyle as js
-from jaxstyle import files
-from jaxstyle.batch.lists import make_jobs
-from jaxstyle.batch.manifest import Manifest
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of, prepare_styles
 from jaxstyle.run.loop import make_program
