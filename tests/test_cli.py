@@ -221,6 +221,22 @@ def test_bad_output(folder, capsys, out, needle):
     assert (folder / "photo.png").read_bytes() == before
 
 
+@pytest.mark.parametrize(("out", "options"), [
+    ("photo.png", []), ("painting.png", []), ("link.png", []),
+    ("out.png", ["--preview", "photo.png"]),
+    ("out.png", ["--init", "third.png", "--timelapse", "third.webp"]),
+])  # fmt: skip
+def test_inputs_are_never_replaced(folder, capsys, out, options):
+    """Not even with --overwrite, nor through a link."""
+    Path("link.png").symlink_to("painting.png")
+    files.save_image("third.webp", js.load_image("photo.png"))
+    os.link("third.webp", "third.png")
+    before = {path: path.read_bytes() for path in folder.glob("*.*p*")}
+    code = stylize("--overwrite", "--quiet", *options, out=out)
+    check_refused(capsys, folder, code, "would replace a picture that is painted from")
+    assert before == {path: path.read_bytes() for path in folder.glob("*.*p*")}
+
+
 def test_output_folder_that_cannot_be_written(folder, capsys, monkeypatch):
     # Permissions do not bind the superuser, under whom tests may run.
     monkeypatch.setattr("os.access", lambda *arguments, **options: False)

@@ -217,7 +217,7 @@ def test_masks_take_memory(folder, demanded):
     guide = np.broadcast_to(columns[None, :, None], (36, 44, 3))
     PillowImage.fromarray(guide).save("guide.png")
     masks = ["--content-mask", "guide.png", "--style-mask", "guide.png"]
-    assert stylize() == stylize(*masks, styles=("photo.png",)) == 0
+    assert stylize() == stylize(*masks, styles=("photo.png",), out="b.png") == 0
     plain, masked = demanded
     assert masked.regions == 4
 

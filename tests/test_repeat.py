@@ -345,3 +345,39 @@ def test_checkpoints_are_no_reason_to_lose_a_picture(folder, capsys, monkeypatch
     Path("out.png").unlink()
     check_refused(capsys, folder, stylize("--checkpoint", "kept"), "kept: is not empty")
     assert Path("kept/thesis.txt").read_text() == "mine"
+
+
+def test_pictures_of_one_name_are_told_apart(folder, capsys):
+    """By their checksums; the photograph is not taken for a painting of the same name."""
+    Path("away").mkdir()
+    Path("painting.png").rename("away/photo.png")
+    stylize(styles=("away/photo.png",))
+    capsys.readouterr()
+    check = rerun("out.png", "-o", "again.png")
+    assert check == 2
+    assert "photo.png is another of its pictures" in capsys.readouterr().err
+    assert rerun("out.png", "-o", "again.png", "--styles", "away/photo.png") == 0
+    assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
+
+
+def test_runs_whose_files_were_changed(folder, monkeypatch, capsys):
+    """One line that does not advise the command that has just failed."""
+    line = ["stylize", "photo.png", "painting.png", "-o", "out.png", *ENCODER, *QUICK]
+    give_up(monkeypatch, *line)
+    path, capture = Path("kept/run.json"), capsys.readouterr
+    whole = json.loads(path.read_text())
+    for change in (
+        {"run": []},
+        {"options": [1]},
+        {"options": {"watching": []}},
+        {"files": {"x": 1}},
+    ):
+        path.write_text(json.dumps(whole | change))
+        capture()
+        check_refused(capsys, folder, cli.main(["resume", "kept"]), "kept/run.json: is damaged")
+    path.write_text("[" * 100_000)
+    check_refused(capsys, folder, cli.main(["resume", "kept"]), "kept/run.json: is damaged")
+    path.write_text(json.dumps(whole))
+    files.save_image("kept/inputs/content/photo.png", js.load_image("painting.png"), overwrite=True)
+    code = cli.main(["resume", "kept", "--quiet", "--no-compile-cache"])
+    check_refused(capsys, folder, code, "kept: its files or options have changed")

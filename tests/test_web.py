@@ -4,6 +4,9 @@ import asyncio
 import base64
 import contextlib
 import io
+import socket
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -332,7 +335,7 @@ def test_shares_of_several_paintings_count(serve):
         ({"size": 60000}, "too large here"),
         ({"style_scale": 60.0, "size": 512}, "too large here"),
         ({"style_weight": "much"}, "style_weight"),
-        ({"style_layers": {"conv9_9": 1.0}}, "conv9_9"),
+        ({"style_layers": {"conv9_9": 1.0}}, "conv9_9': unknown"),
         ({"nonsense": 1}, "nonsense"),
     ],
 )
@@ -573,3 +576,57 @@ def test_the_page_asks_no_other_host(serve):
 def test_bad_options_are_told(capsys, options, needle):
     assert cli.main(["web", "--no-compile-cache", *options]) == 2
     assert needle in capsys.readouterr().err
+
+
+SERVING = """
+import http.client, json, signal, socket, sys, threading, time
+from jaxstyle import cli
+from jaxstyle.web import serve
+
+def visit(address):
+    host = address.split("/")[2]
+    connection = http.client.HTTPConnection(host)
+    connection.request("POST", "/api/session")
+    answer = connection.getresponse()
+    headers = {"Cookie": answer.getheader("set-cookie").partition(";")[0]}
+    answer.read()
+    def ask(method, path, body=None):
+        connection.request(method, path, body, headers)
+        return json.loads(connection.getresponse().read())
+    example = "/api/pictures?example="
+    photo, painting = (ask("POST", example + n)["id"] for n in ("harbour.jpg", "painting.jpg"))
+    settings = {"encoder": "random", "iterations": 10**6, "size": 64, "scales": 1, "solver": "adam",
+                "content_layers": {"conv2_1": 1.0}, "style_layers": {"conv1_1": 1.0}}
+    wish = {"content": photo, "styles": [{"id": painting}], "preset": "default"}
+    run = ask("POST", "/api/runs", json.dumps(wish | {"settings": settings}))["id"]
+    listener = http.client.HTTPConnection(host)
+    listener.request("GET", f"/api/runs/{run}/events", headers=headers)
+    while ask("GET", f"/api/runs/{run}")["state"] != "painting":
+        time.sleep(0.05)
+    silent = socket.create_connection(host.split(":"))
+    silent.recv(1)  # which ends when the server closes the connection
+    signal.raise_signal(signal.SIGINT)
+    listener.getresponse().read()
+
+def start(self, address):
+    threading.Thread(target=visit, args=[address], daemon=True).start()
+
+serve._REQUEST_SECONDS = 0.5
+cli.web.Web._print_address = start
+sys.exit(cli.main(["web", "--port", "0", "--no-compile-cache"]))
+"""
+
+
+def test_ctrl_c_while_a_picture_is_painted():
+    """It ends at once and says nothing; before, a connection without a request is closed."""
+    run = subprocess.run([sys.executable, "-c", SERVING], capture_output=True, timeout=120)
+    assert (run.returncode, run.stdout, run.stderr) == (130, b"", b"")
+
+
+def test_a_port_in_use_is_one_line(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert cli.main(["web", "--no-compile-cache", "--port", port]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"jaxstyle: --port {port}: cannot listen")
+    assert message.count("\n") == 1

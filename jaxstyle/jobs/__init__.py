@@ -2,7 +2,8 @@
 
 ``job`` says what is painted from which files, ``provenance`` is what a picture records about its
 origin, ``loading`` reads the files, ``painter`` loads, paints and saves, and keeps what the next
-job can use again, ``sweeps`` paints by several recipes, and ``checkpoints`` is the folder from which an interrupted run continues.
+job can use again, ``sweeps`` paints by several recipes, and ``checkpoints`` is the folder from
+which an interrupted run continues.
 """
 
 from jaxstyle.jobs.job import Job, check_inputs_kept

@@ -36,8 +36,10 @@ def paint_sweep(
         chosen = choose_all(demands, [program_of(each.job.recipe) for each in inputs])
     except ResourceError:
         return _paint_in_turn(painter, inputs, callback)
-    largest, asked = max(zip(chosen, demands), key=lambda pair: pair[0].resident)
-    painter.notice(describe_plan(largest, asked.recipe.history))
+    if any(own.recipe.history != demand.recipe.history for own, demand in zip(chosen, demands)):
+        return _paint_in_turn(painter, inputs, callback)
+    largest = max(chosen, key=lambda demand: demand.resident)
+    painter.notice(describe_plan(largest, largest.recipe.history))
     began, first = time.monotonic(), inputs[0]
     same_start = len({each.job.recipe.init for each in inputs}) == 1
     with reporting_exhaustion(largest):

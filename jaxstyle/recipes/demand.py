@@ -50,7 +50,7 @@ class MemoryLine(NamedTuple):
     window: float = math.inf
 
 
-_WINDOW = Tiles.side**2
+_WINDOW = float(Tiles.side**2)
 # Devices that share a picture recompute activations.
 RESIDENT = {
     WHOLE: MemoryLine(0.25e9, 6, 1.7, 3),
