@@ -222,8 +222,8 @@ def test_a_picture_is_saved_although_nobody_reads_stderr(folder, broken_pipe, na
 def test_full_streams_lose_no_picture(folder, pictures, broken_pipe):
     """A batch paints everything, and its exit code says that paths could not be printed."""
     for i in range(3):
-        files.save_image(f"p{i}.png", pictures[0] * (1 - i / 20))
-    words = ["batch", "p*.png", "--styles", "painting.png", "-o", "all", *command.QUICK]
+        files.save_image(f"q{i}.png", pictures[0] * (1 - i / 20))
+    words = ["batch", "q*.png", "--styles", "painting.png", "-o", "all", *command.QUICK]
     with open("/dev/full", "w") as full:
         assert run_with({"stdout": full, "stderr": subprocess.DEVNULL}, *words) == 1
         assert len(list(Path("all").glob("*.png"))) == 3

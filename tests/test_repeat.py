@@ -319,7 +319,7 @@ def test_what_is_nobodys_but_the_runs_may_be_replaced(folder, monkeypatch, capsy
         assert f"{name}: exists already" in capsys.readouterr().err
     assert Path("photo.png").read_bytes() == photo
     assert cli.main(["resume", "kept", "--watch", "--trace", "other.jsonl", "--overwrite"]) == 0
-    assert "no terminal" in capsys.readouterr().err
+    assert "not a terminal" in capsys.readouterr().err
     assert len(list(folder.glob("out-?.png"))) == 6
 
 

@@ -175,7 +175,8 @@ def test_a_sheet_and_a_print(serve):
     assert "size: 9000×6750 is too large here" in large.json()["error"]
     whole = paint(client, {"from": sheet["id"], "result": 3})["results"][0]
     assert whole["settings"] == js.Recipe().updated(page.QUICK).to_table() | {
-        "style_weight": weights[3]
+        "style_weight": weights[3],
+        "memory": "whole",
     }
     assert client.post("/api/runs", json={"from": finer["id"]}).status_code == 400
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxstyle import pretrained
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, unknown
 from jaxstyle.ops.resize import MAX_SIDE, MIN_SIDE, Size
 from jaxstyle.recipes.presets import PRESETS, preset
 from jaxstyle.recipes.recipe import LayerWeights, Recipe
@@ -130,6 +130,8 @@ def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
         recipe = start.updated({k: v for k, v in settings.items() if k not in empty})
     except TypeError as error:
         raise InputError(f"settings: {error}") from None
+    if recipe.init not in get_args(Init):  # It would be a file of the server.
+        raise unknown("init", recipe.init, get_args(Init))
     if recipe.encoder not in encoders:
         known = ", ".join(encoders)
         raise InputError(f"encoder: not on this machine; choose {known}, or download it first")
