@@ -21,6 +21,8 @@ Features: TypeAlias = dict[str, Float[Array, "_ _ _"]]
 Params: TypeAlias = dict[str, dict[str, Float[Array, "..."]]]
 Masks: TypeAlias = Float[Array, "r _ _"]
 Scalar: TypeAlias = Float[Array, ""]
+Variable: TypeAlias = Float[Array, "..."]
+"""What a solver moves: an image, or a vector."""
 
 A = TypeVar("A", bound=Any)
 

@@ -1,7 +1,7 @@
-"""Make weights/vgg16.h5 from the file it was made from: scripts/make_vgg16.py SOURCE OUT.
+"""Make weights/vgg16.h5: scripts/make_vgg16.py SOURCE OUT.
 
-The same source gives the same bytes, by the same h5py; any source that holds the authors' VGG-16,
-Keras' own for one, gives the same parameters.
+SOURCE is a file with the authors' VGG-16, for example Keras' own. The same source and version of
+h5py give the same bytes.
 """
 
 import sys

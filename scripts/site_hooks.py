@@ -1,9 +1,9 @@
-"""What mkdocs does with our pages: README and its kin become pages of the site.
+"""Hooks of mkdocs: README, CONTRIBUTING and CHANGELOG become pages of the site.
 
-They stand at the top of the repository, where a forge shows them; their links are written from
-there. Here they are ``index.md``, ``contributing.md`` and ``changelog.md`` of ``docs/``. Links to
-files that are no page lead to the forge, if ``repo_url`` of mkdocs.yml names one, and lose their
-link otherwise; notebooks of a forge that Colab can read open there, too.
+They are at the top of the repository, where a forge shows them; on the site they are ``index.md``,
+``contributing.md`` and ``changelog.md`` in ``docs/``, and their links are rewritten. Links to files
+that are not pages lead to the forge if ``repo_url`` in mkdocs.yml names one, and become plain text
+otherwise. If Colab can read that forge, notebooks get a link that opens them there.
 """
 
 import re
@@ -24,7 +24,7 @@ _NOTEBOOK = re.compile(r"\[[^\]]*\]\((notebooks/\w+\.ipynb)\)")
 
 
 def on_files(files: Any, config: Any) -> Any:
-    """Adds the pages at the top, their links rewritten."""
+    """Adds the pages from the top of the repository, with rewritten links."""
     for name, page in AT_THE_TOP.items():
         text = rewrite((ROOT / name).read_text(encoding="utf-8"), ROOT, config["repo_url"])
         files.append(File.generated(config, page, content=text))
@@ -32,7 +32,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """Rewrites the links of the pages in ``docs/`` that lead out of it."""
+    """Rewrites links from pages in ``docs/`` to files outside it."""
     if page.file.src_uri in AT_THE_TOP.values():
         return markdown
     folder = (ROOT / "docs" / page.file.src_uri).parent
@@ -40,7 +40,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 
 def with_colab(text: str, forge: str | None) -> str:
-    """Returns a page with a badge behind each notebook, which opens it in Colab."""
+    """Returns a page with a button after each notebook that opens it in Colab."""
     owner, found, repository = (forge or "").partition("https://github.com/")
     if owner or not found:
         return text
@@ -49,17 +49,17 @@ def with_colab(text: str, forge: str | None) -> str:
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
-    """Takes out the roles that docstrings give to names for other readers."""
+    """Removes Sphinx roles, which docstrings use for names."""
     return _ROLE.sub("", html)
 
 
 def rewrite(text: str, folder: Path, forge: str | None) -> str:
-    """Returns a page whose links are right on the site.
+    """Returns a page with the links that are right on the site.
 
     Args:
-        text: Markdown with links from where it stands in the repository.
-        folder: Where that is.
-        forge: Address of the repository; without one, links to other files are text.
+        text: Markdown with links relative to its folder in the repository.
+        folder: That folder.
+        forge: Address of the repository; if None, links to other files become plain text.
     """
 
     def replace(match: re.Match[str]) -> str:

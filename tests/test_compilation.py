@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from jaxstyle import compilation
-from jaxstyle.losses import targets
-from jaxstyle.run import chunks
 
 
 @pytest.fixture
@@ -95,14 +93,3 @@ def test_an_unknown_option_is_not_an_error():
     unknown = "compilation.options._COMPILER_OPTIONS['xla_cpu_no_such_option'] = True"
     printed = run(f"{unknown}\nprint(compilation.jit()(lambda x: 2 * x)(4))", "")
     assert printed.strip() == "8"
-
-
-def test_slow_programs_have_the_options():
-    for function in (
-        chunks.start,
-        chunks.advance,
-        targets._content_targets,
-        targets._measure_style,
-        targets._combine,
-    ):
-        assert isinstance(function, compilation.Jitted)

@@ -1,4 +1,4 @@
-"""Files written by the real libraries, or in the layouts that these were seen to write."""
+"""Files written by other libraries, or in the layouts that these libraries write."""
 
 import os
 import pickle
@@ -140,7 +140,7 @@ def write_npz(path, params, _):
 
 
 def make_onnx(params, vgg, normalise=None):
-    """As exporters write it: names say nothing, and what follows the convolutions is there too."""
+    """As exporters write it: with arbitrary names, and with layers after the convolutions."""
     nodes, tensors, last = [], [], "input"
 
     def add(kind, *constants, **attributes):
@@ -230,7 +230,7 @@ def test_parameters_survive(tmp_path, layout, network):
     write, preprocessing = WRITERS[layout]
     vgg = NETWORKS[network]
     params = make_params(vgg)
-    # The name says nothing: content alone must tell what the file is.
+    # The name is arbitrary: the content must identify the file.
     write(tmp_path / "source.bin", params, vgg)
     written = convert(tmp_path / "source.bin", tmp_path / "ours.h5")
     read = read_encoder(tmp_path / "ours.h5")
@@ -263,7 +263,7 @@ def test_backslashes_in_keras_paths(tmp_path):
     assert convert(tmp_path / "source", tmp_path / "ours.h5").network == NETWORKS["VGG16"]
 
 
-def test_a_network_cut_short_keeps_its_depths(tmp_path):
+def test_a_truncated_network_keeps_its_depths(tmp_path):
     params = make_params(VGG((2, 1, 3), (4, 4, 4)))
     safetensors.numpy.save_file(state_dict(VGG((2, 1, 3)), params), tmp_path / "source")
     assert convert(tmp_path / "source", tmp_path / "ours.h5").network == VGG((2, 1, 3), (4, 4, 4))
@@ -309,7 +309,7 @@ def test_batch_normalisation_is_folded(tmp_path, pictures):
 
 
 def test_onnx_folds_and_stops(tmp_path, rng):
-    """Its own epsilon; fully connected layers written as convolutions are none of ours."""
+    """With its own epsilon; fully connected layers written as convolutions are left out."""
     vgg = VGG((1, 2), (4, 5))
     params = make_params(vgg)
     drawn = {
@@ -333,7 +333,7 @@ def test_onnx_folds_and_stops(tmp_path, rng):
         np.testing.assert_allclose(bias, expected, rtol=1e-5, atol=1e-6)
 
 
-def test_onnx_that_is_no_vgg(tmp_path, monkeypatch):
+def test_onnx_files_of_other_networks_are_refused(tmp_path, monkeypatch):
     vgg, source = VGG((1, 2), (4, 5)), tmp_path / "x.onnx"
     model = make_onnx(make_params(vgg), vgg)
     outside = onnx.ModelProto()
@@ -349,7 +349,7 @@ def test_onnx_that_is_no_vgg(tmp_path, monkeypatch):
     computed = onnx.ModelProto()
     computed.CopyFrom(model)
     del computed.graph.initializer[0]
-    cases = {"another file": outside, "follow one another": residual, "not stored": computed}
+    cases = {"another file": outside, "layers branch": residual, "not stored": computed}
     for message, changed in cases.items():
         onnx.save(changed, source)
         with pytest.raises(InputError, match=message):
@@ -359,7 +359,7 @@ def test_onnx_that_is_no_vgg(tmp_path, monkeypatch):
         convert(source, tmp_path / "ours.h5")
 
 
-def test_zips_of_others_are_named(tmp_path):
+def test_other_zip_files_are_refused_by_name(tmp_path):
     with zipfile.ZipFile(tmp_path / "source", "w") as archive:
         archive.writestr("photos/1.jpg", b"")
     with pytest.raises(InputError, match=r"source: is a zip file with photos/1\.jpg") as error:
@@ -382,7 +382,7 @@ def test_zips_of_others_are_named(tmp_path):
     ],
 )
 def test_caffes_parameters_under_torchvisions_names(tmp_path, capsys, rng, change, preprocessing):
-    """As neural-style-pt's script saves them: what they were trained with, the filters tell."""
+    """As neural-style-pt's script saves them: the filters show the preprocessing."""
     vgg = VGG((1, 1), (64, 4))
     params = make_params(vgg)
     first = np.asarray(load_encoder().params["conv1_1"]["kernel"])
@@ -415,7 +415,7 @@ def test_provenance_is_recorded(tmp_path):
 
 
 class Bomb:
-    """Unpickling it freely would create a file."""
+    """Unpickling it without limits would create a file."""
 
     def __init__(self, path):
         self.path = path
@@ -425,7 +425,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("how", ["plain pickle", "torch zip", "torch legacy"])
-def test_a_pickle_is_never_let_run(tmp_path, how):
+def test_code_in_a_pickle_is_never_run(tmp_path, how):
     torch = pytest.importorskip("torch", reason=TORCH_MISSING)
     source, crater = tmp_path / "source", tmp_path / "crater"
     if how == "plain pickle":
@@ -435,7 +435,7 @@ def test_a_pickle_is_never_let_run(tmp_path, how):
     with pytest.raises(InputError, match="contains other objects than tensors"):
         convert(source, tmp_path / "ours.h5")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
-    # The bomb is live: let run, it would have gone off.
+    # Unpickled without limits, it does run its code.
     pickle.loads(pickle.dumps(Bomb(crater)))
     assert crater.exists()
 
@@ -460,7 +460,7 @@ def test_torch_missing_or_unsafe(tmp_path, monkeypatch, version):
         (lambda s: s.update({"ema.features.0.bias": np.ones(3, "f4")}), "contains 0 twice"),
     ],
 )
-def test_networks_that_are_no_vgg(tmp_path, change, message):
+def test_other_networks_are_refused(tmp_path, change, message):
     vgg = NETWORKS["VGG19"]
     state = state_dict(vgg, make_params(vgg))
     change(state)
@@ -475,7 +475,7 @@ def test_networks_that_are_no_vgg(tmp_path, change, message):
 )
 def test_unknown_files(tmp_path, content):
     (tmp_path / "source").write_bytes(content)
-    with pytest.raises(InputError, match="source: is neither"):
+    with pytest.raises(InputError, match="source: is not a file of Keras"):
         convert(tmp_path / "source", tmp_path / "ours.h5")
 
 

@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine, whole and in every way not whole."""
+"""Downloads from a local server, complete and incomplete."""
 
 import contextlib
 import gzip
@@ -127,7 +127,7 @@ class Progress:
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
-def test_a_whole_download(server, tmp_path, algorithm):
+def test_download_and_conversion(server, tmp_path, algorithm):
     checksum = f"{algorithm}:{hashlib.new(algorithm, CONTENT).hexdigest()}"
     source = make_source(url_of(server), checksum=checksum)
     cache, progress = tmp_path / "new" / "cache", Progress()
@@ -143,7 +143,7 @@ def test_a_whole_download(server, tmp_path, algorithm):
     assert server.requests == ["/good"]
 
 
-def test_it_downloads_silently(server, tmp_path, capfd):
+def test_downloads_print_nothing(server, tmp_path, capfd):
     fetch(make_source(url_of(server)), cache=tmp_path)
     assert capfd.readouterr() == ("", "")
 
@@ -182,13 +182,13 @@ def test_a_failed_download_leaves_nothing(server, tmp_path, path, changes, messa
     assert not list(tmp_path.iterdir())
 
 
-def test_a_size_that_is_no_number_is_none(server, tmp_path):
+def test_a_malformed_content_length_is_ignored(server, tmp_path):
     progress = Progress()
     fetch(make_source(url_of(server, "/no-number")), cache=tmp_path, progress=progress)
     assert (progress.total, progress.now) == (0, len(CONTENT))
 
 
-def test_what_killed_downloads_left_is_cleared(server, tmp_path):
+def test_temporary_folders_of_killed_downloads_are_removed(server, tmp_path):
     dead, living = killed_process(), os.getpid()
     names = [name_temporary(".download-").replace(f"-{living}-", f"-{p}-") for p in (dead, living)]
     for name in names:
@@ -218,7 +218,7 @@ def test_interruption_leaves_nothing(server, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_cache_that_cannot_be_a_folder(server, tmp_path):
+def test_a_cache_that_is_a_file_is_refused(server, tmp_path):
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(InputError, match=r"cannot be written .*JAXSTYLE_CACHE"):
         fetch(make_source(url_of(server)), cache=tmp_path / "file")
@@ -227,7 +227,7 @@ def test_a_cache_that_cannot_be_a_folder(server, tmp_path):
 
 @pytest.fixture
 def tiny_registry(server, tmp_path, monkeypatch):
-    """An installation whose registry knows two names by this server."""
+    """An installation with a registry of two encoders on the local server."""
     folder = tmp_path / "weights"
     folder.mkdir()
     (folder / "registry.toml").write_text(
@@ -284,7 +284,7 @@ def test_painting_never_downloads(tiny_registry, server, tmp_path, capsys, monke
 
 
 class TestAgainst:
-    """`weights verify --against`, where `vgg16` is a tiny network by this server, too."""
+    """`weights verify --against`, where `vgg16` is a tiny network on the local server."""
 
     @pytest.fixture(params=["float16", "float32"])
     def dtype(self, request):
@@ -312,7 +312,7 @@ class TestAgainst:
 
     @pytest.mark.parametrize("part", ["kernel", "bias"])
     def test_the_layer_that_differs_is_named(self, packaged, dtype, capsys, part):
-        """By one unit in the last place of what the file holds."""
+        """They differ by one unit in the last place of the file's type."""
         encoder = pretrained.read_encoder(packaged)
         value = np.array(encoder.params["conv2_1"][part]).astype(dtype)
         value.flat[3] = np.nextafter(value.flat[3], np.array(np.inf, dtype))
@@ -352,7 +352,7 @@ def test_unknown_name(tmp_path):
         download("vgg11", cache=tmp_path)
 
 
-def test_which_folder(tmp_path, monkeypatch):
+def test_the_cache_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXSTYLE_CACHE", str(tmp_path / "variable"))
     assert cache_folder(tmp_path / "option") == tmp_path / "option"
     assert cache_folder() == tmp_path / "variable"

@@ -66,7 +66,7 @@ ADAM7 = (
 
 
 def png_rows(samples):
-    """Rows of 16-bit samples as PNG stores them, by turns unfiltered and filtered as `Sub`."""
+    """Rows of 16-bit samples as PNG stores them, alternately with the filters None and Sub."""
     h, w, c = samples.shape
     plain = np.ascontiguousarray(samples.astype(">u2")).view(np.uint8).reshape(h, w * 2 * c)
     filtered = plain.copy()
@@ -241,7 +241,7 @@ def test_sixteen_bit_png_with_opacity(tmp_path, rng, channels, colour_type, inte
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_one_colour_of_sixteen_bits_means_transparent(tmp_path, rng, channels):
+def test_a_16_bit_colour_key_makes_pixels_transparent(tmp_path, rng, channels):
     values = rng.integers(0, 65536, (18, 19, channels), np.uint16)
     values[3, 4] = 258
     values[5, 6] = 259  # Equal in the upper byte, and opaque all the same.
@@ -370,7 +370,7 @@ def test_orientation_of_a_photo(tmp_path, orientation):
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
-def test_a_damaged_exif_block_does_no_harm(tmp_path, exif):
+def test_a_damaged_exif_block_is_ignored(tmp_path, exif):
     save_pillow(tmp_path / "a.jpg", np.full((16, 24, 3), 255, np.uint8), exif=exif)
     assert_same(load_image(tmp_path / "a.jpg"), np.ones((16, 24, 3)))
 
@@ -463,7 +463,7 @@ BROKEN_CURVES = {
 
 @pytest.mark.parametrize("space", [b"RGB ", b"GRAY"])
 @pytest.mark.parametrize("name", BROKEN_CURVES)
-def test_a_profile_that_makes_no_numbers_is_ignored(tmp_path, rng, name, space):
+def test_a_profile_with_invalid_curves_is_ignored(tmp_path, rng, name, space):
     curve = BROKEN_CURVES[name]
     grey = space == b"GRAY"
     profile = icc(space, {b"kTRC": curve}) if grey else rgb_icc(SRGB_PRIMARIES, curve)
@@ -476,8 +476,8 @@ def test_a_profile_that_makes_no_numbers_is_ignored(tmp_path, rng, name, space):
 
 
 @pytest.mark.parametrize("count", [90, 3000])
-def test_parts_of_a_profile_that_overlap_take_no_memory(tmp_path, count):
-    """Ever so many names for one megabyte; littlecms, too, gives up above a hundred."""
+def test_overlapping_tags_of_a_profile_are_not_copied(tmp_path, count):
+    """Many tags refer to the same megabyte; littlecms reads at most a hundred."""
     profile = rgb_icc(SRGB_PRIMARIES, LINEAR)
     head, size = profile[:128], 2**20
     tags = [struct.pack(">4sII", b"x%03x" % i, 0, size) for i in range(count)]
@@ -541,7 +541,7 @@ def table_corner(index):
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tif"])
-def test_printing_inks_with_a_profile(tmp_path, suffix):
+def test_cmyk_with_a_profile(tmp_path, suffix):
     profile = lut_icc(b"CMYK", 4, table_corner)
     for inks in (
         (0, 0, 0, 0),
@@ -559,7 +559,7 @@ def test_printing_inks_with_a_profile(tmp_path, suffix):
         assert_close(image[8, 8], expected, atol=4 / 255)
 
 
-def test_a_profile_that_is_a_table_of_colours(tmp_path):
+def test_a_profile_with_a_lookup_table(tmp_path):
     profile = lut_icc(b"RGB ", 3, table_corner)
     for index in ((0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 1, 1), (1, 1, 1)):
         values = np.full((16, 16, 3), np.array(index) * 255, np.uint8)
@@ -568,7 +568,7 @@ def test_a_profile_that_is_a_table_of_colours(tmp_path):
         assert_close(load_image(tmp_path / "a.png")[8, 8], expected, atol=4 / 255)
 
 
-def test_the_blackest_ink_becomes_black(tmp_path):
+def test_black_point_compensation(tmp_path):
     profile = lut_icc(b"CMYK", 4, lambda index: (15 if any(index) else 100, 0, 0))
     image = PillowImage.new("CMYK", (16, 16), (255, 255, 255, 255))
     image.paste((0, 0, 0, 0), (0, 0, 16, 8))
@@ -577,7 +577,7 @@ def test_the_blackest_ink_becomes_black(tmp_path):
     assert_close(loaded[[4, 12], 8], [[1, 1, 1], [0, 0, 0]], atol=1 / 255)
 
 
-def test_a_profile_for_screens_says_nothing_about_inks(tmp_path):
+def test_an_rgb_profile_is_ignored_for_cmyk(tmp_path):
     image = PillowImage.new("CMYK", (16, 16), (100, 50, 150, 20))
     image.save(tmp_path / "with.tif", icc_profile=rgb_icc(P3_PRIMARIES, LINEAR))
     image.save(tmp_path / "without.tif")
@@ -585,7 +585,7 @@ def test_a_profile_for_screens_says_nothing_about_inks(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tif"])
-def test_printing_inks_without_a_profile(tmp_path, suffix):
+def test_cmyk_without_a_profile(tmp_path, suffix):
     image = PillowImage.new("CMYK", (16, 16), (0, 255, 255, 0))
     image.paste((0, 0, 0, 255), (0, 0, 16, 8))
     image.save(tmp_path / f"a.{suffix}")  # In JPEG Pillow stores inks inverted, as Adobe does.
@@ -646,7 +646,7 @@ def test_palette_with_transparency(tmp_path, rng, transparency):
 
 
 @pytest.mark.parametrize(("shape", "key"), [((18, 19, 3), (7, 8, 9)), ((18, 19), 7)])
-def test_one_colour_means_transparent(tmp_path, shape, key):
+def test_a_colour_key_makes_pixels_transparent(tmp_path, shape, key):
     values = np.full(shape, 200, np.uint8)
     values[3, 4] = key
     save_pillow(tmp_path / "a.png", values, transparency=key)
@@ -788,7 +788,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
 
 
 def test_an_unreadable_file_is_refused(tmp_path, monkeypatch):
-    def refuse(*_):  # Not by chmod: root reads everything.
+    def refuse(*_):  # Not with chmod, because root can read everything.
         raise PermissionError(errno.EACCES, "Permission denied")
 
     monkeypatch.setattr(Path, "open", refuse)
@@ -796,7 +796,7 @@ def test_an_unreadable_file_is_refused(tmp_path, monkeypatch):
         load_image(tmp_path / "a.png")
 
 
-def test_a_large_image_brings_no_warning(tmp_path, monkeypatch):
+def test_a_large_image_causes_no_warning(tmp_path, monkeypatch):
     save_pillow(tmp_path / "a.png", np.zeros((20, 20, 3), np.uint8))
     monkeypatch.setattr(PillowImage, "MAX_IMAGE_PIXELS", 300)
     assert load_image(tmp_path / "a.png").shape == (20, 20, 3)
@@ -811,8 +811,8 @@ def test_the_limit_holds_for_deep_tiff(tmp_path, monkeypatch, photometric):
         load_image(tmp_path / "a.tif")
 
 
-def test_running_out_of_memory_is_not_called_damage(tmp_path, monkeypatch):
-    def exhaust(*_):
+def test_memory_errors_are_not_reported_as_damage(tmp_path, monkeypatch):
+    def exhaust(*_, **__):
         raise MemoryError
 
     save_pillow(tmp_path / "a.png", np.zeros((20, 20, 3), np.uint8))
@@ -917,7 +917,7 @@ def test_metadata_is_json_in_the_description(tmp_path, suffix):
 @pytest.mark.parametrize(
     "description", ["A photo of a cat", "[1]", '{"jaxstyle": 3}', '{"a": {}}', "[" * 9999]
 )
-def test_descriptions_by_others_are_not_metadata(tmp_path, description):
+def test_descriptions_of_other_programs_are_not_metadata(tmp_path, description):
     exif = PillowImage.Exif()
     exif[ExifTags.Base.ImageDescription] = description
     save_pillow(tmp_path / "a.jpg", np.zeros((16, 16, 3), np.uint8), exif=exif)
@@ -948,7 +948,7 @@ def test_the_folder_may_be_the_current_one(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
 @pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640)])
-def test_others_may_read_what_the_umask_lets_them(tmp_path, mask, mode):
+def test_permissions_follow_the_umask(tmp_path, mask, mode):
     before = os.umask(mask)
     try:
         path = save_image(tmp_path / "a.png", jnp.zeros((16, 16, 3)))
@@ -979,7 +979,7 @@ def test_alpha_of_another_size_is_refused(tmp_path):
     ("name", "width", "metadata"),
     [("a.webp", 16384, None), ("a.jpg", 65536, None), ("a.jpg", 16, {"log": "x" * 70_000})],
 )
-def test_what_a_format_cannot_hold_is_refused(tmp_path, name, width, metadata):
+def test_what_a_format_cannot_store_is_refused(tmp_path, name, width, metadata):
     with pytest.raises(InputError, match=rf"{name}: .*use \.png or \.tif"):
         save_image(tmp_path / name, jnp.zeros((16, width, 3)), metadata=metadata)
     assert os.listdir(tmp_path) == []
@@ -1033,7 +1033,7 @@ def test_overwriting_needs_permission(tmp_path):
     ],
 )
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_an_output_that_cannot_be_is_refused_beforehand(tmp_path, name, problem, overwrite):
+def test_an_invalid_output_path_is_refused_beforehand(tmp_path, name, problem, overwrite):
     (tmp_path / "folder.png").mkdir()
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=problem) as caught:
@@ -1044,12 +1044,12 @@ def test_an_output_that_cannot_be_is_refused_beforehand(tmp_path, name, problem,
 
 
 def test_a_folder_without_permission_is_refused_beforehand(tmp_path, monkeypatch):
-    # Not by chmod: root writes everywhere.
+    # Not with chmod, because root can write everywhere.
     monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
     with pytest.raises(InputError, match="no permission to write"):
         check_output(tmp_path / "a.png", overwrite=False)
 
 
-def test_a_good_output_passes_and_nothing_is_written(tmp_path):
+def test_checking_a_valid_output_path_writes_nothing(tmp_path):
     check_output(tmp_path / "a.webp", overwrite=False)
     assert os.listdir(tmp_path) == []

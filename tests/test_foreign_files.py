@@ -18,6 +18,8 @@ import pytest
 import tifffile
 from PIL import Image as PillowImage
 
+import command
+from jaxstyle import cli
 from jaxstyle.errors import InputError, InputWarning
 from jaxstyle.files import (
     PhotoInfo,
@@ -27,8 +29,10 @@ from jaxstyle.files import (
     read_shape,
     save_image,
 )
+from jaxstyle.files.result import digests
 from test_formats import HEIC, TO_SRGB, encode, linearise, png
 
+folder = command.folder
 HEIF = importlib.util.find_spec("pillow_heif") is not None
 INFO = PhotoInfo("2024:05:31 12:00:00", "Zoë Müller, 画家", "© 2024 Zoë", (300, 240))
 TABLE = json.dumps({"jaxstyle": {"seed": 7}, "provenance": {}})
@@ -154,8 +158,8 @@ def test_jpeg_that_lacks_its_last_bytes_is_read_with_a_warning(tmp_path, options
 def test_the_command_prints_the_warning_in_one_line(tmp_path):
     (tmp_path / "a.jpg").write_bytes(saved("JPEG")[:-9])
     words = "stylize a.jpg a.jpg -o out.png --size 24 --encoder random --iterations 1 --quiet"
-    command = [sys.executable, "-m", "jaxstyle", *words.split(), "--scales", "1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    words = [sys.executable, "-m", "jaxstyle", *words.split(), "--scales", "1"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
     assert len(lines) == 2
@@ -173,6 +177,7 @@ def test_a_name_in_another_normal_form_is_found(tmp_path, form):
     save_image(tmp_path / stored, jnp.full((16, 20, 3), 0.5))
     assert stored != asked
     assert read_shape(tmp_path / asked) == (16, 20)
+    assert digests(picture=tmp_path / asked) == digests(picture=tmp_path / stored)
 
 
 # --- What a photograph says about itself ----------------------------------------------------------
@@ -200,6 +205,16 @@ def test_other_programs_find_the_information(tmp_path, suffix):
         resolution = image.info.get("dpi", (exif.get(282), exif.get(283)))
     assert texts == {306: INFO.date, 315: INFO.artist, 33432: INFO.copyright}
     np.testing.assert_allclose(np.array(resolution, float), INFO.dpi, rtol=1e-3)
+
+
+@pytest.mark.parametrize("strip", [False, True])
+def test_the_command_keeps_the_information_unless_told(folder, strip):
+    save_image("photo.png", load_image("photo.png"), photo=INFO, overwrite=True)
+    assert command.stylize(*["--strip"] * strip) == 0
+    info = load_picture("out.png").info
+    assert info[:3] == (PhotoInfo() if strip else INFO)[:3]
+    assert cli.main(["rerun", "out.png", "--no-compile-cache"]) == 0
+    assert (folder / "out-rerun.png").read_bytes() == (folder / "out.png").read_bytes()
 
 
 def test_the_date_is_that_of_the_photograph_not_of_the_file(tmp_path):

@@ -1,4 +1,4 @@
-"""What formats say beyond their pixels: depth, pages, gamma, opacity; and what is refused by name.
+"""Properties of formats: depth, pages, gamma, opacity; and formats that are refused by name.
 
 Files that no library at hand writes are kept as bytes, with the pixels that they were made of.
 """
@@ -183,7 +183,7 @@ def test_the_picture_is_read_not_its_thumbnail(tmp_path, rng, dtype, place):
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-def test_smaller_pages_that_follow_do_not_count(tmp_path, rng, dtype):
+def test_smaller_pages_after_the_picture_are_ignored(tmp_path, rng, dtype):
     values = rng.integers(0, np.iinfo(dtype).max, (32, 48, 3), dtype)
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         writer.write(values, photometric="rgb", subifds=1)
@@ -210,7 +210,7 @@ def test_a_raw_photograph_is_refused(tmp_path, kind):
 
 
 @pytest.mark.parametrize("start", [b"II*\0\x10\0\0\0CR\2\0", b"IIRO\x08\0\0\0", b"IIU\0\x18\0\0\0"])
-def test_raw_photographs_are_told_by_their_first_bytes(write, start):
+def test_raw_photographs_are_recognised_by_their_first_bytes(write, start):
     check_refused(write("a.cr2", start + bytes(500)), "raw photograph")
 
 
@@ -222,20 +222,20 @@ def test_raw_photographs_are_told_by_their_first_bytes(write, start):
         ([(322, [60000]), (323, [60000]), (324, [8]), (325, [99])], "GB"),
     ],
 )
-def test_a_small_tiff_file_that_asks_for_much(write, tags, problem):
+def test_a_small_tiff_file_that_needs_much_memory_is_refused(write, tags, problem):
     path = write("a.tif", tiff(bytes(768), (16, 16, 3), 8, *tags))
     assert path.stat().st_size < 1100
     check_refused(path, problem)
 
 
-def test_a_strip_that_is_longer_than_the_file(write, rng):
+def test_a_strip_longer_than_the_file_is_refused(write, rng):
     strip = rng.integers(0, 65536, (16, 16, 3), np.uint16).tobytes()
     check_refused(
         write("a.tif", tiff(strip, (16, 16, 3), 16, (279, [1 << 31]))), "is damaged, or cut off"
     )
 
 
-def test_libtiff_is_not_heard(write, rng, capfd):
+def test_libtiff_prints_nothing(write, rng, capfd):
     data = bytearray(tiff(bytes(900), (17, 17, 3), 8, (259, [32773])))
     check_refused(write("a.tif", bytes(data)), "damaged")
     assert capfd.readouterr() == ("", "")
@@ -264,7 +264,7 @@ def png(samples, bits, colour_type, *chunks):
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
-def test_one_grey_of_any_depth_means_transparent(write, rng, bits):
+def test_a_grey_colour_key_of_any_depth_makes_pixels_transparent(write, rng, bits):
     values = rng.integers(0, 2**bits, (16, 20))
     values[3, 4] = key = 2 ** (bits - 1)
     path = write("a.png", png(values, bits, 0, (b"tRNS", struct.pack(">H", key))))
@@ -345,7 +345,7 @@ def test_gamma(write, colours, value, channels):
 
 
 @pytest.mark.parametrize("value", [0.45455, 0.454, 0.0])
-def test_the_usual_gamma_and_none_are_srgb(write, colours, value):
+def test_the_usual_gamma_and_no_gamma_are_srgb(write, colours, value):
     path = write("a.png", png(colours, 16, 2, gamma(value)))
     np.testing.assert_array_equal(load_image(path), colours.astype(np.float32) / np.float32(65535))
 
@@ -357,13 +357,13 @@ def test_gamma_with_primaries(write, colours, value):
     check_colours(path, colours, linearise if value < 1 else lambda x: x, 12)
 
 
-def test_primaries_that_are_none_do_no_harm(write, colours):
+def test_degenerate_primaries_are_ignored(write, colours):
     path = write("a.png", png(colours, 16, 2, gamma(1), (b"cHRM", bytes(32))))
     assert np.isfinite(load_image(path)).all()
 
 
 @pytest.mark.parametrize("chunk", [(b"sRGB", b"\0"), (b"cICP", bytes([1, 13, 0, 1]))])
-def test_what_is_said_more_exactly_counts_before_gamma(write, colours, chunk):
+def test_srgb_and_cicp_come_before_gamma(write, colours, chunk):
     path = write("a.png", png(colours, 16, 2, gamma(1), chunk))
     np.testing.assert_array_equal(load_image(path), colours.astype(np.float32) / np.float32(65535))
 
@@ -384,7 +384,7 @@ def test_code_points_that_are_refused(write, colours, code, problem):
     check_refused(path, problem)
 
 
-def test_masks_are_numbers_whatever_the_gamma(write, colours):
+def test_gamma_is_not_applied_to_masks(write, colours):
     path = write("a.png", png(colours, 16, 2, gamma(1)))
     with path.open("rb") as file:
         found, _ = decode_file(file, managed=False)
@@ -394,7 +394,7 @@ def test_masks_are_numbers_whatever_the_gamma(write, colours):
 # --- By name --------------------------------------------------------------------------------------
 
 
-def test_heic_is_read_or_the_way_to_it_told(write):
+def test_heic_is_read_or_the_extra_is_named(write):
     path = write("a.heic", base64.b64decode(HEIC))
     if not HEIF:
         check_refused(path, r'is HEIC; pip install "jaxstyle\[heif\]"')

@@ -136,7 +136,7 @@ def test_grey_levels(folder, dtype):
         *(("jp2", np.uint16), ("tif", np.uint8), ("tif", np.uint16), ("tif", np.uint32)),
     ],
 )
-def test_numbers_of_regions_in_a_lossless_file_are_told_apart(folder, suffix, dtype):
+def test_small_region_numbers_in_a_lossless_file_are_distinguished(folder, suffix, dtype):
     numbers = three_regions().astype(dtype)
     mask = folder.path / f"mask.{suffix}"
     if suffix == "tif":
@@ -184,7 +184,7 @@ def test_too_many_numbers_are_refused_not_merged(folder, dtype):
         ("tif", {"compression": "tiff_lzw"}, True),
     ],
 )
-def test_a_file_says_whether_it_is_exact(folder, suffix, options, exact):
+def test_lossless_files_are_recognised(folder, suffix, options, exact):
     """Three shades of grey that are one region where a format may have blurred them."""
     grey = [(v,) * 3 for v in (100, 104, 108)]
     mask = folder.save(f"mask.{suffix}", paint(three_regions(48, 64), *grey), **options)
@@ -213,7 +213,7 @@ def test_compression_noise_makes_no_region(folder, size):
 
 @pytest.mark.parametrize("colours", [(BLACK, WHITE), (RED, BLUE), (GREY, WHITE)])
 @pytest.mark.parametrize("grain", [2, 8])
-def test_soft_edges_are_parted_in_the_middle(folder, colours, grain):
+def test_soft_edges_are_split_in_the_middle(folder, colours, grain):
     image, expected = disc(48, *colours, grain=grain)
     labels, found = folder.labels(folder.save("mask.png", image))
     assert len(found) == 2
@@ -272,7 +272,7 @@ def test_regions_are_mirrored_with_the_mask(folder):
 
 
 @pytest.mark.parametrize("side", [1, 2, 4])
-def test_in_an_exact_file_nothing_is_too_small(folder, side):
+def test_in_a_lossless_file_no_region_is_too_small(folder, side):
     labels = np.zeros((64, 64), int)
     labels[:, 32:] = 2
     labels[10 : 10 + side, 10 : 10 + side] = 1
@@ -285,7 +285,7 @@ def test_in_an_exact_file_nothing_is_too_small(folder, side):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png"])
 @pytest.mark.parametrize(("side", "count"), [(4, 2), (8, 3)])
-def test_elsewhere_a_region_fills_one_per_cent(folder, suffix, side, count):
+def test_in_a_lossy_file_a_region_fills_one_per_cent(folder, suffix, side, count):
     """4² and 8² of 64² pixels are 0.4 % and 1.6 %; the smaller joins the nearest colour."""
     labels = np.zeros((64, 64), int)
     labels[:, 32:] = 1
@@ -308,7 +308,7 @@ def test_elsewhere_a_region_fills_one_per_cent(folder, suffix, side, count):
         assert re.fullmatch(rf"{re.escape(str(mask))}: #[78]\w0\d0\d: under 1% .*PNG", line)
 
 
-def test_a_thin_line_among_soft_edges_is_told(folder):
+def test_a_thin_line_among_soft_edges_is_reported(folder):
     image = disc(64, WHITE, BLACK)[0]
     image.paste(RED, (4, 4, 5, 60))
     _, colours = folder.labels(folder.save("mask.png", image))
@@ -328,7 +328,7 @@ def test_sixteen_regions_and_no_more(folder):
         folder.labels(mask)
 
 
-def test_one_region_is_legal(folder):
+def test_one_region_is_allowed(folder):
     labels, colours = folder.labels(folder.save("mask.png", PillowImage.new("L", (24, 20), 77)))
     assert colours == ("#4d4d4d",)
     assert labels.shape == (20, 24)
@@ -336,7 +336,7 @@ def test_one_region_is_legal(folder):
 
 
 @pytest.mark.parametrize("kind", ["photo", "noise", "gradient"])
-def test_a_picture_is_no_mask(folder, rng, kind):
+def test_a_picture_is_not_a_mask(folder, rng, kind):
     y, x = np.mgrid[:64, :250]
     pixels = {
         "photo": 127 + 60 * np.sin(x / 9 + y / 7) + rng.normal(0, 4, x.shape),
@@ -486,13 +486,13 @@ def test_an_orientation_of_its_own_is_applied_once(folder, orientation, shape):
 
 
 @pytest.mark.parametrize(("orientation", "shape"), [(3, (40, 64)), (2, (40, 64)), (6, (48, 48))])
-def test_where_the_shape_does_not_tell_a_mask_is_upright(folder, orientation, shape):
+def test_a_mask_is_upright_if_its_shape_does_not_decide(folder, orientation, shape):
     mask = folder.save("mask.png", paint(three_regions(*shape), BLACK, GREY, WHITE))
     labels, _ = folder.labels(mask, photo=folder.photo(*shape, orientation))
     np.testing.assert_array_equal(labels, three_regions(*shape))
 
 
-def test_a_nearly_square_picture_is_told_by_the_better_fit(folder):
+def test_a_nearly_square_mask_is_turned_by_the_better_fit(folder):
     upright = three_regions(100, 101)
     photo = folder.photo(100, 101, orientation=6)
     for drawn in (upright, np.rot90(upright)):

@@ -34,10 +34,6 @@ def test_defaults_are_the_librarys():
     assert dataclasses.replace(recipe, solver="adam").make_solver() == js.adam()
 
 
-def test_default_preset_is_the_default():
-    assert js.preset("default") == Recipe()
-
-
 @pytest.mark.parametrize("name", PRESETS)
 def test_preset_survives_toml(name):
     table = tomllib.loads(tomli_w.dumps(js.preset(name).to_table()))
@@ -182,11 +178,6 @@ def test_unknown_setting_is_named_with_the_nearest():
         Recipe().updated({"style_wieght": 2.0})
     with pytest.raises(InputError, match=r"^zzz: no such setting$"):
         Recipe().updated({"zzz": 2.0})
-
-
-def test_unknown_preset_is_named():
-    with pytest.raises(InputError, match=r"^preset 'nobody': unknown; choose default, draft, "):
-        js.preset("nobody")
 
 
 @pytest.mark.parametrize(

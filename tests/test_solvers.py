@@ -96,12 +96,6 @@ def test_a_gradient_that_is_not_finite_is_told(solver, problem):
     assert not bool(state.finite)
 
 
-def test_equal_solvers_are_one_program():
-    assert lbfgs(history=4) == lbfgs(history=4)
-    assert hash(adam(0.1)) == hash(adam(0.1))
-    assert lbfgs() != lbfgs(history=11)
-
-
 @pytest.mark.parametrize("scale", [1e-12, 1e-3, 1e3, 1e8, 1e17])
 def test_lbfgs_does_not_mind_the_scale_of_the_loss(problem, scale):
     """A first step along the bare gradient is too short or too long for all but one scale."""

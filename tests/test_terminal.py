@@ -1,4 +1,4 @@
-"""Text of others, names and what stands in files, is shown as text: a terminal obeys none of it."""
+"""Untrusted text, such as file names, is printed without control characters."""
 
 import io
 import os
@@ -18,8 +18,8 @@ NASTY = "x[/]:smile:\x1b[2J\a\u202e\n.h5"
 ESCAPED = r"x[/]:smile:\x1b[2J\x07\u202e\n.h5"
 
 
-def check_told(told):
-    assert all(c.isprintable() or c == "\n" for c in told), told
+def check_printed(printed):
+    assert all(c.isprintable() or c == "\n" for c in printed), printed
 
 
 @pytest.mark.parametrize("by", ["option", "file"])
@@ -32,13 +32,13 @@ def test_names_of_files(folder, capsys, by):
     chosen = ["--encoder", NASTY] if by == "option" else ["--config", "mine.toml"]
     words = ["stylize", "photo.png", "painting.png", *QUICK, "--no-compile-cache", *chosen]
     assert cli.main([*words, "-o", "out.png"]) == 0
-    told = capsys.readouterr().err
-    assert f"encoder {ESCAPED}\n" in told
-    check_told(told)
+    printed = capsys.readouterr().err
+    assert f"encoder {ESCAPED}\n" in printed
+    check_printed(printed)
     with pytest.raises(SystemExit):
         cli.main([*words, "--help"])
-    check_told(capsys.readouterr().out)
-    # What a program reads is the name itself.
+    check_printed(capsys.readouterr().out)
+    # Other programs read the unchanged name.
     assert cli.main([*words, "-o", "a\x1b.png"]) == 0
     assert capsys.readouterr().out == "a\x1b.png\n"
 
@@ -49,7 +49,7 @@ def test_a_result_on_a_terminal(capsys, monkeypatch):
     assert capsys.readouterr().out == "a\\x1b.png\n"
 
 
-def test_results_in_a_file_while_a_bar_is_on_the_terminal(capsys):
+def test_results_in_a_file_below_a_bar_on_a_terminal(capsys):
     with report.Bar(Console(file=io.StringIO(), force_terminal=True)):
         report.print_path(Path("a.png"))
     assert capsys.readouterr().out == "a.png\n"
@@ -58,10 +58,10 @@ def test_results_in_a_file_while_a_bar_is_on_the_terminal(capsys):
 def test_attributes_of_a_file(folder, capsys, encoder):
     pretrained.save_encoder("a.h5", encoder, {"no\x1bte": NASTY, "long": "x" * 9999})
     assert cli.main(["weights", "verify", "a.h5"]) == 0
-    told = capsys.readouterr().out
-    check_told(told)
-    assert rf"no\x1bte: {ESCAPED}" in told
-    assert max(map(len, told.splitlines())) < 1100
+    printed = capsys.readouterr().out
+    check_printed(printed)
+    assert rf"no\x1bte: {ESCAPED}" in printed
+    assert max(map(len, printed.splitlines())) < 1100
 
 
 def test_tables(capsys):
@@ -74,12 +74,12 @@ def test_tables(capsys):
 
 @pytest.mark.parametrize("option", ["--encoder", "--init", "--solver", "--frobnicate", "--size"])
 @pytest.mark.parametrize("value", [NASTY, "x" * 20_000])
-def test_what_was_typed(folder, capsys, option, value):
+def test_values_of_options(folder, capsys, option, value):
     check_refused(capsys, folder, stylize(f"{option}={value}"))
     code = stylize(f"{option}={value}")
-    told = capsys.readouterr().err
-    check_told(told)
-    assert (code, len(told) < 1100) == (2, True)
+    printed = capsys.readouterr().err
+    check_printed(printed)
+    assert (code, len(printed) < 1100) == (2, True)
 
 
 @pytest.mark.parametrize(("text", "needle"), [
@@ -93,17 +93,17 @@ def test_what_was_typed(folder, capsys, option, value):
     ('preset = "\\u001b[2J"', r"\x1b[2J"),
     ("#" * (1 << 20) + "\n", "too large"),
 ], ids=lambda text: text[:12])  # fmt: skip
-def test_settings_that_no_recipe_has(folder, capsys, text, needle):
+def test_invalid_settings(folder, capsys, text, needle):
     Path("mine.toml").write_text(text)
     check_refused(capsys, folder, stylize("--config", "mine.toml"), "mine.toml", needle)
     stylize("--config", "mine.toml")
-    told = capsys.readouterr().err
-    check_told(told)
-    assert len(told) < 1100
+    printed = capsys.readouterr().err
+    check_printed(printed)
+    assert len(printed) < 1100
 
 
 @pytest.mark.parametrize("name", ["pipe", "/dev/zero", "."])
-def test_settings_that_are_no_file(folder, capsys, name):
+def test_settings_that_are_not_a_file(folder, capsys, name):
     os.mkfifo("pipe")
     check_refused(capsys, folder, stylize("--config", name), name, "no ordinary file")
 
@@ -116,10 +116,10 @@ def test_settings_that_are_no_file(folder, capsys, name):
         ("--first-iterations", "9" * 400), ("--decay-steps", "9" * 400),
     ],
 )  # fmt: skip
-def test_numbers_beyond_any_use(folder, capsys, option, value):
+def test_numbers_that_are_too_large(folder, capsys, option, value):
     check_refused(capsys, folder, stylize(option, value), option, "at most")
 
 
-def test_a_painting_beyond_any_use(folder, capsys):
+def test_a_painting_that_is_too_large(folder, capsys):
     code = stylize("--size", "40000x40", "--style-scale", "2")
     check_refused(capsys, folder, code, "--style-scale 2", "65536")

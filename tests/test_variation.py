@@ -102,8 +102,3 @@ def test_the_objective_wraps_for_tiles_only(encoder, pictures, padding):
         for x in (pictures[0], rolled)
     ]
     assert (abs(terms[0] / terms[1] - 1) < 1e-5) == (padding == "circular")
-
-
-def test_unknown_kinds_are_refused(image):
-    with pytest.raises(js.InputError, match="tv 'l3': unknown"):
-        getattr(total_variation, "__wrapped__", total_variation)(image, "l3")

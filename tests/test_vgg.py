@@ -100,11 +100,6 @@ def test_replicated_padding_keeps_a_flat_image_flat(encoder):
     assert float(jnp.ptp(feature, axis=(0, 1)).max()) <= 1e-5
 
 
-def test_unknown_layer_is_named(encoder):
-    with pytest.raises(InputError, match=r"layer 'conv9_1': unknown.*; choose image, conv1"):
-        encode(jnp.zeros((32, 32, 3)), encoder, ("conv9_1",))
-
-
 def test_image_too_small_for_the_layer(encoder):
     with pytest.raises(InputError, match="32×3 px: too small for conv3_1; at least 4 px"):
         encode(jnp.zeros((3, 32, 3)), encoder, ("conv3_1",))

@@ -1,8 +1,8 @@
-"""The command. Thin: it reads options, calls the library and tells what happened.
+"""The command line: reads options, calls the library, and reports results and errors.
 
-Options are generated from dataclasses, a module a subcommand, whose defaults are the library's own.
-Results go to stdout, everything else to stderr. Exit codes: 0 done; 1 a fault that is none of the
-input's; 2 bad input; 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM.
+Options are generated from dataclasses, one module per subcommand, with the defaults of the library.
+Results go to stdout, everything else to stderr. Exit codes: 0 success; 1 an error that the input
+does not cause; 2 bad input; 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM.
 """
 
 import contextlib
@@ -162,14 +162,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code.
 
     Args:
-        arguments: Without the program's name; those of the process if None.
+        arguments: Arguments without the name of the program; by default, those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     if processes.is_watched():
         processes.begin_watched()
     if interrupts.IN_COMMAND and "--debug" not in arguments:
         _quieten_libraries()
-    if list(arguments[:1]) != ["weights"]:  # Only they have files to tidy up at any time.
+    if list(arguments[:1]) != ["weights"]:  # Only `weights` has files to remove at any time.
         code = _main(arguments)
         if processes.is_watched():
             processes.end_watched(code)
@@ -182,7 +182,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _quieten_libraries() -> None:
-    """Drops warnings, which whoever runs the command can do nothing about."""
+    """Hides warnings of libraries, which users of the command cannot act on."""
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", InputWarning)
@@ -190,7 +190,7 @@ def _quieten_libraries() -> None:
     shown = sys.unraisablehook
 
     def show(unraisable: Any) -> None:
-        # Raised where Python cannot hand it on, such as between two collections of garbage.
+        # Python cannot raise it there, for example during garbage collection.
         if not issubclass(unraisable.exc_type, KeyboardInterrupt):
             shown(unraisable)
 
@@ -206,7 +206,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *where: Any) 
 
 def _main(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # What the terminal lacks is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):  # Characters that the terminal lacks are escaped.
             stream.reconfigure(errors="backslashreplace")
     if list(arguments) == ["--version"]:
         print(f"jaxstyle {js.__version__}")
@@ -219,7 +219,7 @@ def _main(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    """Parses, runs, and tells what went wrong."""
+    """Parses and runs a command line, and reports its error."""
     try:
         command = _parse(arguments)
         if processes.are_several(command) and not processes.is_watched():
@@ -228,33 +228,34 @@ def _run(arguments: Sequence[str]) -> int:
         return command.run()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # Who reads has seen enough.
+    except BrokenPipeError:  # The reader has closed the pipe.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if "--debug" in arguments:
             raise
         if isinstance(error, InputError):
-            told = str(error) if list(arguments[:1]) == ["weights"] else _with_option(str(error))
-            report.print_error(told)
+            message = str(error)
+            is_weights = list(arguments[:1]) == ["weights"]
+            report.print_error(message if is_weights else _with_option(message))
             return 2
         if isinstance(error, OSError) and error.filename and error.strerror:
             report.print_error(f"{error.filename}: {error.strerror}")
             return 2
-        told = str(error).strip().partition("\n")[0]
+        message = str(error).strip().partition("\n")[0]
         if isinstance(error, ResourceError):
             report.print_error(error)
-        elif is_exhausted(error):  # Before the run, by files that are large.
-            report.print_error("out of memory: free some, or choose smaller files")
+        elif is_exhausted(error):  # while loading large files
+            report.print_error("out of memory: close other programs, or use smaller files")
         elif processes.is_lost(error):
             processes.tell_lost(error)
         else:
-            report.print_error(f"{type(error).__name__}: {told} (--debug shows where)")
+            report.print_error(f"{type(error).__name__}: {message} (--debug shows where)")
         return 1
 
 
 def _with_option(message: str) -> str:
-    """Returns a message that begins with a setting's name with the option in its place."""
+    """Returns a message with the name of a setting at its beginning replaced by the option."""
     word = re.match(r"[a-z]\w*(?=[ :])", message)
     if word and word[0] in {*Recipe.__dataclass_fields__, "devices"}:
         return "--" + word[0].replace("_", "-") + message[word.end() :]

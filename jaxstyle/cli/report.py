@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from pathlib import Path
-from types import TracebackType
 from typing import Any, TypeVar
 
 import jax
@@ -68,8 +67,7 @@ def answering() -> Iterator[dict[str, Any]]:
 
 def answer(**facts: Any) -> None:
     """Adds facts to the JSON object; does nothing without ``--json``."""
-    found = _ANSWER.get()
-    if found is not None:
+    if (found := _ANSWER.get()) is not None:
         found.update(facts)
 
 
@@ -125,12 +123,7 @@ class Bar:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._bar.stop()
 
     def show(self, fraction: float, description: str = "painting", line: str = "") -> None:
@@ -152,13 +145,8 @@ class RunBar(Bar):
         self._last: tuple[RunProgress, float] | None = None
         self._scale_began = (0, self._bar.get_time())
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
+    def __exit__(self, *raised: object) -> None:
+        super().__exit__(*raised)
         self._print_scale()
 
     def update(self, progress: RunProgress) -> None:

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 from jaxtyping import Array
 
-from jaxstyle.arrays import Features, Image, is_traced, widen
+from jaxstyle.arrays import Features, Image, widen
 from jaxstyle.encoder import IMAGE, Encoder, VGGEncoder, pixels
 from jaxstyle.encoder.base import deep
 from jaxstyle.encoder.receptive import field_at, joint_field
@@ -68,6 +68,11 @@ class Devices(Plan):
     def check(self, encoder: Encoder, objective: Objective) -> None:
         """Checks that devices can evaluate an objective from their own rows."""
         check_additive(objective.terms, "Devices")
+        if objective.normalise_gradients and self.tile is not None:
+            raise InputError(
+                "plan Devices: norms of gradients are not sums over tiles; choose Devices without "
+                "tile, or no normalise_gradients"
+            )
         _check_vgg(encoder)
 
     def layout(self, shape: tuple[int, int], layers: Sequence[str]) -> Rows:
@@ -183,11 +188,10 @@ def _check_vgg(encoder: Encoder) -> Any:
 
 
 def _program(function: Any, rows: Rows, in_specs: Any, out_specs: Any) -> Any:
-    program = jax.shard_map(function, mesh=rows.mesh.of_jax, in_specs=in_specs, out_specs=out_specs)
-    # JAX compiles a shard_map that is called outside a program operation by operation, and fails.
-    return lambda *arguments: (
-        program if is_traced(arguments, jnp.zeros(())) else jax.jit(program)
-    )(*arguments)
+    # Outside a program JAX would run a shard_map operation by operation, and fail.
+    return jax.jit(
+        jax.shard_map(function, mesh=rows.mesh.of_jax, in_specs=in_specs, out_specs=out_specs)
+    )
 
 
 def _around(x: Array, layer: str, encoder: Encoder, patches: Patches) -> Array:

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from jaxstyle.evaluate.grid import Grid
+from jaxstyle.ops.derivatives import handwritten, like_primal
 
 Part = Callable[[Any, "Owned", Any], Any]
 """``(arrays of the window, what it owns, shared) -> sums``, pure and hashable."""

@@ -20,8 +20,8 @@ from jaxstyle.run.checkpoint import Checkpoint
 
 _KEPT = 2
 _PATTERN = "checkpoint-*.npz"
-_NUMBERS = ("scale", "step", "evaluations")
 _TERM = "term-"
+_NUMBERS = ("scale", "step", "evaluations")
 
 
 def save_checkpoint(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> Path:
@@ -45,12 +45,12 @@ def save_checkpoint(folder: str | os.PathLike[str], checkpoint: Checkpoint) -> P
         ...     path.name, load_checkpoint(folder).step
         ('checkpoint-000000007.npz', 7)
     """
-    steps = max(map(len, checkpoint.terms.values()), default=0)
+    steps = max(map(len, checkpoint.terms.values()))
     path = Path(folder) / f"checkpoint-{steps:09}.npz"
     numbers = {name: getattr(checkpoint, name) for name in _NUMBERS}
-    numbers |= {"leaves": len(checkpoint.leaves), "terms": len(checkpoint.terms)}
+    numbers["leaves"] = len(checkpoint.leaves)
     arrays: dict[str, Any] = {"image": checkpoint.image}
-    arrays |= {_TERM + name: term for name, term in checkpoint.terms.items()}
+    arrays |= {f"{_TERM}{name}": values for name, values in checkpoint.terms.items()}
     arrays |= {_leaf(i): leaf for i, leaf in enumerate(checkpoint.leaves)}
     named: dict[str, Any] = numbers | {name: _host(array) for name, array in arrays.items()}
     with replacing(path) as temporary, temporary.open("xb") as file:
@@ -81,12 +81,14 @@ def load_checkpoint(folder: str | os.PathLike[str]) -> Checkpoint | None:
         except Exception:  # Damage makes zipfile and NumPy raise anything.
             continue
         for damaged in paths[:number]:
-            told = f"{damaged}: is damaged; continuing from the checkpoint before it, {path.name}"
-            warnings.warn(told, InputWarning, stacklevel=2)
+            message = (
+                f"{damaged}: is damaged; continuing from the checkpoint before it, {path.name}"
+            )
+            warnings.warn(message, InputWarning, stacklevel=2)
             damaged.unlink(missing_ok=True)
         return checkpoint
     if paths:
-        raise InputError(f"{paths[0]}: is damaged, like all checkpoints there; start the run anew")
+        raise InputError(f"{paths[0]}: is damaged, like all checkpoints there; start the run again")
     return None
 
 
@@ -119,12 +121,9 @@ def _load(path: Path) -> Checkpoint:
         for name, member in members.items()
     }
     numbers = {name: int(arrays[name]) for name in _NUMBERS}
-    names = [name for name in arrays if name.startswith(_TERM)]
-    if len(names) != int(arrays["terms"]):
-        raise ValueError("terms are missing")
-    terms: dict[str, Any] = {name.removeprefix(_TERM): arrays[name] for name in names}
     # By their count, because damage to the table of contents can hide members.
     leaves = [arrays[_leaf(i)] for i in range(int(arrays["leaves"]))]
+    terms = {n.removeprefix(_TERM): array for n, array in arrays.items() if n.startswith(_TERM)}
     return Checkpoint(**numbers, terms=terms, image=arrays["image"], leaves=leaves)
 
 

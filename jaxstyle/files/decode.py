@@ -7,13 +7,12 @@ imagecodecs deep JPEG 2000.
 
 import io
 import sys
-import warnings
 from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
-from jaxstyle.errors import InputError, InputWarning
+from jaxstyle.errors import InputError
 from jaxstyle.files import jpeg2000, png, tiff
 from jaxstyle.files.code_points import from_nclx
 from jaxstyle.files.header import JPEG, open_image, orientation_of
@@ -36,13 +35,14 @@ _BAND_PIXELS = 1 << 18
 _END_OF_JPEG = b"\xff\xd9"
 
 
-def decode(file: BinaryIO, *, managed: bool = True) -> Decoded:
+def decode(file: BinaryIO, *, managed: bool = True, notes: list[str] | None = None) -> Decoded:
     """Decodes the first full-sized frame of an image file.
 
     Args:
         file: File opened for reading, seekable.
         managed: Whether a profile of RGB or grey is applied. If not, the colours are the numbers in
             the file.
+        notes: A list to append to what is wrong with a file that is decoded all the same.
 
     Returns:
         Colours, ``f32[h, w, 3]``, sRGB in [0, 1], upright; and opacity, ``f32[h, w]`` in [0, 1], or
@@ -51,9 +51,6 @@ def decode(file: BinaryIO, *, managed: bool = True) -> Decoded:
     Raises:
         InputError: The image cannot be used. The message lacks the file's name.
         Exception: Whatever a decoder raises for a file that is damaged or no image.
-
-    Warns:
-        InputWarning: The file is a JPEG file that ends early.
     """
     check_format(file)
     if file.read(2) in tiff.BYTE_ORDERS:
@@ -70,8 +67,8 @@ def decode(file: BinaryIO, *, managed: bool = True) -> Decoded:
         file.seek(0)
         image = open_image(io.BytesIO(file.read() + _END_OF_JPEG))
         colours, opacity = _decode_pillow(file, managed, image)
-        problem = "ends early, so its last rows may be grey; if you can, copy the file again"
-        warnings.warn(problem, InputWarning, stacklevel=2)
+        if notes is not None:
+            notes.append("ends early, so its last rows may be grey; copy it again if you can")
     if image.format == "TGA" and not _alpha_bits(file):
         opacity = None
     turn = turning(orientation_of(image))

@@ -15,9 +15,8 @@ import numpy as np
 from jaxtyping import Array, Float, Integer, UInt16
 
 from jaxstyle.errors import InputError
-from jaxstyle.files.decode import decode
 from jaxstyle.files.header import Header, read_header
-from jaxstyle.files.picture import reading
+from jaxstyle.files.picture import read_file, reading
 from jaxstyle.files.regions import (
     LEVEL,
     MAX_REGIONS,
@@ -164,10 +163,7 @@ def _name(colour: UInt16[np.ndarray, "3"]) -> str:
 def _load(path: Path, picture: Path) -> _Painted:
     with reading(picture) as file:
         wanted = read_header(file)
-    with reading(path) as file:
-        header = read_header(file)
-        file.seek(0)
-        colours, opacity = decode(file, managed=False)
+    header, colours, opacity = read_file(path, managed=False)
     if opacity is not None and opacity.min() < 0.5:
         problem = "is transparent in places; paint every region in an opaque colour"
         raise InputError(f"{path}: {problem}")

@@ -17,14 +17,12 @@ from PIL import UnidentifiedImageError
 from jaxstyle.arrays import Image
 from jaxstyle.errors import InputError, InputWarning
 from jaxstyle.files.decode import decode
-from jaxstyle.files.header import FORMATS, read_header
+from jaxstyle.files.header import FORMATS, Header, read_header
 from jaxstyle.files.photo_info import PhotoInfo
-from jaxstyle.files.sample_values import MAX_PIXELS
+from jaxstyle.files.sample_values import MAX_PIXELS, Colours, Opacity
 from jaxstyle.files.signatures import HEIC_SUFFIXES
 from jaxstyle.ops.resize import scale_to
 from jaxstyle.paths import existing
-
-Opacity = Float[np.ndarray, "h w"]
 
 # Colours count in full from an opacity of 1/16; below, many programs store rounding errors.
 _TRUSTED = 16
@@ -82,13 +80,11 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
         >>> [round(float(value), 3) for value in picture.image[0, 0]]
         [1.0, 0.0, 0.2]
     """
-    with reading(Path(path)) as file:
-        info = read_header(file).photo_info
-        colours, opacity = decode(file)
-        if opacity is not None and not opacity.any():
-            raise InputError(
-                "is transparent everywhere, and so would the result be; save it without opacity"
-            )
+    header, colours, opacity = read_file(Path(path))
+    info = header.photo_info
+    if opacity is not None and not opacity.any():
+        problem = "is transparent everywhere, and so would the result be; save it without opacity"
+        raise InputError(f"{path}: {problem}")
     if opacity is None or opacity.min() == 1:
         return Picture(_to_jax(colours), None, info)
     trust = opacity * _TRUSTED
@@ -98,6 +94,24 @@ def load_picture(path: str | os.PathLike[str]) -> Picture:
     del trust
     np.clip(colours, 0, 1, out=colours)
     return Picture(_to_jax(colours), _to_jax(opacity), info)
+
+
+def read_file(path: Path, *, managed: bool = True) -> tuple[Header, Colours, Opacity]:
+    """Reads a file's header and pixels; arguments as for ``decode``.
+
+    Raises:
+        InputError: As :func:`load_picture`.
+
+    Warns:
+        InputWarning: The file is a JPEG file that ends early.
+    """
+    notes: list[str] = []
+    with reading(path) as file:
+        header = read_header(file)
+        colours, opacity = decode(file, managed=managed, notes=notes)
+    for note in notes:
+        warnings.warn(f"{path}: {note}", InputWarning, stacklevel=3)
+    return header, colours, opacity
 
 
 def _to_jax(values: np.ndarray) -> Array:
@@ -155,11 +169,9 @@ def reading(path: Path) -> Iterator[BinaryIO]:
     """Opens an image file, and turns whatever goes wrong into an :class:`InputError` of one line.
 
     Warnings and logs of Pillow and tifffile are dropped, because users can do nothing about them.
-    An :class:`InputWarning` is repeated with the file's name.
     """
-    with _open(path) as file, _silence(), warnings.catch_warnings(record=True) as caught:
+    with _open(path) as file, _silence(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        warnings.simplefilter("always", InputWarning)
         if not os.fstat(file.fileno()).st_size:
             raise InputError(f"{path}: is empty; choose another file")
         try:
@@ -179,9 +191,6 @@ def reading(path: Path) -> Iterator[BinaryIO]:
             reason = " ".join(str(error).split()) or type(error).__name__
             problem = f"is damaged, or an uncommon variant of its format ({reason}); save it again"
             raise InputError(f"{path}: {problem}") from error
-    for warning in caught or ():
-        if issubclass(warning.category, InputWarning):
-            warnings.warn(f"{path}: {warning.message}", InputWarning, stacklevel=4)
 
 
 def _open(path: Path) -> BinaryIO:
@@ -216,7 +225,7 @@ def _silence() -> Iterator[None]:
             logger.removeFilter(drop)
 
 
-def _pull_push(colours: np.ndarray, weight: Opacity) -> None:
+def _pull_push(colours: np.ndarray, weight: np.ndarray) -> None:
     """Fills in invisible pixels from ever coarser averages of their surroundings.
 
     Args:

@@ -38,9 +38,7 @@ def find_regions(path: Path, levels: Levels, *, lossy: bool) -> tuple[Labels, Co
     flat = _flat(levels, 0 if exact else _SLACK)
     flat_share = np.bincount(places[flat], minlength=len(found)) / flat.size
     if exact:
-        soft = (flat_share == 0) & _between(
-            found, found, LEVEL
-        )  # By rounding.
+        soft = (flat_share == 0) & _between(found, found, LEVEL)  # By rounding.
         colours, lost = found[~soft], found[:0]
     else:
         share = np.bincount(places.ravel()) / flat.size

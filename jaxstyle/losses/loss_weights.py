@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import ArrayLike
@@ -126,6 +127,13 @@ class LossWeights:
                     "with in_axes=(loss_weights.axes(),)"
                 )
 
+
+jax.export.register_pytree_node_serialization(
+    LossWeights,
+    serialized_name="jaxstyle.LossWeights",
+    serialize_auxdata=lambda aux: b"",
+    deserialize_auxdata=lambda text: None,
+)
 
 _NUMBERS = ("content", "style", "tv")
 _MAPPINGS = ("content_layers", "style_layers", "extra")

@@ -9,6 +9,7 @@ A term knows nothing of tiles or devices: how its sums are evaluated is a plan's
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import jax.export
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
@@ -32,6 +33,9 @@ class Target(NamedTuple):
     local: Local
     content: Any
     style: Any
+
+
+jax.export.register_namedtuple_serialization(Target, serialized_name="jaxstyle.Target")
 
 
 class Size(NamedTuple):

@@ -11,6 +11,8 @@ from typing import Any, Literal, TypeVar
 
 import jax
 
+from jaxstyle.errors import InputError
+
 Derivatives = Literal["reverse", "any"]
 """``reverse``: reverse mode, by adjoints written by hand; ``any``: all that JAX can do."""
 
@@ -20,10 +22,20 @@ _ACTIVE: contextvars.ContextVar[Derivatives] = contextvars.ContextVar("derivativ
 
 @contextlib.contextmanager
 def derivatives(kind: Derivatives) -> Iterator[None]:
-    """Traces the functions that are called inside for these derivatives."""
+    """Traces the functions that are called inside for these derivatives.
+
+    Raises:
+        InputError: They are differentiated in forward mode, and ``kind`` is ``reverse``.
+    """
     token = _ACTIVE.set(kind)
     try:
         yield
+    except TypeError as error:
+        if "forward-mode" not in str(error):
+            raise
+        raise InputError(
+            'forward mode: not with adjoints written by hand; give an encoder with derivatives="any"'
+        ) from None
     finally:
         _ACTIVE.reset(token)
 

@@ -15,6 +15,7 @@ from jaxstyle.encoder.preprocessing import PREPROCESSINGS
 from jaxstyle.encoder.vgg import VGG16
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, check_choice
+from jaxstyle.paths import existing
 from jaxstyle.pretrained.from_keras import WEIGHTS_MEMBER, read_keras, read_keras_zip
 from jaxstyle.pretrained.from_npz import read_npz
 from jaxstyle.pretrained.from_onnx import read_onnx
@@ -59,7 +60,7 @@ class Conversion(NamedTuple):
 
 def file_sha256(path: Path) -> str:
     """Returns the SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
+    with existing(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -192,7 +193,7 @@ def convert(
     Raises:
         InputError: The source cannot be read or has no VGG network, or the destination exists.
     """
-    source, destination = Path(source), Path(destination)
+    source, destination = existing(Path(source)), Path(destination)
     if preprocessing is not None:
         check_choice("preprocessing", preprocessing, PREPROCESSINGS)
     if destination.exists() and not overwrite:

@@ -11,6 +11,7 @@ from jaxstyle.encoder.vgg import VGG, Padding, block_of
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, check_choice, unknown
 from jaxstyle.ops.convolution import Precision
+from jaxstyle.ops.derivatives import Derivatives
 from jaxstyle.ops.pooling import Pooling
 from jaxstyle.paths import existing
 from jaxstyle.pretrained.convert import file_sha256
@@ -69,6 +70,7 @@ def load_encoder(
     pooling: Pooling | None = None,
     padding: Padding = "replicate",
     precision: Precision = VGG.precision,
+    derivatives: Derivatives = VGG.derivatives,
     cache: str | os.PathLike[str] | None = None,
     seed: int = 0,
 ) -> VGGEncoder:
@@ -83,6 +85,7 @@ def load_encoder(
         padding: Padding of convolutions: ``replicate`` repeats the border; ``zeros``, as in
             training, can leave a visible rim.
         precision: Precision of products on an accelerator; see :class:`VGG`.
+        derivatives: ``any`` for derivatives in forward mode; see :class:`VGG`.
         cache: The folder for downloads. None as for ``cache_folder``.
         seed: Seed of ``random``.
 
@@ -101,13 +104,15 @@ def load_encoder(
         check_choice("pooling", pooling, get_args(Pooling))
     check_choice("padding", padding, get_args(Padding))
     check_choice("precision", precision, get_args(Precision))
+    check_choice("derivatives", derivatives, get_args(Derivatives))
+    kind: dict[str, Any] = {"padding": padding, "precision": precision, "derivatives": derivatives}
     if name == RANDOM:
         pooling = pooling or NARROW.pooling
-        network = NARROW.clone(pooling=pooling, padding=padding, precision=precision)
+        network = NARROW.clone(pooling=pooling, **kind)
         return random_encoder(network, seed=seed)
     ours = name == PACKAGED or name in sources()
     encoder = _repool(read_encoder(encoder_file(name, cache), apart=not ours), pooling)
-    network = encoder.network.clone(padding=padding, precision=precision)
+    network = encoder.network.clone(**kind)
     return dataclasses.replace(encoder, network=network)
 
 

@@ -77,7 +77,7 @@ class Recipe:
     )
     """Layers of the content, and their weights."""
     terms: LayerWeights = dataclasses.field(default_factory=dict)
-    """Further terms of the loss, and their weights; laplacian preserves outlines."""
+    """Further terms of the loss, and their weights; laplacian keeps outlines."""
     statistic: Literal["gram", "wasserstein", "mean-std", "sliced"] = "gram"
     """Which style statistic is matched."""
     normalisation: Normalisation = _NORMALISATION
@@ -103,7 +103,7 @@ class Recipe:
     first_iterations: int | None = Schedule.first_iterations
     """Number of iterations at the smallest size; by default, as at the other smaller sizes."""
     decline: float = Schedule.decline
-    """Factor of the number of iterations from one size to the next larger one, which has at least
+    """Divide the number of iterations by this from one size to the next larger one, down to
     --iterations."""
     coarsest: int = Schedule.coarsest
     """Omit sizes whose shorter side has fewer pixels than this."""
@@ -129,8 +129,8 @@ class Recipe:
     clamp: bool = False
     """Clip the image to its range after each iteration; not with lbfgs."""
     memory: Memory = "auto"
-    """whole keeps the activations of the whole picture; tiles needs more time and memory that
-    hardly grows with the picture, for the same loss; auto chooses whole if it fits."""
+    """whole stores the activations of the whole picture; tiles takes more time, in memory that
+    hardly grows with the picture, with the same loss; auto chooses whole if it fits."""
     encoder: str = "vgg16"
     """vgg16, random, or a file; vgg19, vgg19-torch and vgg16-torch after `jaxstyle weights
     download`."""

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from jaxstyle.arrays import Image, Scalar
+from jaxstyle.arrays import Scalar, Variable
 
 Function = Callable[..., tuple[Scalar, Any]]
 """``(image, *data) -> (loss, aux)``, differentiable in the image."""
@@ -26,7 +26,7 @@ class SolverState(NamedTuple):
         inner: The algorithm's own state.
     """
 
-    image: Image
+    image: Variable
     loss: Scalar
     aux: Any
     finite: Bool[Array, ""]
@@ -50,7 +50,7 @@ class Solver(Protocol):
         """Whether each step is followed by a projection onto [0, 1]."""
         ...
 
-    def init(self, image: Image, aux: Any, carried: Any = None) -> SolverState:
+    def init(self, image: Variable, aux: Any, carried: Any = None) -> SolverState:
         """Returns the state at the initial image, which is not evaluated yet.
 
         An evaluation here would be a second compiled copy of the objective, and compile time is
@@ -75,6 +75,6 @@ class Solver(Protocol):
         ...
 
 
-def is_finite(loss: Scalar, gradient: Image) -> Bool[Array, ""]:
+def is_finite(loss: Scalar, gradient: Variable) -> Bool[Array, ""]:
     """Returns whether a loss and every element of its gradient are finite."""
     return jnp.isfinite(loss) & jnp.all(jnp.isfinite(gradient))

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array
 
-from jaxstyle.arrays import Image
+from jaxstyle.arrays import Variable
 from jaxstyle.errors import InputError
 from jaxstyle.solvers.base import Function, SolverState, is_finite
 
@@ -29,7 +29,7 @@ class _FirstOrder:
     def _optax(self) -> optax.GradientTransformation:
         raise NotImplementedError
 
-    def init(self, image: Image, aux: Any, carried: Any = None) -> SolverState:
+    def init(self, image: Variable, aux: Any, carried: Any = None) -> SolverState:
         """Returns the state at the image to start from, which is not evaluated yet."""
         memory = self._optax().init(image) if carried is None else carried
         loss, yes, no = jnp.full((), jnp.inf, image.dtype), jnp.bool_(True), jnp.bool_(False)
@@ -40,7 +40,7 @@ class _FirstOrder:
         """Returns the state one step further, after one evaluation."""
         first = jnp.isinf(state.loss)
 
-        def step() -> tuple[Image, Any]:
+        def step() -> tuple[Variable, Any]:
             gradient, memory = state.inner
             optimiser = optax.with_extra_args_support(self._optax())
             change, memory = optimiser.update(

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool
 
-from jaxstyle.arrays import Image, Scalar
+from jaxstyle.arrays import Scalar, Variable
 from jaxstyle.solvers.base import Function, SolverState, is_finite
 from jaxstyle.solvers.linesearch import Point, Search, begin, narrow, select, steepest_step
 
@@ -22,9 +22,9 @@ with warnings.catch_warnings():
 class _Found(NamedTuple):
     """What jaxopt reads of a line search that has been."""
 
-    params: Image
+    params: Variable
     value: Scalar
-    grad: Image
+    grad: Variable
     aux: Any
     failed: Bool[Array, ""]
     iter_num: int = 0
@@ -51,7 +51,7 @@ class _LineSearch(jaxopt.ZoomLineSearch):
         return LineSearchStep(cast(float, self.step), self.found)
 
 
-def _nothing(image: Image) -> tuple[tuple[Scalar, Any], Image]:
+def _nothing(image: Variable) -> tuple[tuple[Scalar, Any], Variable]:
     return (jnp.zeros((), image.dtype), None), jnp.zeros_like(image)
 
 
@@ -70,7 +70,7 @@ def _jaxopt(history: int, line_search: Any = "zoom") -> jaxopt.LBFGS:
     )
 
 
-def init(image: Image, aux: Any, history: int) -> SolverState:
+def init(image: Variable, aux: Any, history: int) -> SolverState:
     """Returns the state at the image to start from, which is not evaluated yet."""
     loss = jnp.full((), jnp.inf, image.dtype)
     # Without a gradient the first search goes nowhere and evaluates the image as it is.
@@ -126,7 +126,7 @@ def update(fun: Function, state: SolverState, data: tuple[Any, ...], history: in
 def _remembered(
     new: LbfgsState,
     old: LbfgsState,
-    step: Image,
+    step: Variable,
     *,
     forget: Bool[Array, ""],
     first: Bool[Array, ""],
@@ -144,7 +144,7 @@ def _remembered(
     )
 
 
-def _direction(memory: LbfgsState) -> Image:
+def _direction(memory: LbfgsState) -> Variable:
     """Returns where to go next, as jaxopt computes it."""
     start = memory.iter_num % memory.rho_history.shape[0]
     return inv_hessian_product(

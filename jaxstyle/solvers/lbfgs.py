@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from jaxstyle.arrays import Image
+from jaxstyle.arrays import Variable
 from jaxstyle.errors import InputError
 from jaxstyle.solvers.base import Function, SolverState
 
@@ -17,7 +17,7 @@ class LBFGS:
     line_search = True
     clamp = False
 
-    def init(self, image: Image, aux: Any, carried: Any = None) -> SolverState:
+    def init(self, image: Variable, aux: Any, carried: Any = None) -> SolverState:
         """Returns the state at the image to start from, which is not evaluated yet."""
         from jaxstyle.solvers import from_jaxopt
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from jaxstyle.arrays import Image, Scalar
+from jaxstyle.arrays import Scalar, Variable
 
 _DECREASE, _CURVATURE = 1e-4, 0.9  # c₁ and c₂ of the Wolfe conditions
 _ROUNDING = 1e-6  # of the loss in float32, relative
@@ -52,13 +52,13 @@ class Search(NamedTuple):
         done: Whether the conditions hold at ``low``.
     """
 
-    direction: Image
+    direction: Variable
     step: Scalar
     slope: Scalar
     value: Scalar
     low: Point
     high: Point
-    grad: Image
+    grad: Variable
     aux: Any
     evaluations: Int[Array, ""]
     done: Bool[Array, ""]
@@ -80,13 +80,13 @@ def _between(low: Point, high: Point) -> Scalar:
     return low.step + width * jnp.clip(part, 0.1, 0.9)
 
 
-def steepest_step(grad: Image) -> Scalar:
+def steepest_step(grad: Variable) -> Scalar:
     """Returns the factor that makes a gradient a first step of sensible length.
 
     Without it the first step would depend on loss weights and image size, and fail for some.
 
     Args:
-        grad: ``f32[h, w, 3]``.
+        grad: The gradient, an array of any shape.
     """
     largest = jnp.abs(grad).max()
     # The root mean square, of the ratios: squares of a large gradient would overflow.
@@ -96,12 +96,12 @@ def steepest_step(grad: Image) -> Scalar:
     return jnp.where(rms > 0, _FIRST_STEP / rms, 1.0)
 
 
-def begin(value: Scalar, grad: Image, aux: Any, direction: Image) -> Search:
+def begin(value: Scalar, grad: Variable, aux: Any, direction: Variable) -> Search:
     """Returns the search from a point along a direction, with nothing tried yet.
 
     Args:
         value: The loss at the point.
-        grad: Its gradient there, ``f32[h, w, 3]``.
+        grad: Its gradient there.
         aux: What the objective returned beside the loss there.
         direction: To search along; where it does not descend, the negative gradient is taken.
     """
@@ -123,7 +123,7 @@ def begin(value: Scalar, grad: Image, aux: Any, direction: Image) -> Search:
     )
 
 
-def narrow(search: Search, value: Scalar, grad: Image, aux: Any) -> Search:
+def narrow(search: Search, value: Scalar, grad: Variable, aux: Any) -> Search:
     """Returns a search that knows one point more, the one at its step.
 
     It is done where the strong Wolfe conditions hold: ``f(t) ≤ f(0) + c₁ t f'(0)`` and

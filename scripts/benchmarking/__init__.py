@@ -1,6 +1,5 @@
-"""What ``benchmark.py`` measures, a module a subcommand, on shared parts.
+"""What ``scripts/benchmark.py`` measures, one module per command.
 
-``problem`` is what both sides compute, ``original`` PyTorch's side, ``floor`` the arithmetic limit;
-``rounds`` lets sides take turns, ``processes`` start others, ``outcome`` shows and writes,
-``options`` are common to all.
+``problem`` holds every use of jaxstyle, ``pytorch`` PyTorch's side, ``timing`` rounds, processes
+and peaks of memory, ``options`` what all commands share, ``outcome`` tables and JSON.
 """

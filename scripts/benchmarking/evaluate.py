@@ -2,36 +2,30 @@
 
 import dataclasses
 
-import jaxstyle as js
-
-from .floor import make_floor, operations
 from .options import Measurement
 from .outcome import Row
-from .problem import make_problem
-from .rounds import alternate, seconds, summarise
+from .problem import Problem, parse
+from .timing import compare, seconds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluate(Measurement):
-    """Time one loss and gradient, beside PyTorch's closure and the arithmetic limit."""
+    """Time one loss and gradient, by itself and within runs, beside PyTorch (extra `oracle`)."""
 
+    iterations: int = 8
+    """Number of iterations of a run."""
     matrix: int = 4096
-    """Side of the matrices whose product sets the limit."""
+    """Side of the matrices whose product sets the arithmetic limit."""
 
-    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
-        """Returns a row a size."""
-        return [self._row(encoder, size) for size in self.sizes]
+    def row(self, size: str) -> Row:
+        """Measures one size."""
+        from .pytorch import PyTorch, make_floor
 
-    def _row(self, encoder: js.VGGEncoder, size: int) -> Row:
-        from .original import Original
-
-        problem = make_problem(encoder, size, self.memory)
-        ours, theirs = problem.evaluation(), Original(problem)
-        sides = {
-            "ours": lambda: seconds(ours),
-            "PyTorch": lambda: seconds(theirs.evaluate),
-            "floor": make_floor(problem, self.matrix),
-        }
-        ratios = [("ours", "PyTorch"), ("ours", "floor"), ("PyTorch", "floor")]
-        row = summarise(alternate(sides, self.rounds), ratios)
-        return {"size": size, "operations [G]": operations(problem) / 1e9} | row
+        problem = Problem(self.encoder, parse(size), self.plan)
+        sides, pytorch = problem.sides(self.iterations), PyTorch(problem)
+        ratios = [(name, "PyTorch") for name in sides]
+        sides["PyTorch"] = lambda: seconds(pytorch.evaluate)
+        sides["floor"] = make_floor(problem, self.matrix)
+        ratios += [("options", "floor"), ("PyTorch", "floor")]
+        row = compare(sides, self.rounds, ratios)
+        return {"size": size, "operations [G]": problem.operations() / 1e9} | row

@@ -1,174 +1,124 @@
-"""``gpu``: one evaluation, the gatys recipe and memory on a GPU, ours at several precisions."""
+"""``gpu``: one evaluation, a run and its memory on a GPU, at several precisions."""
 
 import dataclasses
-import time
 from functools import partial
-from typing import TYPE_CHECKING, get_args
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
-from rich.console import Console
 
-import jaxstyle as js
 from jaxstyle.ops.convolution import Precision
-from jaxstyle.run.loop import Program
 
-from .floor import make_floor
-from .options import Measurement, Numbers
+from .options import Measurement
 from .outcome import Row
-from .problem import RECIPE, Problem, begin, evaluate, make_problem, proceed
-from .processes import in_own_process
-from .rounds import Side, alternate, seconds, summarise
-
-if TYPE_CHECKING:
-    from .original import Original
-
-PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-_PART = 50
+from .problem import Problem, parse
+from .timing import Side, compare, in_own_process, seconds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gpu(Measurement):
-    """Time and measure on a GPU, beside PyTorch eager and compiled; does nothing without one."""
+    """Measure on a GPU beside PyTorch, eager and compiled; do nothing without a GPU."""
 
-    sizes: Numbers = (512,)
-    """Sides of the square image, in pixels."""
-    evaluations: int = 500
-    """Of the gatys recipe."""
+    sizes: tuple[str, ...] = ("512",)
+    """Sizes of the image in pixels: one side of a square, or WIDTHxHEIGHT."""
+    iterations: int = 500
+    """Number of iterations of a run."""
     matrix: int = 8192
     """Side of the matrices whose product sets the arithmetic limit."""
     largest: int = 16384
-    """Side up to which the largest square that fits is looked for; 0 for not at all."""
+    """Side up to which to look for the largest square that fits; 0 for not at all."""
 
-    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
-        """Returns rows for every size and side, and the largest square."""
+    def measure(self) -> list[Row]:
+        """Returns the rows of the table."""
         if jax.default_backend() != "gpu":
-            Console().print("no GPU here: nothing to measure")
+            print("there is no GPU: nothing to measure")
             return []
-        return self.rows(encoder)
+        return self.rows()
 
-    def rows(self, encoder: js.VGGEncoder) -> list[Row]:
-        """Measures on whatever device there is."""
-        rows = [row for size in self.sizes for row in self._rows(encoder, size)]
+    def rows(self) -> list[Row]:
+        """Measures on any device."""
+        rows = [row for size in self.sizes for row in self._rows(parse(size))]
         if self.largest:
-            problem = make_problem(encoder, min(self.sizes), self.memory)
-            rows.append(in_own_process(largest, problem, self.largest))
+            rows.append(in_own_process(_largest, self.encoder, self.plan, self.largest))
         return rows
 
-    def _rows(self, encoder: js.VGGEncoder, size: int) -> list[Row]:
-        problem, count = make_problem(encoder, size, self.memory), self.evaluations
-        # Peaks count from a process' start.
-        runs = {p: in_own_process(run_ours, problem, p, count) for p in PRECISIONS}
-        names = list(_originals(problem))
-        runs |= {name: in_own_process(run_theirs, problem, name, count) for name in names}
-        ratios = [(ours, other) for ours in PRECISIONS for other in (*names, "floor")]
-        sides: dict[str, Side] = {
-            p: partial(seconds, at(p, problem).evaluation()) for p in PRECISIONS
+    def _rows(self, shape: tuple[int, int]) -> list[Row]:
+        from .pytorch import PyTorch, make_floor
+
+        problems = {
+            p: Problem(self.encoder, shape, self.plan, precision=p) for p in get_args(Precision)
         }
-        for name, original in _originals(problem).items():
-            sides[name] = partial(seconds, original.evaluate)
-        sides["floor"] = make_floor(problem, self.matrix)
-        times = summarise(alternate(sides, self.rounds), ratios)
-        rows: list[Row] = []
-        for name in (*runs, "floor"):
-            row: Row = {"size": size, "side": name, "evaluation [s]": times[f"{name} [s]"]}
-            row |= {f"/ {b}": times[f"{a} / {b}"] for a, b in ratios if a == name}
-            rows.append(row | runs.get(name, {}))
-        return rows
+        exact = problems["highest"]
+        runs = {
+            p: in_own_process(_run, problem, self.iterations) for p, problem in problems.items()
+        }
+        sides: dict[str, Side] = {}
+        for precision, problem in problems.items():
+            evaluate, image = problem.value_and_grad(), problem.pictures[0]
+            sides[precision] = partial(seconds, partial(evaluate, image))
+        for name, options in _pytorch_options().items():
+            runs[name] = in_own_process(_run_pytorch, exact, options, self.iterations)
+            sides[name] = partial(seconds, PyTorch(exact, **options).evaluate)
+        sides["floor"] = make_floor(exact, self.matrix)
+        ratios = [(p, other) for p in problems for other in sides if other not in problems]
+        times = compare(sides, self.rounds, ratios)
+        return [
+            {"size": f"{shape[1]}x{shape[0]}", "side": name, "evaluation [s]": times[f"{name} [s]"]}
+            | {f"/ {b}": times[f"{a} / {b}"] for a, b in ratios if a == name}
+            | runs.get(name, {})
+            for name in sides
+        ]
 
 
-def at(precision: Precision, problem: Problem) -> Problem:
-    """Returns the problem with convolutions in some precision."""
-    return problem._replace(vgg=problem.vgg.clone(precision=precision))
+def _pytorch_options() -> dict[str, dict[str, Any]]:
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"PyTorch eager": {}}
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
+    cuda = {"device": "cuda"}
+    return {"PyTorch eager": cuda, "PyTorch compiled": cuda | {"compiled": True}}
 
 
-def run_ours(problem: Problem, precision: Precision, evaluations: int) -> Row:
-    """Runs the recipe at a precision, and measures the memory and the error of the gradient."""
-    row: Row = {f"{evaluations} evaluations [s]": descend(at(precision, problem), evaluations)}
-    row |= _memory(problem.size, _peak())
-    gradient, exact = (_gradient(at(p, problem)) for p in (precision, "highest"))
-    error = jnp.linalg.norm(gradient - exact) / jnp.linalg.norm(exact)
+def _run(problem: Problem, iterations: int) -> Row:
+    problem.stylize(1)  # compiles
+    row: Row = {"run [s]": seconds(lambda: problem.stylize(iterations))} | _peak()
+    exact = dataclasses.replace(problem, precision="highest")
+    gradient, reference = (p.gradient()[1] for p in (problem, exact))
+    error = jnp.linalg.norm(gradient - reference) / jnp.linalg.norm(reference)
     return row | {"gradient error": float(error)}
 
 
-def _gradient(problem: Problem) -> jax.Array:
-    return evaluate(problem.image(), *problem.data(), problem.objective)[1]
-
-
-def descend(problem: Problem, evaluations: int) -> float:
-    """Returns the seconds, without compiling, of the recipe's descent up to some evaluation."""
-    data, program, done = problem.data(), _program(problem), 0
-    proceed(begin(data, problem.image(), program), 1, data, program)
-    before = begin(data, problem.image(), program)
-    started = time.perf_counter()
-    while done < evaluations and not before[0].stuck:
-        chunk = proceed(before, min(evaluations - done, _PART), data, program)
-        before, done = (chunk.state, chunk.average), int(chunk.state.evaluations)
-    return (time.perf_counter() - started) * evaluations / done
-
-
-def _program(problem: Problem) -> Program:
-    return Program(problem.objective, RECIPE.make_solver())
-
-
-def run_theirs(problem: Problem, name: str, evaluations: int) -> Row:
-    """Runs the recipe in PyTorch, eager or compiled, and measures the memory."""
+def _run_pytorch(problem: Problem, options: dict[str, Any], iterations: int) -> Row:
     import torch
 
-    original, cuda = _originals(problem)[name], torch.cuda.is_available()
-    original.evaluate()
-    if cuda:
-        torch.cuda.reset_peak_memory_stats()
-    done = []
-    spent = seconds(lambda: done.append(original.descend(evaluations, RECIPE.history)))
-    peak = torch.cuda.max_memory_allocated() / 1e9 if cuda else None
-    row: Row = {f"{evaluations} evaluations [s]": spent * evaluations / done[0]}
-    return row | _memory(problem.size, peak)
+    from .pytorch import PyTorch
+
+    _pytorch_options()
+    pytorch = PyTorch(problem, **options)
+    pytorch.evaluate()
+    row: Row = {"run [s]": seconds(lambda: pytorch.descend(iterations))}
+    cuda = torch.cuda.is_available()
+    return row | ({"peak [GB]": torch.cuda.max_memory_allocated() / 1e9} if cuda else {})
 
 
-def _originals(problem: Problem) -> dict[str, "Original"]:
-    """PyTorch as fast as it goes: tuned, channels last, and compiled as well."""
-    import torch
-
-    from .original import Original
-
-    if jax.default_backend() == "gpu" and not torch.cuda.is_available():
-        return {}  # Its CPU would be no match.
-    if not torch.cuda.is_available():
-        return {"PyTorch eager": Original(problem)}
-    torch.backends.cudnn.benchmark = True
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = True
-    return {
-        "PyTorch eager": Original(problem, "cuda"),
-        "PyTorch compiled": Original(problem, "cuda", compiled=True),
-    }
-
-
-def _peak() -> float | None:
-    """Returns the most gigabytes that JAX has had on the device, where it counts them."""
+def _peak() -> Row:
     stats = jax.devices()[0].memory_stats()
-    return stats["peak_bytes_in_use"] / 1e9 if stats else None
+    return {"peak [GB]": stats["peak_bytes_in_use"] / 1e9} if stats else {}
 
 
-def _memory(size: int, peak: float | None) -> Row:
-    if peak is None:
-        return {}
-    return {"peak [GB]": peak, "peak per megapixel [GB]": peak / size**2 * 1e6}
-
-
-def largest(problem: Problem, limit: int) -> Row:
-    """Returns the largest square, twice as large as the one before, that the recipe fits in."""
+def _largest(encoder: str, plan: Any, limit: int) -> Row:
+    """Returns the largest square that a run fits in, doubling its side."""
     row: Row = {"side": "largest that fits"}
-    size = problem.size
+    size = min(512, limit)
     while size <= limit:
         try:
-            bigger = make_problem(problem.encoder, size, problem.objective.memory)
-            data, program = bigger.data(), _program(bigger)
-            proceed(begin(data, bigger.image(), program), 2, data, program)
+            Problem(encoder, (size, size), plan).stylize(2)
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             break
-        row |= {"size": size} | _memory(size, _peak())
+        row |= {"size": f"{size}x{size}"} | _peak()
         size *= 2
     return row

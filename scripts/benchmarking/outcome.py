@@ -1,11 +1,11 @@
-"""What a measurement leaves: a table for people, JSON for programs, and its circumstances."""
+"""Results as a table and as JSON, with the conditions of the measurement."""
 
 import json
 import os
 import platform
 import subprocess
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata
 from pathlib import Path
 
 import jax
@@ -13,53 +13,38 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-import jaxstyle as js
-
-Row = dict[str, str | int | float | None]
-"""Columns by their heading, which names the unit."""
+Row = dict[str, str | int | float]
+"""Values by heading; the heading names the unit."""
 
 
-def _version(package: str) -> str | None:
+def _version(package: str) -> str:
     try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "none"
 
 
-def circumstances(cores: int) -> Row:
-    """What a number depends on beside the code."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent,
-    )
+def conditions(cores: int) -> Row:
+    """Returns what the numbers depend on beside the options."""
+    describe = ["git", "describe", "--always", "--dirty"]
+    commit = subprocess.run(describe, capture_output=True, text=True, cwd=Path(__file__).parent)
     return {
-        "commit": commit.stdout.strip() or None,
-        "jaxstyle": js.__version__,
-        "jax": jax.__version__,
-        "jaxlib": _version("jaxlib"),
-        "torch": _version("torch"),
+        "commit": commit.stdout.strip(),
+        **{name: _version(name) for name in ("jaxstyle", "jax", "jaxlib", "torch")},
         "python": platform.python_version(),
         "device": jax.devices()[0].device_kind,
         "processor": platform.processor() or platform.machine(),
-        "cores": cores,
-        "cores of the machine": os.cpu_count(),
+        "cores": f"{cores} of {os.cpu_count()}",
     }
 
 
-def _cell(value: str | int | float | None) -> str:
-    if value is None:
-        return ""
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def show(rows: Sequence[Row], facts: Row) -> None:
-    """Prints the rows as a table, and the circumstances under it."""
+    """Prints the rows as a table, and the conditions below it."""
     columns = dict.fromkeys(column for row in rows for column in row)
     table = Table(*map(escape, columns))
     for row in rows:
-        table.add_row(*(_cell(row.get(column)) for column in columns))
+        values = [row.get(column, "") for column in columns]
+        table.add_row(*(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values))
     console = Console()
     if not console.is_terminal:
         console.width = 160
@@ -68,6 +53,6 @@ def show(rows: Sequence[Row], facts: Row) -> None:
 
 
 def write(path: Path, command: str, rows: Sequence[Row], facts: Row) -> None:
-    """Writes the rows and their circumstances as JSON."""
-    told = {"command": command, "circumstances": facts, "rows": rows}
-    path.write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    """Writes the rows, the command and the conditions as JSON."""
+    contents = {"command": command, "conditions": facts, "rows": rows}
+    path.write_text(json.dumps(contents, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

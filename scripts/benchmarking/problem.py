@@ -1,113 +1,173 @@
-"""What both sides compute: the objective of the gatys recipe on two square pictures."""
+"""The loss of the gatys recipe on two random pictures: every use of jaxstyle is here."""
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import jaxstyle as js
-from jaxstyle.compilation import jit
-from jaxstyle.encoder import prepared
-from jaxstyle.encoder.preprocessing import PREPROCESSINGS
-from jaxstyle.losses.objective import Memory
-from jaxstyle.run import chunks, loop
+from jaxstyle.encoder.vgg import block_of
+from jaxstyle.pretrained import random_encoder
+from jaxstyle.recipes.paint import encoder_of, prepare_styles
+
+from .timing import Side, seconds
 
 RECIPE = js.preset("gatys")
-OBJECTIVE = RECIPE.make_objective()
+PlanName = Literal["whole", "tiles"]
 
 
-class Problem(NamedTuple):
-    """Everything that is handed to either side; arrays are NumPy's, so that they can be shipped.
+def parse(size: str) -> tuple[int, int]:
+    """Returns the height and width of ``512`` or ``512x384``, width first."""
+    width, _, height = size.partition("x")
+    return int(height or width), int(width)
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """What both sides compute.
 
     Attributes:
-        params: Of the network, cut after the deepest layer.
-        vgg: The network.
-        preprocessing: Name of what the network sees.
-        content: ``f32[h, w, 3]``, and where the descent starts.
-        style: Likewise.
-        objective: Of our side.
+        encoder_name: Name or file of the encoder.
+        shape: Height and width of the pictures.
+        plan: How jaxstyle evaluates the sums of the loss.
+        tile: Side of a tile in pixels.
+        precision: Of jaxstyle's convolutions on accelerators.
     """
 
-    params: dict[str, dict[str, np.ndarray]]
-    vgg: js.VGG
-    preprocessing: str
-    content: np.ndarray
-    style: np.ndarray
-    objective: js.Objective = OBJECTIVE
+    encoder_name: str
+    shape: tuple[int, int]
+    plan: PlanName = "whole"
+    tile: int = js.Tiles.side
+    precision: Any = "highest"
 
-    @property
-    def size(self) -> int:
-        """Side of the pictures."""
-        return len(self.content)
+    @cached_property
+    def objective(self) -> js.Objective:
+        """The terms of the loss."""
+        return RECIPE.make_objective()
 
-    @property
-    def encoder(self) -> js.VGGEncoder:
-        """Ours, not prepared yet."""
-        return js.VGGEncoder(
-            params=jax.tree.map(jnp.asarray, self.params),
-            network=self.vgg,
-            preprocessing=PREPROCESSINGS[self.preprocessing],
-        )
+    @cached_property
+    def how(self) -> js.Plan:
+        """The plan as an object."""
+        return js.Tiles(self.tile) if self.plan == "tiles" else js.Whole()
 
-    @property
+    @cached_property
     def loss_weights(self) -> js.LossWeights:
         """The recipe's."""
-        return RECIPE.make_loss_weights()
+        return jax.tree.map(jnp.float32, RECIPE.make_loss_weights())
 
-    def data(self) -> loop.Data:
-        """Returns what our side's loss is computed from."""
-        ample = self.objective.memory != "low"
-        encoder = prepared(self.encoder, self.objective.layers, ample=ample)
-        # In tiles the content's features are written on the host, window by window.
-        tiled = self.objective.memory == "tiles"
-        make = js.make_targets if tiled else jax.jit(js.make_targets, static_argnums=3)
-        pictures = jnp.asarray(self.content), jnp.asarray(self.style)
-        targets = make(*pictures, encoder, self.objective)
-        return loop.Data(targets, jax.tree.map(jnp.float32, self.loss_weights), encoder)
+    @cached_property
+    def encoder(self) -> js.VGGEncoder:
+        """Network and pretrained parameters, with zero padding and maxima as in PyTorch's code."""
+        if self.encoder_name == "random":
+            encoder = random_encoder(js.VGG19.clone(pooling="max", padding="zeros"))
+        else:
+            encoder = js.load_encoder(self.encoder_name, pooling="max", padding="zeros")
+        network = encoder.network.clone(precision=self.precision)
+        return dataclasses.replace(encoder, network=network).truncate(self.objective.layers)
 
-    def image(self) -> jax.Array:
-        """Returns the image to start from."""
-        return jnp.asarray(self.content)
+    @cached_property
+    def prepared(self) -> Any:
+        """The encoder with everything computed that depends on its parameters alone."""
+        return js.prepare(self.encoder, self.objective)
 
-    def evaluation(self) -> Callable[[], object]:
-        """Returns one evaluation of our loss and gradient, to be called and waited for."""
-        image, data = self.image(), self.data()
-        return lambda: jax.block_until_ready(evaluate(image, *data[:3], self.objective))
+    @cached_property
+    def pictures(self) -> tuple[jax.Array, jax.Array]:
+        """Smooth noise as content and style; what they show does not change the time."""
+        small = tuple(max(side // 8, 2) for side in self.shape)
+        noise = np.random.default_rng(0).random((2, *small, 3), "float32")
+        content, style = (jax.image.resize(n, (*self.shape, 3), "cubic").clip(0, 1) for n in noise)
+        return content, style
+
+    @cached_property
+    def targets(self) -> dict[str, js.Target]:
+        """The targets of both pictures."""
+        return js.make_targets(*self.pictures, self.prepared, self.objective, plan=self.how)
+
+    def gradient(self, image: jax.Array | None = None, **jit: Any) -> tuple[jax.Array, jax.Array]:
+        """Returns the loss and its gradient, by default at the content image."""
+        return self.value_and_grad(**jit)(self.pictures[0] if image is None else image)
+
+    def value_and_grad(self, **jit: Any) -> Callable[[jax.Array], Any]:
+        """Returns the compiled loss and gradient; options are those of ``jax.jit``."""
+        compiled = jax.jit(jax.value_and_grad(js.loss), **jit)
+        arguments = self.targets, self.loss_weights, self.prepared, self.objective
+        return lambda image: jax.block_until_ready(compiled(image, *arguments, plan=self.how))
+
+    def stylize(self, iterations: int) -> js.Result:
+        """Runs ``js.stylize`` at one scale."""
+        schedule = js.Schedule(iterations=iterations, scales=1)
+        settings: dict[str, Any] = {"objective": self.objective, "plan": self.how}
+        settings["loss_weights"] = self.loss_weights
+        result = js.stylize(
+            *self.pictures, self.encoder, solver=js.lbfgs(), schedule=schedule, **settings
+        )
+        return jax.block_until_ready(result)
+
+    def optimise(self, iterations: int) -> Callable[[], js.Optimised]:
+        """Returns a run of ``jax.jit(js.optimise)``."""
+        compiled = jax.jit(js.optimise, static_argnames=("iterations", "solver"))
+        arguments = self.pictures[0], self.targets, self.loss_weights, self.encoder, self.objective
+        options: dict[str, Any] = {"iterations": iterations, "solver": js.lbfgs()}
+        options["plan"] = self.how
+        return lambda: jax.block_until_ready(compiled(*arguments, **options))
+
+    def sides(self, iterations: int) -> dict[str, Side]:
+        """Returns the ways to evaluate loss and gradient: seconds per evaluation of each.
+
+        ``value_and_grad`` is one evaluation by itself with a prepared encoder; ``options`` the
+        same with jaxstyle's compiler options; ``optimise`` and ``stylize`` are runs. The targets,
+        which ``stylize`` makes, do not count: a run of one iteration is subtracted.
+        """
+        options = js.compilation.compiler_options()
+        plain, tuned = self.value_and_grad(), self.value_and_grad(compiler_options=options)
+        image, optimise = self.pictures[0], self.optimise(iterations)
+
+        def timed(run: Callable[[], Any]) -> tuple[float, int]:
+            results = []
+            return seconds(lambda: results.append(run())), int(results[0].evaluations)
+
+        def of_stylize() -> float:
+            (long, many), (short, few) = (
+                timed(lambda n=n: self.stylize(n)) for n in (iterations, 1)
+            )
+            return (long - short) / (many - few)
+
+        def of_optimise() -> float:
+            spent, evaluations = timed(optimise)
+            return spent / evaluations
+
+        return {
+            "value_and_grad": lambda: seconds(lambda: plain(image)),
+            "options": lambda: seconds(lambda: tuned(image)),
+            "optimise": of_optimise,
+            "stylize": of_stylize,
+        }
+
+    def operations(self) -> int:
+        """Counts the multiplications and additions of one loss and gradient.
+
+        ``2·9·n·i·o`` for each convolution of ``n`` positions, ``i`` to ``o`` channels, and as many
+        for its adjoint; ``2·n·c²`` for each Gram matrix, and as many for its gradient.
+        """
+        total = 0
+        for name, parameters in self.encoder.params.items():
+            height, width = (side >> (block_of(name) - 1) for side in self.shape)
+            inputs, outputs = parameters["kernel"].shape[2:]
+            total += 2 * 2 * 9 * height * width * inputs * outputs
+            if name in self.objective.style_layers:
+                total += 2 * 2 * height * width * outputs**2
+        return total
 
 
-def make_problem(encoder: js.VGGEncoder, size: int, memory: Memory = "high") -> Problem:
-    """Makes a problem of smooth random pictures: what they show does not change the time."""
-    noise = np.random.default_rng(0).random((2, max(size // 8, 2), max(size // 8, 2), 3), "float32")
-    content, style = (
-        np.clip(jax.image.resize(n, (size, size, 3), "cubic"), 0, 1).astype("float32")
-        for n in noise
-    )
-    encoder = encoder.truncate(OBJECTIVE.layers)
-    params = jax.tree.map(np.asarray, encoder.params)
-    objective = dataclasses.replace(OBJECTIVE, memory=memory)
-    return Problem(params, encoder.network, encoder.preprocessing.name, content, style, objective)
-
-
-evaluate = jit(static_argnames=("objective",))(jax.value_and_grad(js.loss))
-"""Our loss and gradient, compiled as the library compiles: ``(image, *data, objective)``."""
-
-
-def begin(
-    data: loop.Data, image: jax.Array, program: loop.Program
-) -> tuple[loop.SolverState, loop.Average]:
-    """Returns what :func:`proceed` goes on from: the loop's state before its first update."""
-    return chunks.start(image, None, jnp.float32(0), data.encoder, program)
-
-
-def proceed(
-    before: tuple[loop.SolverState, loop.Average],
-    steps: int,
-    data: loop.Data,
-    program: loop.Program,
-) -> loop.Chunk:
-    """Runs some iterations of the compiled loop and waits for them; ``before`` is used up."""
-    chunk = chunks.advance(*before, jnp.int32(steps), jnp.float32(0), data, program)
-    return jax.block_until_ready(chunk)
+def paint_again(recipe: js.Recipe, content: Path, style: Path) -> Callable[[], object]:
+    """Returns a job whose pictures, encoder and style targets are all there: its own loop."""
+    photograph, painting = js.load_image(content), js.load_image(style)
+    encoder = encoder_of(recipe)
+    height, width, _ = photograph.shape
+    styles = prepare_styles(recipe, painting, recipe.shape_of((height, width)), encoder)
+    return lambda: js.paint(recipe, photograph, styles, encoder=encoder).image.block_until_ready()

@@ -1,62 +1,45 @@
-"""``tiles``: time and working memory of an evaluation in tiles, beside the whole and strips."""
+"""``tiles``: time and working memory of one evaluation by each plan."""
 
 import dataclasses
-import sys
+from typing import get_args
 
-import jax
-
-import jaxstyle as js
-from jaxstyle.losses.objective import Memory
-
-from .memory import resident
-from .options import Measurement, Numbers
+from .options import Measurement
 from .outcome import Row
-from .problem import Problem, evaluate, make_problem
-from .processes import in_own_process
-from .rounds import seconds
+from .problem import PlanName, Problem, parse
+from .timing import in_own_process, peak_of, seconds
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tiles(Measurement):
-    """Measure an evaluation in tiles: seconds, and the memory that it adds at its peak."""
+    """Measure one evaluation in tiles and as a whole: seconds, and memory at its peak."""
 
-    sizes: Numbers = (1024, 2048)
-    """Sides of the square image, in pixels."""
+    sizes: tuple[str, ...] = ("1024", "2048")
+    """Sizes of the image in pixels: one side of a square, or WIDTHxHEIGHT."""
     rounds: int = 2
-    """Evaluations of each; the least time counts."""
+    """Number of evaluations after the one that compiles; the shortest time counts."""
+    side: int = 1104
+    """Side of a tile in pixels."""
     largest: int = 2048
-    """Side up to which the whole and strips are measured beside them."""
+    """Longer side up to which the whole image is measured too."""
 
-    def measure(self, encoder: js.VGGEncoder) -> list[Row]:
-        """Returns a row a size."""
-        return [self._row(encoder, size) for size in self.sizes]
-
-    def _row(self, encoder: js.VGGEncoder, size: int) -> Row:
-        problem = make_problem(encoder, size)
-        times: dict[str, float] = {}
-        row: Row = {"size": size}
-        beside: list[Memory] = ["high", "low"] if size <= self.largest else []
-        ways: list[Memory] = ["tiles", *beside]
-        for memory in ways:
-            print(f"{size} {memory} …", file=sys.stderr, flush=True)
-            time, peak = in_own_process(_evaluation, problem, memory, self.rounds)
-            times[memory] = time
-            row |= {f"{memory} [s]": time, f"{memory} [MB]": peak / 1e6}
-            print(
-                f"{size} {memory}: {time:.1f} s, {peak / 1e6:.0f} MB", file=sys.stderr, flush=True
-            )
-        return row | {f"tiles / {name}": times["tiles"] / times[name] for name in beside}
+    def row(self, size: str) -> Row:
+        """Measures one size."""
+        shape, row = parse(size), {}
+        for plan in get_args(PlanName):
+            if plan == "tiles" or max(shape) <= self.largest:
+                problem = Problem(self.encoder, shape, plan, self.side)
+                time, peak = in_own_process(_evaluate, problem, self.rounds)
+                row |= {f"{plan} [s]": time, f"{plan} [MB]": peak}
+        return {"size": size} | row
 
 
-def _evaluation(problem: Problem, memory: Memory, rounds: int) -> tuple[float, float]:
-    """Returns the seconds of an evaluation, and what it adds to the memory that is there."""
-    objective = dataclasses.replace(problem.objective, memory=memory)
-    made = problem._replace(objective=objective).data(), problem.image()
-    data, image = jax.block_until_ready(made)
-    before, _ = resident(anew=True)
+def _evaluate(problem: Problem, rounds: int) -> tuple[float, float]:
+    _, image = problem.targets, problem.pictures[0]
+    times = []
 
     def run() -> None:
-        jax.block_until_ready(evaluate(image, *data[:3], objective))
+        evaluate = problem.value_and_grad()
+        times.extend(seconds(lambda: evaluate(image)) for _ in range(1 + rounds))
 
-    least = min(seconds(run) for _ in range(1 + rounds))  # one of them compiles
-    return least, resident()[1] - before
+    peak = peak_of(run)
+    return min(times), peak

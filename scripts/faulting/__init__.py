@@ -1,1 +1,1 @@
-"""What ``scripts/faults.py`` tries, a module a kind of fault."""
+"""The kinds of faults that ``scripts/faults.py`` tries: generators of a case and its problem."""

@@ -1,119 +1,111 @@
-"""The command in processes of its own, as a person or a batch system starts it."""
+"""Commands that are killed, interrupted, or short of disk or memory."""
 
-import os
+import random
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-from PIL import Image
 
 import jaxstyle as js
 
-QUICK = ("--encoder", "random", "--size", "64", "--iterations", "3", "--scales", "1")
-LIMIT_S = 120
-_SIGNALLED = (129, 130, 143, -1, -2, -15)
+_EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
+_SIGNALS = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+_HALF_WRITTEN = ".jaxstyle-*"
 
 
-class Told(NamedTuple):
-    """How a command ended.
-
-    Attributes:
-        code: Its exit code; negative for the signal that ended it.
-        out: What it printed as its result.
-        error: What it printed besides.
-    """
-
-    code: int
-    out: str
-    error: str
-
-
-def make_pictures(folder: Path) -> None:
-    """Writes a photograph and a painting."""
-    rng = np.random.default_rng(0)
-    for name in ("photo.png", "painting.png"):
-        values = np.cumsum(rng.integers(-9, 10, (64, 80, 3)), 1) + 128
-        Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).save(folder / name)
-
-
-# In the new process, and not between fork and exec, where threads of JAX's are in the way.
-_LIMITED = (
-    "import os, resource, sys; most = int(sys.argv[2]); "
-    "resource.setrlimit(int(sys.argv[1]), (most, most)); os.execv(sys.argv[3], sys.argv[3:])"
-)
-
-
-def start(
-    words: Sequence[str],
-    folder: Path,
-    limit: tuple[int, int] | None = None,
-    cache: Path | None = None,
+def _start(
+    folder: Path, options: str = "", limit: str = "", cache: str = "cache"
 ) -> "subprocess.Popen[str]":
-    """Starts the command in a folder.
-
-    Args:
-        words: Its arguments.
-        folder: Where it works.
-        limit: A resource, and how much of it there is.
-        cache: Its cache; in the folder if None.
-    """
-    environment = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
-    environment["JAXSTYLE_CACHE"] = str(cache or folder / "cache")
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-    command = [sys.executable, "-m", "jaxstyle", *words]
-    if limit is not None:
-        command = [sys.executable, "-c", _LIMITED, *map(str, limit), *command]
+    """Starts a short run that writes ``out.png``; ``limit`` is an option of ``prlimit``."""
+    limited = ["prlimit", limit] if limit else []
+    pictures = [str(_EXAMPLES / name) for name in ("harbour.jpg", "painting.jpg")]
+    short = "-o out.png --overwrite --quiet --encoder random --size 64 --iterations 3 --scales 1"
+    command = [sys.executable, "-m", "jaxstyle", "stylize", *pictures, "--cache", cache]
+    words = [*limited, *command, *short.split(), *options.split()]
     pipe = subprocess.PIPE
-    return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True
-    )
+    return subprocess.Popen(words, cwd=folder, stdout=pipe, stderr=pipe, text=True)
 
 
-def stylize(out: str = "out.png", *more: str) -> list[str]:
-    """Returns the arguments of a quick run."""
-    return ["stylize", "photo.png", "painting.png", "-o", out, "--quiet", *QUICK, *more]
+def _prepare(folder: Path) -> tuple[float, bytes]:
+    """Returns how long a run takes with a full cache, and its picture."""
+    seconds = 0.0
+    for _ in range(2):
+        started = time.monotonic()
+        _start(folder).communicate()
+        seconds = time.monotonic() - started
+    return seconds, (folder / "out.png").read_bytes()
 
 
-def finish(process: "subprocess.Popen[str]", limit_s: float = LIMIT_S) -> Told:
-    """Waits for a command; one that takes too long ends with -9."""
-    try:
-        out, error = process.communicate(timeout=limit_s)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, error = process.communicate()
-    return Told(process.returncode, out, error)
+def _problem(
+    folder: Path, process: "subprocess.Popen[str]", codes: Collection[int] = (1, 2)
+) -> str:
+    """Waits for a command, and returns what is wrong with how it ended.
 
-
-def trouble_of(told: Told, folder: Path, *, signalled: bool = False) -> str:
-    """Returns what is wrong with how a command ended.
-
-    Right are a picture where it says, or one line; after a signal also nothing.
+    Right is exit code 0, or one of some others with one line at most; ``out.png`` is a picture,
+    the old one or the new one, and no half-written file is left.
     """
-    unprintable = [c for c in told.out + told.error if not c.isprintable() and c != "\n"]
-    lines = told.error.splitlines()
-    if unprintable or "Traceback" in told.error:
-        return f"printed: {told.error[-300:]!r}"
-    if signalled and told.code in _SIGNALLED and not told.out:
-        return "" if len(lines) <= 1 else f"printed: {told.error[-300:]!r}"
-    if told.out:
-        return picture_trouble(folder / told.out.strip())
-    if told.code in (1, 2) and len(lines) == 1 and lines[0].startswith("jaxstyle: "):
-        return ""
-    return f"exit code {told.code}, {len(lines)} lines: {told.error[-300:]!r}"
-
-
-def picture_trouble(path: Path) -> str:
-    """Returns why a file is no picture."""
-    try:
-        js.load_image(path)
-    except js.InputError as error:
-        return str(error)
+    _, error = process.communicate()
+    lines = error.splitlines()
+    told = len(lines) <= 1 and all(line.startswith("jaxstyle: ") for line in lines)
+    if process.returncode not in (0, *codes) or not told:
+        return f"exit code {process.returncode}, printed: {error[-300:]!r}"
+    if left := list(folder.glob(_HALF_WRITTEN)):
+        return f"left {left}"
+    js.load_image(folder / "out.png")
     return ""
 
 
-def litter(folder: Path) -> list[str]:
-    """Returns files that a command has left behind half written."""
-    return [str(path.relative_to(folder)) for path in folder.rglob(".jaxstyle-*")]
+def kill(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str]]:
+    """Kills runs at any moment, every third while it writes, every fifth with an empty cache."""
+    (seconds, good), rng = _prepare(folder), random.Random(seed)
+    for number in range(count):
+        cache = "cache" if number % 5 else f"cache {number}"
+        process = _start(folder, cache=cache)
+        if number % 3:
+            time.sleep(rng.uniform(0, 1.2 * seconds))
+        while not number % 3 and process.poll() is None and not any(folder.glob(_HALF_WRITTEN)):
+            pass
+        process.kill()
+        process.communicate()
+        problem = "" if (folder / "out.png").read_bytes() == good else "the picture is damaged"
+        problem = problem or _problem(folder, _start(folder, cache=cache), codes=())
+        yield f"number {number} of seed {seed}", problem
+
+
+def interrupt(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str]]:
+    """Sends the signals of a person, a batch system and a closing terminal, once or twice."""
+    (seconds, _), rng = _prepare(folder), random.Random(seed)
+    for number in range(count):
+        kind = list(_SIGNALS)[number % len(_SIGNALS)]
+        process = _start(folder, "--iterations 300")
+        moment = rng.uniform(0.3, seconds + 1)
+        time.sleep(moment)
+        for _ in range(rng.choice((1, 1, 2))):
+            process.send_signal(kind)
+            time.sleep(rng.uniform(0, 0.3))
+        # While Python starts, the signal itself ends the process.
+        problem = _problem(folder, process, codes=(_SIGNALS[kind], -kind))
+        yield f"{kind.name} after {moment:.2f} s", problem
+
+
+def fill_disk(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str]]:
+    """Limits the size of files: the old picture stays, or the new one is whole."""
+    (_, good), rng = _prepare(folder), random.Random(seed)
+    for number in range(count):
+        size = round(len(good) * rng.uniform(0, 1.5)) if number else 0
+        yield f"files of {size} bytes", _problem(folder, _start(folder, limit=f"--fsize={size}"))
+
+
+def starve(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str]]:
+    """Limits the memory."""
+    _prepare(folder)
+    rng = random.Random(seed)
+    for _ in range(count):
+        size, gigabytes = rng.choice((256, 1024, 3000)), rng.uniform(2, 4)
+        options = (
+            f"--encoder vgg16 --iterations 1 --size {size} --memory {rng.choice(('high', 'low'))}"
+        )
+        process = _start(folder, options, limit=f"--as={round(gigabytes * 1e9)}")
+        yield f"{options} with {gigabytes:.1f} GB", _problem(folder, process)

@@ -101,19 +101,19 @@ class Watching:
     def _check(
         self, output: Path, shape: tuple[int, int], steps: int, replaces: Callable[[Path], bool]
     ) -> None:
-        def check(path: Path, **options: Any) -> None:
-            files.check_output(path, overwrite=replaces(path), **options)
-
-        if self.preview is not None:
-            check(self.preview, shape=shape)
+        options: dict[Path | None, dict[str, Any]] = {
+            self.preview: {"shape": shape},
+            self.timelapse: {"suffixes": timelapse.SUFFIXES},
+            self.trace: {"suffixes": trace.SUFFIXES},
+        }
+        seen = {os.path.realpath(output)}
+        for path in self.files(output, steps):
+            files.check_output(path, overwrite=replaces(path), **options.get(path, {}))
+            if (real := os.path.realpath(path)) in seen:
+                raise InputError(f"{path}: is given for two outputs; give each its own name")
+            seen.add(real)
         if self.timelapse is not None:
-            check(self.timelapse, suffixes=timelapse.SUFFIXES)
             timelapse.check_timelapse(self.timelapse)
-        if self.trace is not None:
-            check(self.trace, suffixes=trace.SUFFIXES)
-        for path in self._numbered(output, steps):
-            check(path)
-        _check_distinct([output, *self.files(output, steps)])
 
     def files(self, output: Path, steps: int) -> list[Path]:
         """Returns the files that a run of ``steps`` iterations writes before its result."""
@@ -160,15 +160,6 @@ def _files_of(begun: Mapping[str, Any] | None, steps: int) -> set[str]:
         return set()
     watching = UNWATCHED.over(begun["watching"])
     return {os.path.realpath(path) for path in watching.files(Path(begun["output"]), steps)}
-
-
-def _check_distinct(paths: Sequence[Path]) -> None:
-    seen: set[str] = set()
-    for path in paths:
-        real = os.path.realpath(path)
-        if real in seen:
-            raise InputError(f"{path}: is given for two outputs; give each its own name")
-        seen.add(real)
 
 
 def fill_watch(arguments: Sequence[str]) -> list[str]:

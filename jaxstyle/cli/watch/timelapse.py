@@ -126,7 +126,9 @@ class _Pages:
         if not complete:
             return
         first, *others = self._unpacked()
-        options = {"method": 3, "quality": 88} if self._kind == "WEBP" else {"disposal": 1}
+        options: dict[str, Any] = (
+            {"method": 3, "quality": 88} if self._kind == "WEBP" else {"disposal": 1}
+        )
         options["duration"] = [1000 // _RATE] * len(others) + [1000 * _HOLD]
         with open(self._path, "xb") as file:
             first.save(file, self._kind, save_all=True, append_images=others, loop=0, **options)
@@ -162,7 +164,8 @@ class _Video:
 
     def close(self, complete: bool) -> None:
         """Repeats the last picture, and writes the rest of the film."""
-        for _ in range(_HOLD * _RATE - 1 if complete and self._last else 0):
-            self.add(self._last)
+        if complete and self._last is not None:
+            for _ in range(_HOLD * _RATE - 1):
+                self.add(self._last)
         self._container.mux(self._stream.encode(None))
         self._container.close()

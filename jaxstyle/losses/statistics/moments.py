@@ -3,6 +3,7 @@
 import dataclasses
 from typing import NamedTuple
 
+import jax.export
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
@@ -46,6 +47,12 @@ class Spread(NamedTuple):
 
     mean: Vector
     std: Vector
+
+
+for _kind in (Normal, Spread):
+    jax.export.register_namedtuple_serialization(
+        _kind, serialized_name=f"jaxstyle.{_kind.__name__}"
+    )
 
 
 def _sum(feature: Feature, mask: Mask | None) -> Vector:

@@ -1,1 +1,0 @@
-"""The three example pictures, computed from fixed seeds with NumPy and Pillow."""
