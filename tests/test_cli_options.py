@@ -34,6 +34,7 @@ CHANGES = {
     "tv_weight": ([], ["--tv-weight", "900"]),
     "style_layers": ([], ["--style-layers", "image=20,conv2_1=9"]),
     "content_layers": ([], ["--content-layers", "conv1_1=9"]),
+    "terms": ([], ["--terms", "laplacian=900"]),
     "statistic": ([], ["--statistic", "mean-std"]),
     "normalisation": ([], ["--normalisation", "keras"]),
     "tv": ([], ["--tv", "l1"]),

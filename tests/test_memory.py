@@ -157,7 +157,8 @@ def demanded(monkeypatch):
 def test_a_textures_painting_counts_as_it_is_seen(folder, demanded):
     """However large it is in its file."""
     PillowImage.new("RGB", (100, 200)).save("large.png")
-    words = ["texture", "-o", "out.png", *command.ENCODER, "--style-layers", "conv1_1"]
+    words = ["texture", "--overwrite", "-o", "out.png", *command.ENCODER]
+    words += ["--style-layers", "conv1_1", "--scales", "1", "--iterations", "1"]
     for name, size in (("painting.png", "32x16"), ("large.png", "32x16")):
         assert cli.main([*words, name, "--size", size]) == 0
     assert demanded[0].pixels < 1

@@ -23,7 +23,7 @@ from jaxstyle.cli.options import (
     Quiet,
     Strip,
 )
-from jaxstyle.cli.run import check_masks, run_job
+from jaxstyle.cli.run import check_devices, check_masks, run_job
 from jaxstyle.cli.streams import lenient_stderr
 from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
@@ -80,6 +80,7 @@ class Stylize:
         job = self.job()
         processes.join(self)
         files.check_output(self.output, overwrite=self.overwrite or self.replaces)
+        check_devices()
         mesh, writes = processes.mesh_of(self), jax.process_index() == 0
         options = {"blend": self.blend, "devices": self.devices, "strip": self.strip}
         with lenient_stderr():
