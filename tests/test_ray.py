@@ -27,6 +27,7 @@ from jaxstyle.batch.records import save
 from jaxstyle.batch.remote_worker import RemoteJob, RemoteWorker
 from jaxstyle.batch.scheduler import Scheduler
 from jaxstyle.jobs import Job, Painter
+from jaxstyle.ops import resize
 from test_batch import batch
 
 folder = command.folder
@@ -165,8 +166,9 @@ def test_a_remote_worker_paints_what_it_is_sent(folder, pictures):
     for name in ("photo.png", "other.png"):
         sent = RemoteJob(itself, Path(name).read_bytes(), (name,), "encoder")
         inputs = worker._load(sent, lambda key: Path(key).read_bytes())
-        np.testing.assert_array_equal(inputs.styles[0], inputs.content.image)
-        np.testing.assert_array_equal(inputs.styles[0], files.load_image(name))
+        image = files.load_image(name)
+        np.testing.assert_array_equal(inputs.content.image, image)
+        np.testing.assert_array_equal(inputs.styles[0], resize.resize(image, inputs.shapes[1]))
     worker.close()
 
 

@@ -26,10 +26,10 @@ def estimate(
         painter: Loads the encoders.
         lanes: Number of similar jobs painted at once; the best one for the device if None.
     """
-    shapes = [(job, found) for job in jobs if (found := job.shapes(read_shape))]
+    shapes = [(job, sizes) for job in jobs if (sizes := job.shapes(read_shape))]
     bad = len(jobs) - len(shapes)
     yield f"{len(jobs)} to paint" + (f", of which {bad} cannot be" if bad else "")
-    yield _time(sum(work_of(job.recipe, found[0]) for job, found in shapes), manifest)
+    yield _time(sum(work_of(job.recipe, sizes[0]) for job, sizes in shapes), manifest)
     demands = [_fitting(demand) for demand in _demands(shapes, painter, lanes)]
     if demands:
         largest = max(demands, key=lambda demand: demand.resident)
@@ -53,7 +53,7 @@ def _demands(
     shapes: Sequence[tuple[Job, list[Shape]]], painter: Painter, lanes: int | None
 ) -> Iterator[Demand]:
     """Yields a demand per program; none if its encoder is not on this machine."""
-    kinds = {(program_of(job.recipe), *found): job for job, found in shapes}
+    kinds = {(program_of(job.recipe), *sizes): job for job, sizes in shapes}
     for (_, result, *styles), job in kinds.items():
         with contextlib.suppress(InputError):
             encoder, at_once = (

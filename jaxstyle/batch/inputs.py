@@ -49,19 +49,21 @@ def find_pictures(
     Raises:
         InputError: A folder or pattern has no picture.
     """
-    found: list[Input] = []
+    inputs: list[Input] = []
     for path in (path.expanduser() for path in paths):
         if path.suffix.lower() == TEXT_LIST and path.is_file():
-            found += [Input(path.parent / line) for line in _lines(path)]
+            inputs += [Input(path.parent / line) for line in _lines(path)]
         elif path.is_file() or not (path.is_dir() or glob.has_magic(str(path))):
-            found.append(Input(path))
+            inputs.append(Input(path))
         else:
             inside = _in_folder(path, output) if path.is_dir() else _of_pattern(path)
             own = [each for each in inside if Path(os.path.realpath(each.path)) not in painted]
             if not own:
                 raise InputError(f"{path}: no picture there")
-            found += own
-    return found if repeats else list({each.path: each for each in reversed(found)}.values())[::-1]
+            inputs += own
+    return (
+        inputs if repeats else list({each.path: each for each in reversed(inputs)}.values())[::-1]
+    )
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:
@@ -87,7 +89,7 @@ def with_distinct_folders(inputs: list[Input]) -> list[Input]:
 
 
 def _in_folder(folder: Path, output: Path | None) -> list[Input]:
-    found: list[Path] = []
+    paths: list[Path] = []
     seen: set[str] = set()
     excluded = "" if output is None else os.path.realpath(output)
     for current, folders, names in os.walk(folder, followlinks=True):
@@ -99,8 +101,8 @@ def _in_folder(folder: Path, output: Path | None) -> list[Input]:
             for name in folders
             if not name.startswith(".") and real[name] not in seen and real[name] != excluded
         ]
-        found += [Path(current, name) for name in names]
-    pictures = sorted(filter(_counts, found), key=natural_key)
+        paths += [Path(current, name) for name in names]
+    pictures = sorted(filter(_counts, paths), key=natural_key)
     return [Input(path, os.path.relpath(path.parent, folder)) for path in pictures]
 
 

@@ -89,13 +89,13 @@ class Rerun:
         if self.picture != self.source:
             raise InputError(f"{self.picture}: name the picture first, and options after it")
         check_devices()
-        found = files.load_metadata(self.picture)
-        if "varied" in found.provenance and "status" not in found.provenance:
+        metadata = files.load_metadata(self.picture)
+        if "varied" in metadata.provenance and "status" not in metadata.provenance:
             raise InputError(f"{self.picture}: is a sheet; paint it again with jaxstyle sweep")
-        command = self._command(found.provenance)
+        command = self._command(metadata.provenance)
         with lenient_stderr():
             console = report.console(quiet=self.quiet)
-            differences = list(self._differences(found, command))
+            differences = list(self._differences(metadata, command))
             for line in differences:
                 console.print(report.plain(f"different from {self.picture.name}: {line}"))
             code = command.run()
@@ -177,9 +177,9 @@ class Rerun:
                 changes |= {name: str(beside)} if beside.is_file() else {}
         return recipe.replace(**changes)
 
-    def _differences(self, found: files.Metadata, command: Stylize | Texture) -> Iterator[str]:
+    def _differences(self, metadata: files.Metadata, command: Stylize | Texture) -> Iterator[str]:
         """Yields what differs from when the picture was painted."""
-        settings, recorded = found
+        settings, recorded = metadata
         recipe = command.job().recipe
         before = {"jaxstyle": recorded.get("version"), "jax": recorded.get("jax")}
         before |= {"device": recorded.get("device")}

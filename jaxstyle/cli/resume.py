@@ -49,10 +49,10 @@ class Resume:
 
     def run(self) -> int:
         """Runs the command and returns its exit code."""
-        found = read_run(self.folder)
-        output = self.output or Path(found["output"])
+        saved = read_run(self.folder)
+        output = self.output or Path(saved["output"])
         try:
-            command = self._command(found, output)
+            command = self._command(saved, output)
         except (KeyError, TypeError, AttributeError):
             raise InputError(
                 f"{self.folder / 'run.json'}: is damaged, or from another version of jaxstyle; "
@@ -60,16 +60,16 @@ class Resume:
             ) from None
         return command.run()
 
-    def _command(self, found: dict[str, Any], output: Path) -> Stylize | Texture:
-        run = found["run"]
-        copies = {name: self._copies(paths) for name, paths in found["files"].items()}
+    def _command(self, saved: dict[str, Any], output: Path) -> Stylize | Texture:
+        run = saved["run"]
+        copies = {name: self._copies(paths) for name, paths in saved["files"].items()}
         settings = {name: str(copies.pop(name)) for name in ("init", "encoder") if name in copies}
-        options = found["options"] | copies
+        options = saved["options"] | copies
         # The run's own output may be replaced if that was allowed, or if this run has written it.
-        allowed = bool(options.pop("overwrite", False)) and output == Path(found["output"])
+        allowed = bool(options.pop("overwrite", False)) and output == Path(saved["output"])
         return _COMMANDS[run["command"]](
             output=output,
-            recipe=Recipe().updated(found["recipe"] | settings),
+            recipe=Recipe().updated(saved["recipe"] | settings),
             preset=run["sources"]["preset"],
             checkpoint=self.folder,
             checkpoint_every=self.checkpoint_every,

@@ -73,12 +73,12 @@ class RunFolder:
         self._command, self._inputs, self._warn = command, inputs, warn
         self._last = time.monotonic()
         self._facts: dict[str, Any] | None = None
-        self._found: Checkpoint | None = None
+        self._checkpoint: Checkpoint | None = None
         if folder is None or not (folder / _RUN).exists():
             return
         facts = read_run(folder)
         if facts["run"] == self._identity():
-            self._facts, self._found = facts, files.load_checkpoint(folder)
+            self._facts, self._checkpoint = facts, files.load_checkpoint(folder)
         elif self._reads_copies(folder):
             raise InputError(
                 f"{folder}: its files or options have changed since its run began; start a new "
@@ -93,7 +93,7 @@ class RunFolder:
     @property
     def pinned(self) -> dict[str, Any] | None:
         """The settings that a continued run must keep, for the same result; None for a new run."""
-        if self._found is None or self._facts is None:
+        if self._checkpoint is None or self._facts is None:
             return None
         return self._facts["chosen"]
 
@@ -106,9 +106,9 @@ class RunFolder:
         Raises:
             InputError: The folder cannot be written to.
         """
-        found, self._found = self._found, None
-        if self._folder is None or found is not None:
-            return found
+        checkpoint, self._checkpoint = self._checkpoint, None
+        if self._folder is None or checkpoint is not None:
+            return checkpoint
         try:
             # An attempt for which the memory was too small may have left some.
             files.remove_checkpoints(self._folder)
@@ -230,9 +230,9 @@ def read_run(folder: Path) -> dict[str, Any]:
     if not (folder / _RUN).exists():
         raise InputError(f"{folder}: has no run to continue; it is finished, or never began")
     with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
-        found = json.loads((folder / _RUN).read_text(encoding="utf-8"))
-        if all(isinstance(found[name], kind) for name, kind in _FIELDS.items()):
-            return {name: found[name] for name in _FIELDS}
+        saved = json.loads((folder / _RUN).read_text(encoding="utf-8"))
+        if all(isinstance(saved[name], kind) for name, kind in _FIELDS.items()):
+            return {name: saved[name] for name in _FIELDS}
     raise InputError(f"{folder / _RUN}: is damaged; start a new run in another folder")
 
 

@@ -62,8 +62,8 @@ class Job:
     def pictures(self) -> tuple[Path, ...]:
         """The picture files that it is painted from, the photograph first."""
         masks = () if self.content_mask is None else (self.content_mask, *self.style_masks)
-        found = (self.content, *self.styles, *masks, self.init)
-        return tuple(path for path in found if path is not None)
+        paths = (self.content, *self.styles, *masks, self.init)
+        return tuple(path for path in paths if path is not None)
 
     @property
     def fits_lanes(self) -> bool:
@@ -169,10 +169,10 @@ def _stamp(path: Path) -> list[object]:
 
 def _size_and_time(path: Path) -> tuple[int, ...]:
     try:
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return ()
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def check_inputs_kept(outputs: Iterable[Path], jobs: Iterable[Job], advice: str) -> None:
@@ -197,7 +197,7 @@ def _keys(path: Path) -> Iterator[object]:
     """Yields what two paths to the same file have in common; some file systems ignore case."""
     try:
         yield os.path.realpath(path)
-        found = path.stat()
+        status = path.stat()
     except (OSError, ValueError):
         return
-    yield found.st_dev, found.st_ino
+    yield status.st_dev, status.st_ino

@@ -232,25 +232,25 @@ class _Page:
     async def paint(self, request: Request) -> Response:
         """Adds a run to the queue."""
         session = self._session(request, touch=True)
-        wish = await read_json(request)
-        kind = wish.get("kind", "painting")
+        body = await read_json(request)
+        kind = body.get("kind", "painting")
         if kind not in ("painting", "sheet", "print"):
             raise InputError("kind: not painting, sheet or print; reload the page")
         try:
             run = QueuedRun(
-                kind, session, self._order(session, kind, wish), self._limits, self._clock
+                kind, session, self._order(session, kind, body), self._limits, self._clock
             )
             self.queue.add(run)
         finally:  # Masks of a refused run are deleted, too.
             session.make_room(self._limits)
         return JSONResponse(self._snapshot(run))
 
-    def _order(self, session: Session, kind: str, wish: dict[str, Any]) -> Order:
+    def _order(self, session: Session, kind: str, body: dict[str, Any]) -> Order:
         if kind == "print":
-            return enlarged_order(session, wish, self._limits)
-        if "from" in wish:
-            return chosen_order(session, wish)
-        return order_of(session, wish, self._encoders, self._limits)
+            return enlarged_order(session, body, self._limits)
+        if "from" in body:
+            return chosen_order(session, body)
+        return order_of(session, body, self._encoders, self._limits)
 
     async def state(self, request: Request) -> Response:
         """Returns the state of a run."""
@@ -284,15 +284,18 @@ class _Page:
     async def result_preview(self, request: Request) -> Response:
         """Returns a finished picture for display."""
         _, run = self._run(request)
-        found = result_of(run, request.path_params["result"])
-        return Response(found.preview, media_type="image/jpeg")
+        picture = result_of(run, request.path_params["result"])
+        return Response(picture.preview, media_type="image/jpeg")
 
     async def download(self, request: Request) -> Response:
         """Returns a finished picture as a file with its settings."""
         _, run = self._run(request, touch=True)
-        found, suffix = result_of(run, request.path_params["result"]), request.path_params["suffix"]
+        picture, suffix = (
+            result_of(run, request.path_params["result"]),
+            request.path_params["suffix"],
+        )
         if suffix not in files.SUFFIXES:
             raise HTTPException(404, f"there is no such format; use {', '.join(files.SUFFIXES)}")
-        path = await run_in_threadpool(encode, found, suffix)
+        path = await run_in_threadpool(encode, picture, suffix)
         stem = display_name(run.order.content.name).rpartition(".")[0] or "picture"
         return FileResponse(path, filename=f"{stem}-painted{suffix}")

@@ -52,14 +52,14 @@ def describe() -> list[dict[str, Any]]:
 def _help() -> dict[str, str]:
     """Returns the docstrings of the recipe's fields."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(Recipe))).body
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     body = tree.body if isinstance(tree, ast.ClassDef) else []
     for field, below in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             match below:
                 case ast.Expr(value=ast.Constant(value=str(text))):
-                    found[field.target.id] = " ".join(text.split())
-    return found
+                    texts[field.target.id] = " ".join(text.split())
+    return texts
 
 
 def _kind(name: str, kind: Any) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _optional() -> set[str]:
 
 def encoders_here(cache: Path | None) -> list[str]:
     """Returns the names of encoders on this machine, the packaged one first."""
-    return [found.name for found in pretrained.available(cache) if found.here]
+    return [entry.name for entry in pretrained.available(cache) if entry.here]
 
 
 def presets_here(encoders: list[str]) -> list[dict[str, Any]]:
@@ -96,12 +96,12 @@ def presets_here(encoders: list[str]) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "source": found.source,
-            "settings": found.recipe.to_table(),
-            "here": found.recipe.encoder in encoders,
+            "source": entry.source,
+            "settings": entry.recipe.to_table(),
+            "here": entry.recipe.encoder in encoders,
         }
-        for name, found in PRESETS.items()
-        if found.recipe.content_layers and name != PRINT
+        for name, entry in PRESETS.items()
+        if entry.recipe.content_layers and name != PRINT
     ]
 
 

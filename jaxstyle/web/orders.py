@@ -17,12 +17,12 @@ from jaxstyle.web.runs import FinishedPicture, QueuedRun
 from jaxstyle.web.sessions import Missing, Session
 
 
-def order_of(session: Session, wish: dict[str, Any], encoders: list[str], limits: Limits) -> Order:
+def order_of(session: Session, body: dict[str, Any], encoders: list[str], limits: Limits) -> Order:
     """Returns what a page asks for.
 
     Args:
         session: The visitor's session.
-        wish: The request, as JSON.
+        body: The request, as JSON.
         encoders: Names of encoders that are allowed.
         limits: How much a visitor may ask for.
 
@@ -30,8 +30,8 @@ def order_of(session: Session, wish: dict[str, Any], encoders: list[str], limits
         InputError: A part of it cannot be used.
         Missing: The visitor does not have one of the pictures.
     """
-    recipe = controls.recipe_of(wish.get("preset"), wish.get("settings"), encoders)
-    chosen = wish.get("styles")
+    recipe = controls.recipe_of(body.get("preset"), body.get("settings"), encoders)
+    chosen = body.get("styles")
     if not isinstance(chosen, list) or not all(isinstance(style, dict) for style in chosen):
         raise InputError("styles: of a wrong type; reload the page")
     if not chosen:
@@ -41,12 +41,12 @@ def order_of(session: Session, wish: dict[str, Any], encoders: list[str], limits
     styles = [session.upload(style.get("id")) for style in chosen]
     if len({style.id for style in styles}) < len(styles):
         raise InputError("styles: a painting is there twice; raise its share instead")
-    content = session.upload(wish.get("content"))
+    content = session.upload(body.get("content"))
     shares = [_share(style.get("share", 1)) for style in chosen]
     if not any(shares):
         raise InputError("shares: all of them are 0; raise a slider")
-    order = Order(recipe, str(wish.get("preset")), content, styles, shares)
-    masks = wish.get("masks")
+    order = Order(recipe, str(body.get("preset")), content, styles, shares)
+    masks = body.get("masks")
     return _with_masks(session, order, masks, limits) if isinstance(masks, dict) else order
 
 
@@ -60,35 +60,35 @@ def _with_masks(session: Session, order: Order, masks: dict[str, Any], limits: L
     return order._replace(content_mask=content, style_masks=tuple(styles))
 
 
-def enlarged_order(session: Session, wish: dict[str, Any], limits: Limits) -> Order:
+def enlarged_order(session: Session, body: dict[str, Any], limits: Limits) -> Order:
     """Returns the order for a preview at a larger size; raises as :func:`order_of` does."""
-    run = session.run(wish.get("from"))
-    found, size = result_of(run, wish.get("result", 0)), wish.get("size")
+    run = session.run(body.get("from"))
+    picture, size = result_of(run, body.get("result", 0)), body.get("size")
     if not isinstance(size, int):
         raise InputError("size: not a number; choose the size of the picture")
-    recipe = controls.enlarged(found.recipe, size, found.shape)
-    check_shapes([resize.fit(found.shape, size)], limits)
+    recipe = controls.enlarged(picture.recipe, size, picture.shape)
+    check_shapes([resize.fit(picture.shape, size)], limits)
     return run.order._replace(
         recipe=recipe,
-        init=found.path,
+        init=picture.path,
         # The print of a print names the first preview.
-        continued_from=run.order.continued_from or portable(found.recipe).to_table(),
+        continued_from=run.order.continued_from or portable(picture.recipe).to_table(),
     )
 
 
-def chosen_order(session: Session, wish: dict[str, Any]) -> Order:
+def chosen_order(session: Session, body: dict[str, Any]) -> Order:
     """Returns the order for a strength that was chosen from a sheet.
 
     Raises:
         InputError: The run is not a sheet.
         Missing: It no longer exists.
     """
-    run = session.run(wish.get("from"))
+    run = session.run(body.get("from"))
     if run.kind != "sheet":
         raise InputError("from: not a sheet of strengths; reload the page")
-    found = result_of(run, wish.get("result", 0))
+    picture = result_of(run, body.get("result", 0))
     order: Order = run.order
-    return order._replace(recipe=order.recipe.replace(style_weight=found.recipe.style_weight))
+    return order._replace(recipe=order.recipe.replace(style_weight=picture.recipe.style_weight))
 
 
 def _share(value: object) -> float:

@@ -162,25 +162,25 @@ def _strengths(order: Order) -> list[Recipe]:
     return [small.replace(style_weight=recipe.style_weight * factor) for factor in _STRENGTHS]
 
 
-def encode(found: FinishedPicture, suffix: str) -> Path:
+def encode(picture: FinishedPicture, suffix: str) -> Path:
     """Returns a finished picture as a file with its settings in it.
 
     Args:
-        found: The picture.
+        picture: The picture.
         suffix: One of ``files.SUFFIXES``.
 
     Raises:
         InputError: The format cannot hold a picture of this size.
     """
-    path = found.path.with_name(found.path.name + suffix)
+    path = picture.path.with_name(picture.path.name + suffix)
     if not path.exists():
-        values = np.load(found.path, allow_pickle=False)
+        values = np.load(picture.path, allow_pickle=False)
         files.save_image(
             path,
             jnp.asarray(values[..., :3]),
             alpha=jnp.asarray(values[..., 3]) if values.shape[-1] == 4 else None,
-            metadata=portable(found.recipe).to_table(),
-            provenance=found.provenance,
+            metadata=portable(picture.recipe).to_table(),
+            provenance=picture.provenance,
             overwrite=True,  # Two requests may save it at the same time.
         )
     return path

@@ -64,12 +64,12 @@ async def read_json(request: Request) -> dict[str, Any]:
         InputError: The body is not a JSON object.
     """
     try:
-        found = json.loads(await read_body(request, _LARGEST_JSON))
+        document = json.loads(await read_body(request, _LARGEST_JSON))
     except (ValueError, RecursionError):
         raise InputError("the request is not JSON; reload the page") from None
-    if not isinstance(found, dict):
+    if not isinstance(document, dict):
         raise InputError("the request is not a JSON object; reload the page")
-    return found
+    return document
 
 
 def cookie_of(request: Request) -> str:
@@ -87,6 +87,6 @@ def display_name(name: str) -> str:
 def read_static() -> dict[str, bytes]:
     """Reads the page's own files into memory, so that no request becomes a path."""
     root = importlib.resources.files("jaxstyle.web") / "static"
-    found = [(entry.name, entry) for entry in root.iterdir() if entry.is_file()]
-    found += [(f"examples/{name}", root / "examples" / name) for name in EXAMPLES]
-    return {name: entry.read_bytes() for name, entry in found}
+    document = [(entry.name, entry) for entry in root.iterdir() if entry.is_file()]
+    document += [(f"examples/{name}", root / "examples" / name) for name in EXAMPLES]
+    return {name: entry.read_bytes() for name, entry in document}

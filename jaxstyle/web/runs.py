@@ -184,11 +184,11 @@ class QueuedRun:
             **self._shown,
             "results": [
                 {
-                    "shape": found.shape,
-                    "style_weight": found.recipe.style_weight,
-                    "settings": found.recipe.to_table(),
+                    "shape": picture.shape,
+                    "style_weight": picture.recipe.style_weight,
+                    "settings": picture.recipe.to_table(),
                 }
-                for found in self.results
+                for picture in self.results
             ],
         }
 

@@ -130,15 +130,15 @@ class Session:
         for run in over:
             if left <= limits.max_files and self.used + more <= limits.max_bytes:
                 break
-            if not goes_on & {found.path for found in run.results}:
+            if not goes_on & {picture.path for picture in run.results}:
                 left -= 1
                 self._forget(run)
         self._tidy()
 
     def _forget(self, run: Any) -> None:
         del self.runs[run.id]
-        for found in run.results:
-            for path in self.folder.glob(f"{found.path.name}*"):
+        for picture in run.results:
+            for path in self.folder.glob(f"{picture.path.name}*"):
                 path.unlink(missing_ok=True)
         self._tidy()
 
