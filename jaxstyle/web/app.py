@@ -237,9 +237,8 @@ class _Page:
         if kind not in ("painting", "sheet", "print"):
             raise InputError("kind: not painting, sheet or print; reload the page")
         try:
-            run = QueuedRun(
-                kind, session, self._order(session, kind, body), self._limits, self._clock
-            )
+            order = self._order(session, kind, body)
+            run = QueuedRun(kind, session, order, self._limits, self._clock)
             self.queue.add(run)
         finally:  # Masks of a refused run are deleted, too.
             session.make_room(self._limits)
@@ -284,8 +283,8 @@ class _Page:
     async def result_preview(self, request: Request) -> Response:
         """Returns a finished picture for display."""
         _, run = self._run(request)
-        picture = result_of(run, request.path_params["result"])
-        return Response(picture.preview, media_type="image/jpeg")
+        preview = result_of(run, request.path_params["result"]).preview
+        return Response(preview, media_type="image/jpeg")
 
     async def download(self, request: Request) -> Response:
         """Returns a finished picture as a file with its settings."""
