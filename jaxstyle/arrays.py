@@ -56,8 +56,9 @@ def check_picture(name: str, picture: Any, *, outside: float = _OUTSIDE) -> None
     if not (np.isfinite(low) and np.isfinite(high)):
         raise InputError(f"{name}: has values that are not finite; give sRGB in [0, 1]")
     if low < -outside or high > 1 + outside:
-        todo = "divide by 255" if high > 2 else "add 1 and divide by 2" if low >= -1.5 else "rescale"
-        raise InputError(f"{name}: values from {low:.3g} to {high:.3g}; give sRGB in [0, 1]: {todo}")
+        todo = "divide by 255" if high > 2 else "add 1 and divide by 2"
+        found = f"{name}: values from {low:.3g} to {high:.3g}"
+        raise InputError(f"{found}; give sRGB in [0, 1]: {todo}")
 
 
 def check_image(name: str, image: Any, *, least: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Plain second implementations, in NumPy and float64, that the tests hold the library against."""
+"""Plain second implementations, in NumPy and float64, that the tests compare the library with."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def relative_error(a, b):
 
 
 def convolve_relu(x, kernel, bias):
-    """Nine shifted products, zeros around."""
+    """Returns the sum of nine shifted products, with zeros around the image."""
     h, w, _ = x.shape
     padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
     z = bias + sum(padded[i : i + h, j : j + w] @ kernel[i, j] for i in range(3) for j in range(3))
@@ -26,7 +26,7 @@ def pool(x, pooling):
 
 
 def encode(image, encoder, layers):
-    """Features of an encoder with `torch` preprocessing."""
+    """Returns features of an encoder with the preprocessing `torch`."""
     params = {
         k: {n: np.asarray(a, np.float64) for n, a in p.items()} for k, p in encoder.params.items()
     }
@@ -41,7 +41,7 @@ def encode(image, encoder, layers):
 
 
 def torch_features(params, network, x):
-    """Runs the same parameters through PyTorch; `x` is preprocessed, `[h, w, 3]`."""
+    """Returns PyTorch's features for the same parameters; `x` is the network's input."""
     torch = pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")
     functional = torch.nn.functional
     pools = {"max": functional.max_pool2d, "average": functional.avg_pool2d}
@@ -63,31 +63,33 @@ def gram(f):
 
 
 def loss_terms(image, content, style, encoder, objective, loss_weights):
-    """Content, style and total variation, straight from their definitions."""
+    """Returns the terms by their definitions, divided by energies."""
     x = np.asarray(image, np.float64)
     layers = {*objective.content_layers, *objective.style_layers}
     f, p, s = (encode(picture, encoder, layers) for picture in (image, content, style))
     content_term = sum(
-        loss_weights.content_layers.get(k, 1.0) * ((f[k] - p[k]) ** 2).sum() / (p[k] ** 2).sum()
+        float(loss_weights.content_layers.get(k, 1.0))
+        * ((f[k] - p[k]) ** 2).sum()
+        / (p[k] ** 2).sum()
         for k in objective.content_layers
     )
     style_term = sum(
-        loss_weights.style_layers.get(k, 1.0)
+        float(loss_weights.style_layers.get(k, 1.0))
         * ((gram(f[k]) - gram(s[k])) ** 2).sum()
         / (gram(s[k]) ** 2).sum()
         for k in objective.style_layers
     )
     dx, dy = x[:, 1:] - x[:, :-1], x[1:] - x[:-1]
     tv = ((dx**2).sum() + (dy**2).sum()) / x.size
-    return (
-        loss_weights.content * content_term,
-        loss_weights.style * style_term,
-        loss_weights.tv * tv,
-    )
+    return {
+        "content": float(loss_weights.content) * content_term,
+        "style": float(loss_weights.style) * style_term,
+        "tv": float(loss_weights.tv) * tv,
+    }
 
 
 def slope_error(fun, x, gradient, rng, step=1e-5):
-    """How far slopes along the gradient and along directions at random are from it, relatively."""
+    """Returns the relative error of a gradient, by slopes along it and random directions."""
     gradient, x = np.asarray(gradient, np.float64), np.asarray(x, np.float64)
     errors = []
     for direction in [gradient, *rng.normal(size=(3, *x.shape))]:
@@ -103,14 +105,14 @@ def psd_root(matrix):
 
 
 def normal(f, ridge):
-    """Mean and covariance; the ridge is at least 1e-6 of the sum of the mean squares."""
+    """Returns mean and covariance; the ridge is at least 1e-6 of the sum of the mean squares."""
     flat = f.reshape(-1, f.shape[-1])
     ridge = max(ridge, 1e-6 * (flat**2).mean(0).sum())
     return flat.mean(0), np.cov(flat.T, bias=True) + ridge * np.eye(flat.shape[1])
 
 
 def wasserstein(f, s, ridge=1e-4):
-    """Squared, between normal distributions, by eigenvectors."""
+    """Returns the squared distance of two normal distributions, by eigenvectors."""
     (m, c), (n, d) = normal(f, ridge), normal(s, ridge)
     # tr (√D C √D)^½ by the singular values of √D √C: half the digits are lost in the product.
     common = np.linalg.svd(psd_root(d) @ psd_root(c), compute_uv=False).sum()
@@ -123,20 +125,20 @@ def mean_std(f, s, ridge=1e-4):
 
 
 def quantiles(values, size):
-    """Each column at the middles of ``size`` equal parts, linear between its own middles."""
+    """Returns quantiles of each column, interpolated at the middles of ``size`` equal parts."""
     own = (np.arange(len(values)) + 0.5) / len(values)
     wanted = (np.arange(size) + 0.5) / size
     return np.stack([np.interp(wanted, own, np.sort(column)) for column in values.T], 1)
 
 
 def sliced(f, s, directions):
-    """Mean squared difference of the sorted projections, summed over directions."""
+    """Returns the mean squared difference of sorted projections, summed over directions."""
     x, t = (a.reshape(-1, a.shape[-1]) @ directions for a in (f, s))
     return ((np.sort(x, 0) - quantiles(t, len(x))) ** 2).mean(0).sum()
 
 
 def differences(image, wrap):
-    """Pairs of steps to the right and down at every pixel, None where the image ends; by loops."""
+    """Yields the differences to the right and down at every pixel; None where the image ends."""
     h, w, c = image.shape
     for i in range(h):
         for j in range(w):

@@ -5,6 +5,7 @@ message of the refusal.
 """
 
 import dataclasses
+import functools
 import itertools
 import json
 import sys
@@ -36,10 +37,8 @@ class Keep(js.Term):
     layers = content_layers = ("conv1_1", "conv2_1")
 
     def content_target(self, view, scene, size):
-        maps = {
-            n: jax.image.resize(scene.data["keep"], size.layers[n], "linear") for n in self.layers
-        }
-        return {n: (view.features[n], maps[n]) for n in self.layers}, None
+        sized = functools.partial(jax.image.resize, scene.data["keep"], method="linear")
+        return {n: (view.features[n], sized(shape=size.layers[n])) for n in self.layers}, None
 
     def sums(self, view):
         pairs = [(n, view.features[n], *view.local[n]) for n in self.layers]
@@ -97,9 +96,7 @@ def make_encoder(dtype, padding="replicate", pooling="max", derivatives="reverse
 def make_problem(dtype, *, size=ODD, masks=0, padding="replicate", pooling="max",
                  derivatives="reverse", **settings):  # fmt: skip
     rng = np.random.default_rng(0)
-    image, content, style, other = (
-        jnp.asarray(rng.uniform(size=(*size, 3)), dtype) for _ in "1234"
-    )
+    image, content, style, other = jnp.asarray(rng.uniform(size=(4, *size, 3)), dtype)
     scene = js.Scene(content, data={"keep": jnp.asarray(rng.uniform(size=(20, 20)), dtype)})
     styles = js.Styles([style, other[:60, :40]], jnp.asarray([0.3, 0.7], dtype))
     if masks:
@@ -107,19 +104,9 @@ def make_problem(dtype, *, size=ODD, masks=0, padding="replicate", pooling="max"
         scene = scene._replace(masks=regions)
         styles = styles._replace(masks=[regions[::-1], regions[:, :60, :40]])
     objective = js.Objective(content_layers=("conv2_2",), style_layers=STYLE, **settings)
-    weights = js.LossWeights(**{k: jnp.asarray(v, dtype) for k, v in vars_of_weights().items()})
-    return (
-        image,
-        scene,
-        styles,
-        weights,
-        make_encoder(dtype, padding, pooling, derivatives),
-        objective,
-    )
-
-
-def vars_of_weights():
-    return {"content": 1.0, "style": 60.0, "tv": 5.0}
+    weights = jax.tree.map(lambda w: w.astype(dtype), js.LossWeights())
+    encoder = make_encoder(dtype, padding, pooling, derivatives)
+    return image, scene, styles, weights, encoder, objective
 
 
 def evaluate(problem, plan):

@@ -1,4 +1,4 @@
-"""Typing errors in what is chosen by name: refused, with the name that was probably meant."""
+"""Wrong names and arrays are refused, with the name that was probably meant."""
 
 import subprocess
 import sys
@@ -29,12 +29,12 @@ def loss(encoder, **loss_weights):
     (lambda e: js.load_encoder("vgg-16"), "encoder 'vgg-16'.*perhaps vgg16"),
     (lambda e: js.preset("gaty"), "preset 'gaty'.*perhaps gatys"),
 ])  # fmt: skip
-def test_typing_errors_are_refused(encoder, wrong, needle):
+def test_misspelt_names_are_refused(encoder, wrong, needle):
     with pytest.raises(js.InputError, match=needle):
         wrong(encoder)
 
 
-# By a process of its own: the tests' checks of types would tell first.
+# In a process of its own, without the types that tests check first.
 PROGRAM = """
 import jax, jax.numpy as jnp, jaxstyle as js
 
@@ -45,7 +45,8 @@ def encode(**changed):
 
 for wrong in (
     lambda: js.Objective(normalisation="energies"),
-    lambda: js.Objective(memory="hig"),
+    lambda: js.Objective(extra=["laplace"]),
+    lambda: js.stylize(jnp.ones((16, 16, 3)), jnp.ones((16, 16, 3)), None, plan="low"),
     lambda: js.Objective(tv="nine-points"),
     lambda: encode(pooling="averaged"),
     lambda: encode(padding="zero"),
@@ -58,43 +59,44 @@ for wrong in (
 """
 
 
-def test_words_for_choices_are_refused():
-    told = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
-    assert told.stdout.splitlines() == [
+def test_unknown_choices_are_refused():
+    run = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True)
+    assert run.stdout.splitlines() == [
         "normalisation 'energies': unknown, perhaps energy; "
         "choose energy, mean, neural-style, udacity, keras",
-        "memory 'hig': unknown, perhaps high; choose high, low, tiles",
+        "term 'laplace': unknown, perhaps laplacian; choose laplacian",
+        "plan 'low': not a plan; give js.Whole(), js.Tiles() or js.Devices()",
         "tv 'nine-points': unknown, perhaps nine-point; choose l1, l2, isotropic^1.25, nine-point",
         "pooling 'averaged': unknown, perhaps average; choose max, average, l2",
         "padding 'zero': unknown, perhaps zeros; "
         "choose zeros, replicate, replicate-first, circular",
         "pooling 'maxi': unknown, perhaps max; choose max, average, l2",
-    ], told.stderr
+    ], run.stderr
 
 
-def test_weights_of_layers_that_are_not_asked_for_wait(encoder):
+def test_weights_of_unused_layers_are_ignored(encoder):
     plain, more = loss(encoder, style_layers={}), loss(encoder, style_layers={"conv5_1": 3.0})
     assert plain == more
 
 
 REFUSED = """
+import dataclasses
 import jax, jax.numpy as jnp, jaxstyle as js
 
 encoder = js.load_encoder("random")
 objective = js.Objective(content_layers=("conv1_1",), style_layers=("conv2_1",))
 good = jnp.full((32, 32, 3), 0.5)
 targets = js.make_targets(good, good, encoder, objective)
-weights = js.LossWeights()
+weights, masks = js.LossWeights(), jnp.ones((1, 32, 32))
 bad = {
     "integers": jnp.ones((32, 32, 3), jnp.int32),
-    "truths": jnp.ones((32, 32, 3), bool),
+    "booleans": jnp.ones((32, 32, 3), bool),
     "grey": jnp.ones((32, 32, 1)),
     "no image": jnp.ones((32, 32)),
     "a batch": jnp.ones((2, 32, 32, 3)),
 }
 calls = {
     "encode": lambda x: js.encode(x, encoder, ("conv1_1",)),
-    "statistics": lambda x: js.statistics(x, encoder, objective),
     "content": lambda x: js.make_targets(x, good, encoder, objective),
     "style": lambda x: js.make_targets(good, x, encoder, objective),
     "styles": lambda x: js.style_targets([good, x], encoder, objective, shape=(32, 32)),
@@ -109,15 +111,22 @@ wrong |= {
     "a row": lambda: js.loss(jnp.ones((2, 32, 3)), targets, weights, encoder, objective),
     "another size": lambda: calls["loss"](jnp.ones((32, 48, 3))),
     "one share for two": lambda: js.make_targets(
-        good, [good, good], encoder, objective, blend=jnp.ones(1)
+        good, js.Styles([good, good], jnp.ones(1)), encoder, objective
     ),
     "one mask for two": lambda: js.make_targets(
-        good, [good, good], encoder, objective, content_masks=jnp.ones((1, 32, 32)),
-        style_masks=[jnp.ones((1, 32, 32))],
+        js.Scene(good, masks), js.Styles([good, good], masks=[masks]), encoder, objective
     ),
     "another mask": lambda: js.make_targets(
-        good, good, encoder, objective, content_masks=jnp.ones((1, 16, 32)),
-        style_masks=[jnp.ones((1, 32, 32))],
+        js.Scene(good, masks[:, 16:]), js.Styles([good], masks=[masks]), encoder, objective
+    ),
+    "unknown term": lambda: js.loss(
+        good, targets, js.LossWeights(extra={"none": 1}), encoder, objective
+    ),
+    "missing term": lambda: js.loss(
+        good, targets, weights, encoder, dataclasses.replace(objective, extra=["laplacian"])
+    ),
+    "vectors": lambda: js.loss(
+        good, targets, js.LossWeights(style=jnp.ones(2)), encoder, objective
     ),
     "another layer": lambda: js.loss(
         good, targets, weights, encoder, js.Objective(content_layers=(), style_layers=("conv1_1",))
@@ -136,8 +145,8 @@ for name, call in wrong.items():
 """
 
 
-def test_what_is_no_image_is_refused_everywhere():
-    """At trace time, too; each case that was taken prints a line."""
-    told = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True)
-    assert told.returncode == 0, told.stderr
-    assert told.stdout == ""
+def test_wrong_arrays_are_refused_everywhere():
+    """At trace time, too; a case that is not refused prints a line."""
+    run = subprocess.run([sys.executable, "-c", REFUSED], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout == ""

@@ -1,4 +1,4 @@
-"""Gradients changed on their way back: each layer's has the promised L1 norm."""
+"""Normalised gradients: that of each layer's features gets the L1 norm of its weight."""
 
 import jax
 import jax.numpy as jnp
@@ -6,16 +6,13 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle.losses import measure
+from jaxstyle.evaluate import whole
 from jaxstyle.ops.gradients import with_gradient_norm
-from programs import loss_and_gradient
+from programs import loss_and_gradient, total
 
-PLAIN = js.Objective(content_layers=("conv2_2", "conv3_1"), style_layers=("conv1_1", "conv2_1"))
-NORMALISED = js.Objective(
-    content_layers=("conv2_2", "conv3_1"),
-    style_layers=("conv1_1", "conv2_1"),
-    normalise_gradients=True,
-)
+LAYERS = {"content_layers": ("conv2_2", "conv3_1"), "style_layers": ("conv1_1", "conv2_1")}
+PLAIN = js.Objective(**LAYERS)
+NORMALISED = js.Objective(**LAYERS, normalise_gradients=True)
 WEIGHTS = js.LossWeights(
     content=2.0, style=30.0, tv=0.0, content_layers={"conv3_1": 0.5}, style_layers={"conv2_1": 4.0}
 )
@@ -27,25 +24,22 @@ def image(pictures, rng):
     return jnp.asarray(pictures[0] + rng.normal(0, 0.1, pictures[0].shape), jnp.float32)
 
 
-def feature_gradients(image, targets, encoder, objective, weights, monkeypatch):
-    """Of the loss with respect to something added to each layer's features behind the encoder."""
+def feature_gradients(image, pictures, encoder, objective, monkeypatch):
+    """Returns the loss, and its gradient with respect to each layer's features."""
+    targets = js.make_targets(*pictures, encoder, objective)
     features = js.encode(image, encoder, objective.layers)
 
-    def loss(added):
-        moved = {name: features[name] + added[name] for name in features}
-        monkeypatch.setattr(measure, "encode", lambda *_: moved)
-        return js.loss(image, targets, weights, encoder, objective)
+    def loss(features):
+        monkeypatch.setattr(whole, "encode", lambda *_: features)
+        return js.loss(image, targets, WEIGHTS, encoder, objective)
 
     with monkeypatch.context() as monkeypatch:
-        return jax.jit(jax.value_and_grad(loss))(
-            {k: jnp.zeros_like(f) for k, f in features.items()}
-        )
+        return jax.jit(jax.value_and_grad(loss))(features)
 
 
-def test_each_layer_sends_back_its_weight(image, pictures, encoder, monkeypatch):
-    targets = js.make_targets(*pictures, encoder, PLAIN)
+def test_each_layers_gradient_has_the_norm_of_its_weight(image, pictures, encoder, monkeypatch):
     plain, normalised = (
-        feature_gradients(image, targets, encoder, objective, WEIGHTS, monkeypatch)
+        feature_gradients(image, pictures, encoder, objective, monkeypatch)
         for objective in (PLAIN, NORMALISED)
     )
     np.testing.assert_allclose(normalised[0], plain[0], rtol=1e-6)
@@ -56,25 +50,21 @@ def test_each_layer_sends_back_its_weight(image, pictures, encoder, monkeypatch)
         np.testing.assert_allclose(after, before * norm / np.abs(before).sum(), atol=1e-5 * norm)
 
 
-def test_a_layer_of_both_terms_is_normalised_in_each(image, pictures, encoder, monkeypatch):
-    both = js.Objective(
-        content_layers=("conv2_1",), style_layers=("conv2_1",), normalise_gradients=True
-    )
-    alone = [
-        js.Objective(content_layers=(), style_layers=("conv2_1",), normalise_gradients=True),
-        js.Objective(content_layers=("conv2_1",), style_layers=(), normalise_gradients=True),
-    ]
-    gradients = [
+def test_layer_of_two_terms_is_normalised_in_each(image, pictures, encoder, monkeypatch):
+    both, content, style = (
         feature_gradients(
-            image, js.make_targets(*pictures, encoder, o), encoder, o, WEIGHTS, monkeypatch
+            image,
+            pictures,
+            encoder,
+            js.Objective(content_layers=c, style_layers=s, normalise_gradients=True),
+            monkeypatch,
         )[1]["conv2_1"]
-        for o in (both, *alone)
-    ]
-    scale = float(jnp.abs(gradients[0]).max())
-    np.testing.assert_allclose(gradients[0], gradients[1] + gradients[2], atol=1e-5 * scale)
+        for c, s in ((("conv2_1",),) * 2, (("conv2_1",), ()), ((), ("conv2_1",)))
+    )
+    np.testing.assert_allclose(both, content + style, atol=1e-5 * float(jnp.abs(both).max()))
 
 
-def test_a_weight_of_zero_sends_nothing_back(image, pictures, encoder):
+def test_weight_of_zero_gives_no_gradient(image, pictures, encoder):
     targets = js.make_targets(*pictures, encoder, NORMALISED)
     weights = js.LossWeights(content=0.0, style=0.0, tv=0.0)
     _, gradient = loss_and_gradient(image, targets, weights, encoder, NORMALISED)
@@ -82,14 +72,12 @@ def test_a_weight_of_zero_sends_nothing_back(image, pictures, encoder):
     assert float(jax.grad(lambda f: 0.0 * with_gradient_norm(f, 1.0).sum())(image).max()) == 0.0
 
 
-def test_under_jit_and_vmap_over_loss_weights(image, pictures, encoder):
-    """Ten times the weights of all layers: ten times the gradient, and nothing else."""
+def test_gradient_is_proportional_to_the_weights_under_vmap(image, pictures, encoder):
     targets = js.make_targets(*pictures, encoder, NORMALISED)
-    weights = jax.tree.map(lambda w: jnp.array([w, 10 * w]), WEIGHTS).replace(
-        content_layers=jax.tree.map(lambda w: jnp.full(2, w), WEIGHTS.content_layers),
-        style_layers=jax.tree.map(lambda w: jnp.full(2, w), WEIGHTS.style_layers),
+    weights = WEIGHTS.replace(
+        content=jnp.array([2.0, 20.0]), style=jnp.array([30.0, 300.0]), tv=jnp.zeros(2)
     )
-    _, together = jax.vmap(loss_and_gradient, (None, None, 0, None, None))(
+    _, together = jax.vmap(loss_and_gradient, (None, None, weights.axes(), None, None))(
         image, targets, weights, encoder, NORMALISED
     )
     scale = float(jnp.abs(together[0]).max())
@@ -98,10 +86,10 @@ def test_under_jit_and_vmap_over_loss_weights(image, pictures, encoder):
     np.testing.assert_allclose(together[0], single, atol=1e-5 * scale)
 
 
-def test_line_searches_are_refused(encoder, pictures):
+def test_solvers_with_a_line_search_are_refused(encoder, pictures):
     options = {"objective": NORMALISED, "schedule": js.Schedule(iterations=3, scales=1)}
     with pytest.raises(js.InputError, match=r"normalise_gradients: .* choose adam"):
         js.stylize(*pictures, encoder, solver=js.lbfgs(), **options)
     result = js.stylize(*pictures, encoder, solver=js.adam(), **options)
     assert result.status == "finished"
-    assert sum(result.terms)[-1] < sum(result.terms)[0]
+    assert total(result.terms)[-1] < total(result.terms)[0]

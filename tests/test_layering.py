@@ -1,4 +1,4 @@
-"""Imports go strictly downward, between rooms and within them, and what stands where it should."""
+"""Imports go strictly downward, between packages and within them; conventions of the public API."""
 
 import ast
 import dataclasses
@@ -12,40 +12,36 @@ import pytest
 import jaxstyle
 
 PACKAGE = Path(jaxstyle.__file__).parent
-# From the ground up; a module may import what stands on a line above its own, and nothing else.
-# A name without a dot is a module at the root or a room's ``__init__``.
+# A module may only import those on earlier lines. A name without a dot is a module of the package
+# itself, or the ``__init__`` of a package in it.
 FLOORS = """
     errors atomic configuration interrupts paths version
     arrays
     compilation.options compilation.programs
     compilation.jitted
     compilation
-    ops
-    ops.winograd ops.pooling ops.resize ops.fourier ops.gradients ops.variation
-    ops.convolution ops.colour
+    ops ops.derivatives ops.winograd
+    ops.convolution ops.fourier ops.gradients ops.pooling ops.variation ops.colour
+    ops.resize
     encoder.preprocessing
     encoder.base encoder.vgg
-    encoder.vgg_encoder encoder.receptive
+    encoder.receptive encoder.vgg_encoder
     encoder
-    tiling
-    tiling.grid
-    tiling.windows
     losses
-    losses.normalisation losses.statistics.base losses.statistics.roots
-    losses.statistics.gram losses.statistics.sliced
+    losses.normalisation losses.pictures losses.statistics.base losses.statistics.roots
+    losses.term losses.statistics.gram losses.statistics.sliced
     losses.statistics.moments
     losses.statistics
-    losses.objective losses.strips
-    losses.tiles
-    losses.measure
-    losses.targets
-    losses.loss
-    large
-    large.tiles large.mesh
-    large.halo
-    large.patches
-    large.sharded
-    large.devices
+    losses.content losses.custom losses.laplacian losses.style losses.total_variation
+    losses.objective
+    losses.loss_weights
+    evaluate evaluate.grid
+    evaluate.windows
+    evaluate.plan
+    evaluate.whole evaluate.mesh
+    evaluate.tiles evaluate.halo evaluate.patches
+    evaluate.devices evaluate.targets
+    evaluate.loss
     perceptual.pair
     perceptual.relative
     perceptual.calibration
@@ -55,10 +51,9 @@ FLOORS = """
     solvers.from_jaxopt
     solvers.lbfgs solvers.first_order
     solvers
-    run
-    run.schedule run.sources run.start run.parameterisation
-    run.ahead run.loop
-    run.shares
+    run run.prefetch
+    run.schedule run.initial_image run.parameterisation
+    run.sources run.loop
     run.chunks run.optimise run.lanes run.sweep_sources
     run.checkpoint
     run.progress
@@ -80,7 +75,7 @@ FLOORS = """
     cli
     __main__
 """
-# Rooms of the shell, whose modules this file leaves to their own order.
+# Packages around the core, whose inner order this file does not check.
 SHELL = {"files", "pretrained", "jobs", "batch", "web", "cli", "__main__"}
 HEAVY = {"h5py", "PIL", "requests", "rich", "safetensors", "tifffile", "tyro", "torch"}
 HEAVY |= {"starlette", "uvicorn"}
@@ -90,7 +85,7 @@ FLOOR = {name: i for i, line in enumerate(FLOORS.strip().splitlines()) for name 
 
 
 def name_of(path):
-    """A file's dotted name below the package; a room of the shell is one name."""
+    """Returns the dotted name of a file; a package of the shell is one name."""
     parts = path.relative_to(PACKAGE).with_suffix("").parts
     if parts[0] in SHELL:
         return parts[0]
@@ -115,27 +110,27 @@ def imports(path):
 
 
 def used(path):
-    """Yields the names of the package's own that a file imports."""
+    """Yields the modules of this package that a file imports."""
     for dotted in imports(path):
         top, _, rest = dotted.partition(".")
         if top == "jaxstyle":
-            room = rest.partition(".")[0]
-            found = room if room in SHELL else rest
+            package = rest.partition(".")[0]
+            found = package if package in SHELL else rest
             yield found if found in NAMES else "__init__"
 
 
-def test_every_module_has_a_floor():
+def test_every_module_is_listed():
     assert FLOOR.keys() == NAMES
 
 
 @pytest.mark.parametrize("path", FILES, ids=FILES.values())
-def test_imports_go_down(path):
+def test_imports_go_downward(path):
     name = FILES[path]
     above = {other for other in used(path) if other != name and FLOOR[other] >= FLOOR[name]}
-    assert not above, f"{name} imports {above}, which do not stand below it"
+    assert not above, f"{name} imports {above}, which are not below it"
 
 
-def test_one_room_knows_the_solver_libraries():
+def test_only_solvers_import_the_solver_libraries():
     users = {
         name.partition(".")[0]
         for path, name in FILES.items()
@@ -144,7 +139,7 @@ def test_one_room_knows_the_solver_libraries():
     assert users == {"solvers"}
 
 
-def test_the_core_knows_nothing_of_the_shell():
+def test_the_core_imports_no_library_of_the_shell():
     for path, name in FILES.items():
         if name not in SHELL:
             assert not {dotted.split(".")[0] for dotted in imports(path)} & HEAVY, name
@@ -152,25 +147,25 @@ def test_the_core_knows_nothing_of_the_shell():
 
 def test_modules_are_short():
     lengths = {path: len(path.read_text().splitlines()) for path in FILES}
-    assert max(lengths.values()) <= 300, lengths
+    assert max(lengths.values()) <= 350, lengths
 
 
-def test_no_room_shares_its_name_with_a_function():
-    rooms = {name.partition(".")[0] for name in NAMES}
-    for name in rooms & set(jaxstyle.__all__):
+def test_no_package_shares_its_name_with_a_function():
+    packages = {name.partition(".")[0] for name in NAMES}
+    for name in packages & set(jaxstyle.__all__):
         assert inspect.ismodule(getattr(jaxstyle, name)), name
 
 
-ORDER = ("image", "stats", "content", "style", "styles", "masks", "shape", "targets")
+ORDER = ("image", "content", "style", "shape", "targets")
 ORDER += ("loss_weights", "encoder", "objective", "layers")
 
 
 def test_arguments_come_in_one_order():
-    """What is differentiated, pictures and targets, loss weights, the encoder, the objective."""
+    """What is differentiated, then pictures and targets, loss weights, encoder, objective."""
     seen = 0
     for name in jaxstyle.__all__:
         function = getattr(jaxstyle, name)
-        function = getattr(function, "function", function)  # behind a decorator of ours
+        function = getattr(function, "function", function)  # without our decorator
         if inspect.isfunction(function):
             parameters = inspect.signature(function).parameters.values()
             positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -180,18 +175,18 @@ def test_arguments_come_in_one_order():
     assert seen > 30
 
 
-def test_public_dataclasses_take_names_only():
+def test_public_dataclasses_take_one_positional_argument_at_most():
     for name in jaxstyle.__all__:
         kind = getattr(jaxstyle, name)
         is_kind = isinstance(kind, type) and dataclasses.is_dataclass(kind)
         fields = dataclasses.fields(kind) if is_kind else ()
-        # Flax makes its modules' constructors itself; a statistic has one number at most.
-        if len(fields) > 1 and name != "VGG":
-            assert all(field.kw_only for field in fields), name
+        # Flax makes the constructors of its modules.
+        if name != "VGG":
+            assert all(field.kw_only for field in fields[1:]), name
 
 
-def test_defaults_stand_once():
-    """A default that two dataclasses or functions share is one name, not the same number twice."""
+def test_defaults_agree():
+    """A setting has one default, in whichever dataclasses and functions it occurs."""
     recipe = {f.name: f.default for f in dataclasses.fields(jaxstyle.Recipe)}
     for name, parameter in inspect.signature(jaxstyle.stylize).parameters.items():
         if name in recipe and parameter.default not in (parameter.empty, None):
@@ -207,14 +202,14 @@ def test_defaults_stand_once():
     assert padding == recipe["padding"]
 
 
-def test_import_starts_nothing():
-    """Importing must not start a backend, warn, or import what only the command needs."""
+def test_import_is_light():
+    """It must not start a backend, warn, or import what only the command needs."""
     program = (
         "import sys, jaxstyle, jax;"
         "from jax._src import xla_bridge;"
         "assert not xla_bridge._backends, 'a backend was started';"
-        "told = {'jaxopt', 'onnx', 'requests', 'tensorflow', 'tifffile', 'torch', 'tyro'};"
-        "assert not told & set(sys.modules), told & set(sys.modules)"
+        "heavy = {'jaxopt', 'onnx', 'requests', 'tensorflow', 'tifffile', 'torch', 'tyro'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True

@@ -1,4 +1,4 @@
-"""Perceptual distances against PyTorch, the publications' own code, and finite differences."""
+"""Perceptual distances against PyTorch, the authors' own code, and finite differences."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ from jaxstyle import perceptual
 from jaxstyle.errors import InputError
 from jaxstyle.pretrained import calibrations, download, random_encoder
 from oracles import MEAN, STD, slope_error
-from test_functions import configured
+from programs import configured
 
 NETWORK = js.VGG(depths=(1, 2, 1), widths=(4, 5, 6), padding="zeros")
 DEEP = ("conv1_1", "conv2_2", "conv3_1")
@@ -32,7 +32,7 @@ def encoder():
 
 @pytest.fixture(scope="module")
 def pair():
-    """Odd sides, so that the last row and column of each pooling matter."""
+    """Odd sides, which pooling has to cut."""
     rng = np.random.default_rng(3)
     smooth = [np.cumsum(rng.normal(0, 0.1, (27, 22, 3)), 0) for _ in range(2)]
     return [jnp.asarray(np.clip(0.5 + x, 0.02, 0.98), jnp.float32) for x in smooth]
@@ -51,7 +51,7 @@ def distance(name, image, reference, encoder):
 
 @pytest.mark.parametrize("name", PURE)
 def test_gradients_agree_with_finite_differences(name, pair, rng):
-    """For both pictures; average pooling, since a maximum's derivative jumps."""
+    """For both pictures; average pooling, since the derivative of a maximum jumps."""
     with configured(jax_enable_x64=True):
         image, reference = (jnp.asarray(x, jnp.float64) for x in pair)
         narrow = random_encoder(NETWORK.clone(pooling="average"))
@@ -67,19 +67,19 @@ def test_gradients_agree_with_finite_differences(name, pair, rng):
 
 
 @pytest.mark.parametrize("name", PURE)
-def test_same_picture_is_at_zero_and_others_are_not(name, pair, encoder):
+def test_distance_is_zero_for_equal_pictures_only(name, pair, encoder):
     image, other = pair
     assert distance(name, image, image, encoder) == pytest.approx(0, abs=1e-6)
     assert distance(name, image, other, encoder) > 0.01
 
 
 @pytest.mark.parametrize("name", ["lpips_uncalibrated", "dists_uncalibrated"])
-def test_pictures_may_change_places(name, pair, encoder):
+def test_distances_are_symmetric(name, pair, encoder):
     there, back = (distance(name, *pictures, encoder) for pictures in (pair, pair[::-1]))
     assert there == pytest.approx(float(back), rel=1e-6)
 
 
-def test_terms_normalised_by_sizes_are_symmetric(pair, encoder):
+def test_distances_of_terms_are_symmetric_with_means(pair, encoder):
     layers = {"content_layers": ("conv2_1",), "style_layers": ("image", *DEEP)}
     objective = js.Objective(normalisation="mean", **layers)
     for fun in (perceptual.content_distance, perceptual.style_distance):
@@ -87,8 +87,8 @@ def test_terms_normalised_by_sizes_are_symmetric(pair, encoder):
         assert there == pytest.approx(float(back), rel=1e-4)
 
 
-def test_flat_black_has_a_gradient(encoder):
-    """Features that are zero everywhere have no direction, and no variance."""
+def test_gradient_for_black_pictures_is_finite(encoder):
+    """Features that are zero everywhere have neither a direction nor a variance."""
     black = jnp.zeros((16, 16, 3))
     bare = jax.tree.map(jnp.zeros_like, encoder)
     for name in ("lpips_uncalibrated", "dists_uncalibrated"):
@@ -97,7 +97,7 @@ def test_flat_black_has_a_gradient(encoder):
 
 
 class Oracle:
-    """Both distances as published, in PyTorch and float64, on any parameters."""
+    """Both distances as published, in PyTorch and float64, with any parameters."""
 
     def __init__(self, params, network):
         self.torch = pytest.importorskip("torch", reason="the oracle extra is not installed")
@@ -161,7 +161,7 @@ def channels_of(layers, rng):
     return {name: jnp.asarray(rng.uniform(0, 2, widths[name]), jnp.float32) for name in layers}
 
 
-def test_values_are_those_of_pytorch(pair, encoder, rng):
+def test_values_agree_with_pytorch(pair, encoder, rng):
     oracle = Oracle(encoder.params, NETWORK)
     channels = channels_of(DEEP, rng)
     ours = jax.jit(perceptual.lpips)(*pair, encoder, perceptual.LpipsCalibration(channels=channels))
@@ -170,7 +170,7 @@ def test_values_are_those_of_pytorch(pair, encoder, rng):
     calibration = perceptual.DistsCalibration(texture=alpha, structure=beta)
     ours = jax.jit(perceptual.dists)(*pair, encoder, calibration)
     assert ours == pytest.approx(oracle.dists(*pair, alpha, beta), rel=1e-4)
-    # What has no calibration is the same form: 1 for each channel, or 1/c within each layer.
+    # Without a calibration each channel counts 1, or 1/c within each layer.
     ones = {name: np.ones(len(w)) for name, w in channels.items()}
     ours = distance("lpips_uncalibrated", *pair, encoder)
     assert ours == pytest.approx(oracle.lpips(*pair, ones), rel=1e-4)
@@ -179,7 +179,7 @@ def test_values_are_those_of_pytorch(pair, encoder, rng):
     assert ours == pytest.approx(oracle.dists(*pair, even, even), rel=1e-4)
 
 
-def test_a_run_s_own_encoder_gives_the_same(pair, encoder):
+def test_prepared_encoder_gives_the_same_values(pair, encoder):
     prepared = encoder.prepare(DEEP)
     for name in PURE[2:]:
         assert distance(name, *pair, prepared) == pytest.approx(
@@ -188,7 +188,7 @@ def test_a_run_s_own_encoder_gives_the_same(pair, encoder):
 
 
 def state_of(name, rng):
-    """What the authors' files hold: names and shapes."""
+    """Returns arrays with the names and shapes of the authors' files."""
     if name == "lpips":
         widths = (64, 128, 256, 512, 512)
         return {
@@ -203,7 +203,7 @@ def flat(calibration):
 
 @pytest.mark.parametrize("name", ["lpips", "dists"])
 @pytest.mark.parametrize("zipped", [True, False])
-def test_files_of_torch_are_read_without_it(name, zipped, rng, tmp_path):
+def test_files_of_pytorch_are_read(name, zipped, rng, tmp_path):
     torch = pytest.importorskip("torch", reason="the oracle extra is not installed")
     state = {key: torch.tensor(x, dtype=torch.float32) for key, x in state_of(name, rng).items()}
     if name == "dists":
@@ -223,7 +223,7 @@ def test_files_of_torch_are_read_without_it(name, zipped, rng, tmp_path):
             js.load_calibration(name, file=path)
 
 
-def test_a_file_runs_nothing(tmp_path):
+def test_reading_a_file_runs_no_code(tmp_path):
     class Hostile:
         def __reduce__(self):
             return (open, (str(tmp_path / "made"), "w"))
@@ -237,7 +237,7 @@ def test_a_file_runs_nothing(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
-def test_a_calibration_refuses_other_encoders(pair, encoder, rng):
+def test_calibration_refuses_other_encoders(pair, encoder, rng):
     calibration = perceptual.LpipsCalibration(
         channels=channels_of(DEEP, rng), fitted_to=perceptual.VGG16_TORCH
     )
@@ -254,7 +254,7 @@ def test_a_calibration_refuses_other_encoders(pair, encoder, rng):
         perceptual.lpips_uncalibrated(pair[0], pair[1][:-1], encoder, DEEP)
 
 
-# Published file, its place in the package on PyPI that carries it.
+# The package that contains the published file, and the end of the file's path.
 PACKAGES = {"lpips": ("lpips", "v0.1/vgg.pth"), "dists": ("DISTS-pytorch", "weights.pt")}
 
 
@@ -281,7 +281,7 @@ def test_published_files(name):
 
 
 def torch_vgg(encoder, torch):
-    """The convolutional part as torchvision numbers it: a ReLU a convolution, a pooling a block."""
+    """Returns the network as a sequence of layers that is numbered as in torchvision."""
     parts = []
     for name in encoder.layers:
         params = encoder.params[name]
@@ -294,12 +294,12 @@ def torch_vgg(encoder, torch):
     return torch.nn.Sequential(*parts)
 
 
-def test_values_are_those_of_the_authors_code(rng, monkeypatch):
-    """Their packages, on the parameters that come with ours in place of torchvision's."""
+def test_values_agree_with_the_authors_code(rng, monkeypatch):
+    """Their packages, with our parameters instead of those of torchvision."""
     torch = pytest.importorskip("torch", reason="the oracle extra is not installed")
     encoder = js.load_encoder(padding="zeros")
     encoder = dataclasses.replace(encoder, preprocessing=perceptual.VGG16_TORCH.preprocessing)
-    # All that they take from torchvision, whose own build may not go with this PyTorch.
+    # They need no more of torchvision, whose build may not fit this PyTorch.
     vision, vgg = types.ModuleType("torchvision"), torch_vgg(encoder, torch)
     vision.models = types.SimpleNamespace(vgg16=lambda **_: types.SimpleNamespace(features=vgg))
     vision.transforms = None
@@ -320,8 +320,7 @@ def test_values_are_those_of_the_authors_code(rng, monkeypatch):
         assert ours == pytest.approx(value.item(), rel=1e-3), name
 
 
-def test_download_keeps_the_file(tmp_path, monkeypatch):
-    """From a file of the right checksum, once; and what is not here says how to get it."""
+def test_downloaded_file_is_checked_and_kept(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="weights download dists"):
         js.load_calibration("dists", cache=tmp_path)
     module = sys.modules["jaxstyle.pretrained.download"]

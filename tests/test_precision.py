@@ -1,4 +1,4 @@
-"""What convolutions multiply in, and what stays in float32 whatever that is."""
+"""The precision of convolutions; everything else stays in float32."""
 
 import jax
 import jax.extend
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from jaxstyle.encoder import encode, prepared
+from jaxstyle.encoder import encode
 from jaxstyle.pretrained import random_encoder
 from programs import loss_and_gradient
 
@@ -24,7 +24,7 @@ def image(rng):
 
 
 def convolutions(function, *arguments):
-    """All convolutions of a program, those of custom gradients and jitted parts included."""
+    """Returns all convolutions of a program, with those of custom gradients and jitted parts."""
     found, open_ = [], [jax.make_jaxpr(function)(*arguments).jaxpr]
     while open_:
         for equation in open_.pop().eqns:
@@ -42,7 +42,7 @@ def convolutions(function, *arguments):
         ("bf16", jax.lax.Precision.DEFAULT),
     ],
 )
-def test_convolutions_and_their_adjoints_ask_for_it(precision, wanted, image):
+def test_convolutions_and_adjoints_have_the_precision(precision, wanted, image):
     encoder = make_encoder(precision)
 
     def total(image):
@@ -56,10 +56,10 @@ def test_convolutions_and_their_adjoints_ask_for_it(precision, wanted, image):
         assert {v.aval.dtype for v in (*equation.invars, *equation.outvars)} == {jnp.dtype(kind)}
 
 
-def test_rounding_is_that_of_bfloat16(image):
-    """Eight bits: some thousandths a layer; and features are handed out in float32."""
+def test_bfloat16_rounds_to_eight_bits(image):
+    """Some thousandths a layer; the features themselves are float32."""
     exact, rounded = (
-        encode(image, prepared(e, LAYERS), LAYERS) for e in map(make_encoder, ("highest", "bf16"))
+        encode(image, e.prepare(LAYERS), LAYERS) for e in map(make_encoder, ("highest", "bf16"))
     )
     for name in LAYERS:
         assert rounded[name].dtype == jnp.float32

@@ -1,4 +1,4 @@
-"""Style statistics against NumPy in float64, finite differences and what they promise."""
+"""Style statistics against NumPy in float64 and finite differences."""
 
 from functools import partial
 
@@ -21,7 +21,7 @@ def f32(x):
 
 
 def distance(statistic, feature, style, mask=None, style_mask=None):
-    """Between two feature maps, or what masks leave of them."""
+    """Returns the distance of two feature maps, or of the parts that masks leave."""
 
     def count(feature, mask):
         return mask.sum() if mask is not None else jnp.float32(feature[..., 0].size)
@@ -36,7 +36,7 @@ with_gradient = jax.jit(jax.value_and_grad(distance, argnums=1), static_argnums=
 
 
 def features(rng, shape, kind, scale=1.0):
-    """Correlated, of strengths from 1 to 1e-3, or of a quarter of the dimensions."""
+    """Returns correlated features; `ill` and `deficient` have small or no variance in some."""
     c = shape[-1]
     mixing = rng.normal(size=(c, c)) / np.sqrt(c)
     if kind == "ill":
@@ -55,9 +55,9 @@ def pair(rng):
 
 
 @pytest.mark.parametrize("masked", [False, True])
-@pytest.mark.parametrize("shape", [(70, 128, 5), (3, 5000, 4)], ids=str)
-def test_gram_of_many_positions_agrees_with_numpy(rng, shape, masked):
-    """In several parts, and with rows left over."""
+@pytest.mark.parametrize("shape", [(9, 11, 6), (70, 128, 5), (3, 5000, 4)], ids=str)
+def test_gram_agrees_with_numpy(rng, shape, masked):
+    """In one part and in several, with rows left over."""
     feature, mask = rng.normal(size=shape), rng.uniform(size=shape[:2])
     weighted = feature * mask[..., None] if masked else feature
     expected = np.einsum("hwi,hwj->ij", weighted, feature)
@@ -69,7 +69,7 @@ def test_gram_of_many_positions_agrees_with_numpy(rng, shape, masked):
 
 
 def coloured(rng, kind, channels, size=32):
-    """Features of a picture of one colour, nearly one, or two, as large as VGG's."""
+    """Returns features of a picture of one colour, almost one, or two; as large as a VGG's."""
     one, two = rng.uniform(0, 300, (2, channels)) * (rng.uniform(size=(2, channels)) > 0.5)
     upper = (np.arange(size) < size // 2)[:, None, None]
     flat = np.where(upper, one, two if kind == "two" else one) * np.ones((size, size, 1))
@@ -77,11 +77,11 @@ def coloured(rng, kind, channels, size=32):
     return f32(flat + noise * rng.normal(size=flat.shape))
 
 
-@pytest.mark.parametrize("channels", [4, 64, 256])
+@pytest.mark.parametrize("channels", [4, 256])
 @pytest.mark.parametrize("style", ["flat", "nearly", "two", "noisy"])
 @pytest.mark.parametrize("content", ["flat", "nearly", "two", "noisy"])
 def test_wasserstein_of_flat_pictures_is_finite(rng, content, style, channels):
-    """Within what float32 knows of a covariance beside the square of its mean."""
+    """Within the precision of a float32 covariance beside the square of a mean."""
     x, s = coloured(rng, content, channels), coloured(rng, style, channels)
     value, gradient = with_gradient(js.Wasserstein(), x, s)
     assert np.isfinite(gradient).all()
@@ -100,41 +100,11 @@ def test_wasserstein_agrees_with_eigenvectors(rng, shape, kind, scale):
     np.testing.assert_allclose(value, oracles.wasserstein(np.float64(x), s64), rtol=2e-4)
     step = 1e-6 * scale
     error = oracles.slope_error(lambda x: oracles.wasserstein(x, s64), x, gradient, rng, step)
-    # Float32 knows eigenvalues of 1e-6 of the largest to a tenth, and the gradient is their root's.
+    # In float32, eigenvalues of 1e-6 of the largest have an error of a tenth.
     assert error < (1e-4 if kind == "well" and shape != (5, 6, 64) else 3e-3)
 
 
-def test_wasserstein_agrees_with_pytorch(rng):
-    torch = pytest.importorskip("torch")
-    x, s = features(rng, (12, 12, 16), "well"), features(rng, (10, 9, 16), "well", 2.0)
-
-    def normal(f):
-        flat = f.reshape(-1, 16)
-        centred = flat - flat.mean(0)
-        return flat.mean(0), centred.T @ centred / len(flat) + 1e-4 * torch.eye(16).double()
-
-    def root(matrix):
-        values, vectors = torch.linalg.eigh(matrix)
-        return (vectors * values.sqrt()) @ vectors.T
-
-    there = torch.tensor(np.float64(x), requires_grad=True)
-    (m, c), (n, d) = normal(there), normal(torch.tensor(np.float64(s)))
-    expected = ((m - n) ** 2).sum() + torch.trace(c + d - 2 * root(root(d) @ c @ root(d)))
-    expected.backward()
-    value, gradient = with_gradient(js.Wasserstein(), x, s)
-    np.testing.assert_allclose(value, expected.item(), rtol=1e-5)
-    assert oracles.relative_error(gradient, there.grad.numpy()) < 1e-4
-
-
-@pytest.mark.parametrize("kind", ["well", "ill", "deficient"])
-def test_wasserstein_does_not_see_a_common_rotation(rng, kind):
-    x, s = features(rng, (9, 9, 12), kind), features(rng, (9, 9, 12), kind)
-    rotation = f32(np.linalg.qr(rng.normal(size=(12, 12)))[0])
-    values = [evaluate(js.Wasserstein(), a, b) for a, b in ((x, s), (x @ rotation, s @ rotation))]
-    np.testing.assert_allclose(*values, rtol=2e-3)
-
-
-def test_wasserstein_needs_no_eigenvectors(pair):
+def test_wasserstein_computes_no_eigenvectors(pair):
     program = str(jax.make_jaxpr(with_gradient, static_argnums=0)(js.Wasserstein(), *pair))
     assert "cholesky" in program
     assert not any(name in program for name in ("eigh", "svd", "schur"))
@@ -160,7 +130,7 @@ def test_polar_factor_and_fidelity(rng, n, condition):
 
 
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
-def test_zero_where_everything_agrees(pair, statistic):
+def test_distance_of_equal_features_is_zero(pair, statistic):
     value, gradient = with_gradient(statistic, pair[1], pair[1])
     away, scale = with_gradient(statistic, *pair)
     assert isinstance(statistic, Statistic)
@@ -180,17 +150,8 @@ def test_flat_features_have_a_finite_gradient(pair, statistic, level):
 
 
 @pytest.mark.parametrize("statistic", SUMMED, ids=repr)
-def test_sums_of_parts_add_up(pair, statistic):
-    x = pair[0]
-    sums = jax.jit(partial(statistic.sums, mask=None))
-    total = jax.tree.map(np.add, *(sums(part) for part in (x[:4], x[4:])))
-    for a, b in zip(*map(jax.tree.leaves, (total, sums(x))), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("statistic", SUMMED, ids=repr)
-def test_a_mask_of_zeros_and_ones_cuts_out(pair, rng, statistic):
-    """Positions here and there: the same as an image of nothing but them."""
+def test_mask_of_zeros_and_ones_selects_positions(pair, rng, statistic):
+    """Scattered positions: the same as an image of these alone."""
     masks = [f32(rng.permutation(99).reshape(9, 11) < n) for n in (60, 45)]
     cut = [x[m > 0][None] for x, m in zip(pair, masks, strict=True)]
     value, gradient = with_gradient(statistic, *pair, *masks)
@@ -201,7 +162,7 @@ def test_a_mask_of_zeros_and_ones_cuts_out(pair, rng, statistic):
 
 
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
-def test_degree_is_the_power_of_the_scale(pair, statistic):
+def test_degree_is_the_power_of_the_features_scale(pair, statistic):
     ridgeless = statistic
     if hasattr(statistic, "ridge"):
         ridgeless = type(statistic)(1e-9)
@@ -211,7 +172,7 @@ def test_degree_is_the_power_of_the_scale(pair, statistic):
 
 
 @pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
-def test_energy_is_the_distance_from_nothing(pair, statistic):
+def test_energy_is_the_distance_of_zero_features(pair, statistic):
 
     @jax.jit
     def energy(s):
@@ -219,24 +180,17 @@ def test_energy_is_the_distance_from_nothing(pair, statistic):
         return statistic.energy(statistic.target(sums, [jnp.float32(99)], jnp.ones(1), 99))
 
     away = evaluate(statistic, jnp.zeros_like(pair[0]), pair[1])
-    # But for the spread that a ridge gives to nothing.
+    # But for the ridge.
     np.testing.assert_allclose(energy(pair[1]), away, rtol=0.02)
 
 
-# Gram, MeanStd and Sliced against their definitions
-
-
-def test_gram_with_a_mask(pair, rng):
-    mask = rng.uniform(size=(9, 11))
-    x = np.float64(pair[0])
-    expected = np.einsum("hw,hwi,hwj->ij", mask, x, x)
-    np.testing.assert_allclose(gram(pair[0], f32(mask)), expected, rtol=1e-4, atol=1e-4)
+# MeanStd and Sliced
 
 
 @pytest.mark.parametrize("statistic", [js.MeanStd(), js.Sliced(), js.Sliced(3)], ids=repr)
 @pytest.mark.parametrize("shape", [(9, 11, 6), (14, 5, 6), (4, 5, 6)], ids=str)
-def test_agrees_with_numpy(pair, rng, statistic, shape):
-    """Styles as large as the image, smaller and larger: quantiles in between."""
+def test_statistic_agrees_with_numpy(pair, rng, statistic, shape):
+    """Styles as large as the image, smaller and larger."""
     x, s = pair[0], features(rng, shape, "well", 2.0)
     plain = oracles.mean_std
     if isinstance(statistic, js.Sliced):
@@ -252,8 +206,7 @@ def test_agrees_with_numpy(pair, rng, statistic, shape):
     assert error < 1e-4
 
 
-def test_sliced_cuts_styles_out_exactly(pair, rng):
-    """What a mask leaves out has no say in the quantiles, however many are wanted."""
+def test_sliced_selects_positions_of_styles_exactly(pair, rng):
     statistic, directions = js.Sliced(), js.Sliced()._directions(6)
     mask = f32(rng.permutation(99).reshape(9, 11) < 7)
     s = jnp.where(mask[..., None] > 0, pair[1], 1e3 * pair[1])
@@ -268,7 +221,7 @@ def test_sliced_cuts_styles_out_exactly(pair, rng):
         np.testing.assert_allclose(target, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_sliced_cuts_images_out_up_to_interpolation(rng):
+def test_sliced_selects_positions_of_images_up_to_interpolation(rng):
     mask = f32(np.arange(40) < 30)[None] * jnp.ones((40, 1))
     x, s = (features(rng, (40, 40, 5), "well") for _ in range(2))
     guided, gradient = with_gradient(js.Sliced(), x, s + 1, mask)
@@ -278,14 +231,3 @@ def test_sliced_cuts_images_out_up_to_interpolation(rng):
     assert np.all(np.isfinite(gradient))
     ones = evaluate(js.Sliced(), x, s, jnp.ones((40, 40)), jnp.ones((40, 40)))
     np.testing.assert_allclose(ones, evaluate(js.Sliced(), x, s), rtol=1e-4)
-
-
-@pytest.mark.parametrize("statistic", STATISTICS, ids=repr)
-def test_under_vmap(pair, statistic):
-    images = jnp.stack([pair[0], pair[0][::-1] * 0.7])
-    together = jax.vmap(with_gradient, (None, 0, None))(statistic, images, pair[1])
-    for i, x in enumerate(images):
-        value, gradient = with_gradient(statistic, x, pair[1])
-        np.testing.assert_allclose(together[0][i], value, rtol=1e-4)
-        scale = np.abs(gradient).max()
-        np.testing.assert_allclose(together[1][i], gradient, atol=1e-4 * scale)

@@ -1,4 +1,4 @@
-"""Many settings at once are what each would be by itself."""
+"""Sweeps agree with single runs of their settings."""
 
 import csv
 import os
@@ -16,6 +16,8 @@ from jaxstyle.cli.axes import split_axes
 from jaxstyle.encoder.vgg import VGG
 from jaxstyle.pretrained import random_encoder
 from jaxstyle.run import lanes as run_lanes
+from jaxstyle.run import loop
+from programs import total
 
 folder = command.folder
 
@@ -24,21 +26,21 @@ SCHEDULE = js.Schedule(iterations=12, scales=2, coarse_iterations=5, coarsest=16
 OPTIONS = {"objective": OBJECTIVE, "schedule": SCHEDULE}
 
 
-def check(swept, singles, loss_weights=None):
-    """The picture and the loss of each setting, and the evaluations that it took."""
+def check(swept, singles):
+    """Compares image, loss and number of iterations of each setting."""
     assert len(swept.image) == len(singles)
     for i, single in enumerate(singles):
         np.testing.assert_allclose(swept.image[i], single.image, atol=5e-3)
-        loss = sum(term[i] for term in swept.terms)
-        np.testing.assert_allclose(loss, sum(term[-1] for term in single.terms), rtol=1e-3)
-        assert swept.iterations[i] == len(single.terms.style)
+        loss = total(single.terms)
+        np.testing.assert_allclose(total(swept.terms)[i], loss[-1], rtol=1e-3)
+        assert swept.iterations[i] == len(loss)
     assert swept.finite.all()
 
 
-@pytest.mark.parametrize(("lanes", "turns"), [(None, True), (2, True), (2, False)])
-def test_loss_weights(encoder, pictures, monkeypatch, lanes, turns):
-    """Fewer lanes than settings, of which some search longer than others, and two scales."""
-    monkeypatch.setattr(run_lanes, "in_turn", lambda: turns)
+@pytest.mark.parametrize(("lanes", "serial"), [(None, True), (2, True), (2, False)])
+def test_sweep_over_loss_weights(encoder, pictures, monkeypatch, lanes, serial):
+    """Two scales, fewer lanes than settings, line searches of different lengths."""
+    monkeypatch.setattr(run_lanes, "serial_lanes", lambda _: serial)
     weights = js.LossWeights(style=jnp.array([0.1, 1.0, 10.0, 100.0, 3000.0]), tv=0.1)
     seen = []
     swept = js.sweep(
@@ -54,37 +56,38 @@ def test_loss_weights(encoder, pictures, monkeypatch, lanes, turns):
     assert fractions[-1] == pytest.approx(1)
 
 
-def test_lanes_that_take_turns_need_the_features_of_one(pictures, monkeypatch):
-    """By what the compiled program needs beside what goes in and out."""
+def test_serial_lanes_need_the_memory_of_one(pictures, monkeypatch):
+    """Temporary memory of the compiled programs."""
     taken, advance = {}, run_lanes._advance
 
     def measure(*arguments):
-        lanes, turns = len(arguments[2]), arguments[-1]
-        plan = advance.lower(*arguments).compile().memory_analysis()
-        taken[lanes, turns] = plan.temp_size_in_bytes
+        lanes, serial = len(arguments[3]), arguments[-1]
+        analysis = advance.lower(*arguments).compile().memory_analysis()
+        taken[lanes, serial] = analysis.temp_size_in_bytes
         return advance(*arguments)
 
     monkeypatch.setattr(run_lanes, "_advance", measure)
     wide = random_encoder(VGG(depths=(2, 2, 1), widths=(64, 64, 64)))
     weights = js.LossWeights(style=jnp.arange(1.0, 5.0))
     once = {"objective": OBJECTIVE, "schedule": js.Schedule(iterations=1, scales=1)}
-    for lanes, turns in ((1, True), (4, True), (4, False)):
-        monkeypatch.setattr(run_lanes, "in_turn", lambda turns=turns: turns)
-        few = js.solvers.lbfgs(history=1)  # so that features are most of it
+    for lanes, serial in ((1, True), (4, True), (4, False)):
+        monkeypatch.setattr(run_lanes, "serial_lanes", lambda _, serial=serial: serial)
+        few = js.lbfgs(history=1)  # so that most of it are features
         js.sweep(*pictures, wide, loss_weights=weights, lanes=lanes, solver=few, **once)
     assert taken[4, True] < 1.5 * taken[1, True]
     assert taken[4, False] > 3 * taken[1, True]
 
 
-def test_seeds_blends_styles_and_contents(encoder, pictures):
+def test_sweep_over_seeds_blends_styles_and_contents(encoder, pictures):
     content, style = pictures
     other = 1 - 0.5 * style
     once = {"objective": OBJECTIVE, "schedule": js.Schedule(iterations=6, scales=1)}
     seeds = js.sweep(*pictures, encoder, seeds=[3, 4], init="noise", **once)
     check(seeds, [js.stylize(*pictures, encoder, seed=s, init="noise", **once) for s in (3, 4)])
     shares = [[1.0, 3.0], [2.0, 0.5]]
-    blends = js.sweep(content, [style, other], encoder, blend=shares, **once)
-    check(blends, [js.stylize(content, [style, other], encoder, blend=b, **once) for b in shares])
+    blends = js.sweep(content, js.Styles([style, other], jnp.array(shares)), encoder, **once)
+    singles = [js.Styles([style, other], b) for b in shares]
+    check(blends, [js.stylize(content, s, encoder, **once) for s in singles])
     styles = js.sweep(content, jnp.stack([style, other]), encoder, **once)
     check(styles, [js.stylize(content, s, encoder, **once) for s in (style, other)])
     contents = jnp.stack([content, content[:, ::-1]])
@@ -92,9 +95,9 @@ def test_seeds_blends_styles_and_contents(encoder, pictures):
     check(both, [js.stylize(c, s, encoder, **once) for c, s in zip(contents, (style, other))])
 
 
-def test_more_settings_are_no_more_programs(encoder, pictures, monkeypatch):
-    traces, plain = [], js.compare
-    monkeypatch.setattr("jaxstyle.losses.loss.compare", lambda *a: traces.append(1) or plain(*a))
+def test_more_settings_do_not_recompile(encoder, pictures, monkeypatch):
+    traces, plain = [], loop.terms_of
+    monkeypatch.setattr(loop, "terms_of", lambda *a, **k: traces.append(1) or plain(*a, **k))
     content, style = (p[:-2, :-2] for p in pictures)
     once = {"objective": OBJECTIVE, "schedule": js.Schedule(iterations=2, scales=1), "lanes": 2}
     for count in (2, 7):
@@ -105,7 +108,7 @@ def test_more_settings_are_no_more_programs(encoder, pictures, monkeypatch):
     assert len(traces) == len(first)
 
 
-def test_a_setting_that_overflows_is_told_and_the_others_go_on(encoder, pictures):
+def test_setting_that_overflows_does_not_affect_the_others(encoder, pictures):
     once = {"objective": OBJECTIVE, "schedule": js.Schedule(iterations=4, scales=1)}
     weights = js.LossWeights(style=jnp.array([3.3e38, 10.0]))
     swept = js.sweep(*pictures, encoder, loss_weights=weights, **once)
@@ -115,7 +118,7 @@ def test_a_setting_that_overflows_is_told_and_the_others_go_on(encoder, pictures
     np.testing.assert_allclose(swept.image[1], single.image, atol=5e-3)
 
 
-def test_it_stops_with_what_there_is(encoder, pictures):
+def test_callback_stops_the_sweep(encoder, pictures):
     weights = js.LossWeights(style=jnp.array([1.0, 10.0, 100.0]))
     swept = js.sweep(
         *pictures, encoder, loss_weights=weights, lanes=2, callback=lambda p: True, **OPTIONS
@@ -125,8 +128,8 @@ def test_it_stops_with_what_there_is(encoder, pictures):
     assert swept.iterations.tolist()[2] == 0
 
 
-def test_solvers_remember_from_scale_to_scale(encoder, pictures):
-    """As in single runs, also of settings that come later, or behind one that overflows."""
+def test_solver_memory_is_carried_to_the_next_scale(encoder, pictures):
+    """As in single runs, after a setting that overflows, too."""
     weights = js.LossWeights(style=jnp.array([3.3e38, 1.0, 10.0, 100.0]))
     options = OPTIONS | {"solver": js.adam()}
     swept = js.sweep(*pictures, encoder, loss_weights=weights, lanes=2, **options)
@@ -162,7 +165,7 @@ lanes._advance = lambda state, *rest: used.append(len(state.image.devices())) or
 spread = js.sweep(content, style, encoder, loss_weights=weights, lanes=4, **options)
 assert set(used) == {4}, used
 few = js.sweep(content, style, encoder, loss_weights=weights, lanes=3, **options)
-assert set(used) == {4}, used  # of which one idles
+assert set(used) == {4}, used  # one of them is idle
 whole = js.sweep(content, style, encoder, loss_weights=weights, lanes=1, **options)
 assert used[-1] == 1
 print(float(max(jnp.abs(image - whole.image).max() for image in (spread.image, few.image))))
@@ -171,14 +174,14 @@ print(float(max(jnp.abs(image - whole.image).max() for image in (spread.image, f
 
 def test_lanes_are_spread_over_devices():
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
-    told = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-c", DEVICES],
         env=os.environ | {"XLA_FLAGS": flags},
         capture_output=True,
         text=True,
     )
-    assert told.returncode == 0, told.stderr
-    assert float(told.stdout) < 1e-4
+    assert run.returncode == 0, run.stderr
+    assert float(run.stdout) < 1e-4
 
 
 @pytest.mark.usefixtures("folder")

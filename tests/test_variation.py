@@ -1,4 +1,4 @@
-"""Total variation against loops over pixels, and the nine-point kind against PyTorch."""
+"""Total variation against loops over pixels, and nine-point against PyTorch."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def test_agrees_with_loops(image, kind, wrap):
 
 
 def nine_point(x):
-    """Mean squared differences on the padded image, in PyTorch; ``x`` is ``1 × 3 × h × w``."""
+    """Returns mean squared differences of the padded image; ``x`` is ``1 × 3 × h × w``."""
     import torch
 
     x = torch.nn.functional.pad(x, (1, 1, 1, 1), "replicate")
@@ -47,8 +47,7 @@ def test_nine_point_agrees_with_pytorch(image):
     np.testing.assert_allclose(actual / image.size, gradient, atol=1e-5 * abs(gradient).max())
 
 
-def test_nine_point_around_the_seam(image):
-    """Every pixel and its four neighbours on one side, by loops."""
+def test_nine_point_that_wraps_agrees_with_loops(image):
     x, (h, w, _) = np.asarray(image, np.float64), image.shape
     total = 0.0
     for i in range(h):
@@ -60,7 +59,7 @@ def test_nine_point_around_the_seam(image):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_tile_has_no_seam(image, kind):
+def test_variation_that_wraps_does_not_change_if_the_image_is_rolled(image, kind):
     rolled = jnp.roll(image, (3, 4), (0, 1))
     values = [total_variation(x, kind, wrap=True) for x in (image, rolled)]
     np.testing.assert_allclose(*values, rtol=1e-6)
@@ -69,7 +68,7 @@ def test_a_tile_has_no_seam(image, kind):
 
 @pytest.mark.parametrize("wrap", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_flat_images_have_none(kind, wrap):
+def test_variation_of_flat_images_is_zero(kind, wrap):
     flat = jnp.full((5, 6, 3), 0.3)
     value, gradient = jax.value_and_grad(lambda x: total_variation(x, kind, wrap=wrap))(flat)
     assert float(value) == 0.0
@@ -83,7 +82,7 @@ def test_gradient_agrees_with_finite_differences(image, kind, rng):
     assert error < 1e-4
 
 
-def test_under_jit_and_vmap(image):
+def test_vmap_agrees_with_single_images(image):
     images = jnp.stack([image, 1 - 0.5 * image])
     for kind in KINDS:
         together = jax.jit(jax.vmap(lambda x, kind=kind: total_variation(x, kind)))(images)
@@ -92,13 +91,13 @@ def test_under_jit_and_vmap(image):
 
 
 @pytest.mark.parametrize("padding", ["zeros", "circular"])
-def test_the_objective_wraps_for_tiles_only(encoder, pictures, padding):
+def test_term_wraps_only_with_circular_padding(encoder, pictures, padding):
     objective = js.Objective(content_layers=(), style_layers=(), tv="l1")
     tile = encoder.replace(network=encoder.network.clone(padding=padding))
     targets = js.make_targets(*pictures, tile, objective)
     rolled = jnp.roll(pictures[0], 5, 1)
     terms = [
-        float(js.loss_terms(x, targets, js.LossWeights(), tile, objective).tv)
+        float(js.loss_terms(x, targets, js.LossWeights(), tile, objective)["tv"])
         for x in (pictures[0], rolled)
     ]
     assert (abs(terms[0] / terms[1] - 1) < 1e-5) == (padding == "circular")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import oracles
-from jaxstyle.encoder import base, prepared, vgg
+from jaxstyle.encoder import base, vgg
 from jaxstyle.encoder.preprocessing import PREPROCESSINGS
 from jaxstyle.errors import InputError
 from jaxstyle.ops.pooling import pool
@@ -18,7 +18,7 @@ encode = jax.jit(base.encode, static_argnums=2)
 full_encoder = functools.cache(random_encoder)
 
 
-# Every pair of settings; VGG16 with maxima, zeros and Caffe's input is in test_packaged.py.
+# Every pair of settings; test_packaged.py has VGG16 with max, zeros and caffe.
 @pytest.mark.parametrize(("network", "pooling", "padding", "preprocessing"), [
     (vgg.VGG16, "average", "replicate", "torch"),
     (vgg.VGG19, "max", "replicate", "torch"),
@@ -26,7 +26,7 @@ full_encoder = functools.cache(random_encoder)
 ], ids=["VGG16-average", "VGG19-max", "VGG19-average"])  # fmt: skip
 def test_every_layer_agrees_with_pytorch(network, pooling, padding, preprocessing, rng):
     encoder = full_encoder(network)
-    # Random biases: with the zeros of an untrained network a lost bias would go unseen.
+    # Random biases: with zeros a missing bias would not show.
     params = jax.tree.map(
         lambda a: a if a.ndim > 1 else jnp.asarray(rng.normal(0, 0.3, a.shape), jnp.float32),
         encoder.params,
@@ -66,7 +66,7 @@ def test_gradient_of_the_maximum_agrees_with_pytorch(rng):
     np.testing.assert_array_equal(dx, t.grad[0].permute(1, 2, 0))
 
 
-def test_equal_corners_share_the_gradient_of_their_maximum():
+def test_equal_maxima_share_the_gradient():
     (dx,) = jax.vjp(lambda x: pool(x, "max"), jnp.zeros((4, 4, 2)))[1](jnp.ones((2, 2, 2)))
     np.testing.assert_array_equal(dx, np.full((4, 4, 2), 0.25))
 
@@ -76,7 +76,7 @@ def test_prepared_encoder_gives_the_same_gradient(encoder, pictures):
         return jnp.square(encode(image, encoder, ("conv3_1",))["conv3_1"]).sum()
 
     plain = jax.grad(energy)(pictures[0], encoder)
-    ready = jax.grad(energy)(pictures[0], prepared(encoder, ("conv3_1",)))
+    ready = jax.grad(energy)(pictures[0], encoder.prepare(("conv3_1",)))
     np.testing.assert_array_equal(plain, ready)
 
 
@@ -88,7 +88,7 @@ def test_encode_under_vmap(encoder, pictures):
         assert oracles.relative_error(batch[i], single) <= 1e-6
 
 
-def test_nothing_is_computed_beyond_the_deepest_layer(encoder, pictures):
+def test_layers_behind_the_deepest_are_not_computed(encoder, pictures):
     jaxpr = jax.make_jaxpr(lambda i: encode(i, encoder, ("conv2_1", "conv1_2")))(pictures[0])
     assert str(jaxpr).count("conv_general_dilated[") == 3
 
@@ -111,7 +111,7 @@ def test_padding_agrees_with_numpy(padding, mode, pad, rng):
     x = rng.normal(size=(5, 4, 2)).astype(np.float32)
     expected = np.pad(x, (*((n, n) for n in pad), (0, 0)), mode=mode)
     np.testing.assert_array_equal(vgg.pad_by(padding, jnp.asarray(x), pad), expected)
-    # The gradient counts how often each position occurs.
+    # The gradient is how often each position occurs.
     indices = np.pad(
         np.arange(x.size).reshape(x.shape), (*((n, n) for n in pad), (0, 0)), mode=mode
     )

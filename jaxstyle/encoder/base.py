@@ -114,8 +114,8 @@ def encode(image: Image, encoder: Encoder, layers: Iterable[str]) -> Features:
         ``{layer: f32[h', w', c]}``; of a VGG ``h' = h // 2**(block − 1)``.
 
     Raises:
-        InputError: The image has the wrong shape or type, or is too small for a layer, or a layer is
-            unknown.
+        InputError: The image has the wrong shape or type, or is too small for a layer, or a layer
+            is unknown.
 
     Examples:
         >>> import jax.numpy as jnp

@@ -46,6 +46,8 @@ class Conv(nn.Module):
         bias = self.param("bias", nn.initializers.zeros, (self.width,))
         kernel, bias = kernel.astype(x.dtype), bias.astype(x.dtype)
         kernels = self.get_variable("prepared", "kernels")
+        # An image in double precision may be used with parameters in single precision.
+        kernels = jax.tree.map(lambda k: k.astype(x.dtype), kernels)
         if kernels is None and not self.rows_around:
             # Not computed from the input, which would make a kernel for each lane of a vmap.
             kernels = Kernels(adjoint_kernel(kernel))

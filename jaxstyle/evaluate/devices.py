@@ -47,6 +47,7 @@ class Devices(Plan):
     """
 
     mesh: Mesh | int | Literal["all"] = "all"
+    _: dataclasses.KW_ONLY
     recompute: bool = True
     tile: int | None = None
 
@@ -161,7 +162,7 @@ class Devices(Plan):
     def _cut(
         self, size: Size, encoder: Encoder, reached: tuple[str, ...], layers: tuple[str, ...]
     ) -> tuple[Rows, Patches | None]:
-        """Returns how rows are spread, and the windows of each device; None for all rows at once."""
+        """Returns how rows are spread, and the windows of each device; None for no windows."""
         rows, width = self.layout(size.shape, reached), size.shape[1]
         if self.tile is None or rows.share * width <= self.tile**2 or encoder.wraps:
             return rows, None

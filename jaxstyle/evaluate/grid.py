@@ -1,9 +1,9 @@
 """How an image is cut into windows of one shape, so that one program serves all of them.
 
 Windows overlap. Each owns a part of the image and is surrounded by as much of it as the network
-sees from there, so errors at a window's border are never counted. Windows at the border of the image
-touch it. Everything lies on whole strides, so that pooling makes the same blocks in a window as in
-the image.
+sees from there, so errors at a window's border are never counted. Windows at the border of the
+image touch it. Everything lies on whole strides, so that pooling makes the same blocks in a window
+as in the image.
 """
 
 from typing import NamedTuple

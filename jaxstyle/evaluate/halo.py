@@ -55,7 +55,7 @@ class Neighbours(Border):
 
 
 def reach_over(x: Image, above: int, below: int, rows: Rows) -> Image:
-    """Returns a device's rows with the last rows of the device above and the first of the one below.
+    """Returns a device's rows with the last rows from above and the first rows from below.
 
     Args:
         x: ``f32[share, w, c]``, the rows of this device.

@@ -33,8 +33,8 @@ def loss(
     """Returns the loss, ``Σ_t weight_t · value_t(sums_t(image), target_t)``.
 
     Pure; works under ``jax.jit``, ``jax.grad`` and ``jax.vmap`` over images, targets and loss
-    weights. Derivatives in reverse mode are exact with respect to every array; forward mode needs an
-    encoder with ``derivatives="any"``. The table of derivatives is in docs/architecture.md.
+    weights. Derivatives in reverse mode are exact with respect to every array; forward mode needs
+    an encoder with ``derivatives="any"``. The table of derivatives is in docs/architecture.md.
 
     Args:
         image: ``f32[h, w, 3]``, sRGB in [0, 1].
@@ -46,8 +46,8 @@ def loss(
         plan: How sums are evaluated; static.
 
     Raises:
-        InputError: The image has the wrong shape or type, or not the size of the targets; a layer is
-            unknown; the image is too small for it; or the plan cannot evaluate a term.
+        InputError: The image has the wrong shape or type, or not the size of the targets; a layer
+            is unknown; the image is too small for it; or the plan cannot evaluate a term.
 
     Examples:
         >>> import jax, jaxstyle as js

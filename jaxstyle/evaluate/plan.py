@@ -1,7 +1,7 @@
-"""What a plan is: a way of evaluating the sums of terms. The base class evaluates nothing in parts.
+"""What a plan is: a way of evaluating the sums of terms.
 
-Every plan gives the same loss and gradient, but for rounding. A plan knows nothing of Gram matrices;
-a term knows nothing of windows or devices.
+Every plan gives the same loss and gradient, but for rounding. A plan knows nothing of Gram
+matrices; a term knows nothing of windows or devices.
 """
 
 import dataclasses
@@ -92,7 +92,7 @@ ONE_DEVICE = Layout()
 
 
 def without_added_rows(x: Any, like: Any, height: int) -> Any:
-    """Returns an array without the rows that a layout has added, if its shape is not the right one."""
+    """Returns an array without the rows that another layout has added."""
     other = np.ndim(x) >= 3 and np.shape(x) != like.shape
     return np.asarray(x)[..., :height, :, :] if other else x
 

@@ -52,7 +52,7 @@ def make_targets(
         content: ``f32[h, w, 3]``, sRGB in [0, 1], of the size of the image to be optimised; or a
             :class:`~jaxstyle.Scene` with masks and data.
         style: ``f32[h', w', 3]``, of any size, or several; or :class:`~jaxstyle.Styles` with their
-            blend and masks.
+            blend and masks, or with targets made before.
         encoder: Network and pretrained parameters.
         objective: The terms.
         plan: How features and sums are evaluated; static.
@@ -75,7 +75,12 @@ def make_targets(
     check_styles(styles)
     check_regions(scene, styles)
     shape = scene.image.shape[0], scene.image.shape[1]
-    parts = style_targets(styles, encoder, objective, shape=shape, plan=plan)
+    if styles.targets is None:
+        parts = style_targets(styles, encoder, objective, shape=shape, plan=plan)
+    elif len(styles.targets) == 1:
+        parts = styles.targets[0]
+    else:
+        raise InputError(f"style targets: {len(styles.targets)} scales; give those of one")
     return join_targets(content_targets(scene, encoder, objective, plan=plan), parts)
 
 

@@ -52,6 +52,7 @@ class Tiles(Plan):
     """
 
     side: int = 1104
+    _: dataclasses.KW_ONLY
     scratch: Scratch | None = dataclasses.field(default=None, compare=False)
 
     def __post_init__(self) -> None:

@@ -28,6 +28,7 @@ class ImageTerm(Term):
     """
 
     function: Callable[..., Scalar]
+    _: dataclasses.KW_ONLY
     data: str | None = None
 
     def content_target(self, view: View, scene: Scene, size: Size) -> tuple[Local, Any]:

@@ -98,8 +98,9 @@ class LossWeights:
             keys = dict.fromkeys(key for w in weights for key in getattr(w, field))
             return {k: _stacked([getattr(w, field).get(k, 1.0) for w in weights]) for k in keys}
 
-        single = {n: _stacked([getattr(w, n) for w in weights]) for n in _NUMBERS}
-        return LossWeights(**single, **{n: named(n) for n in _MAPPINGS})
+        fields: dict[str, Any] = {n: named(n) for n in _MAPPINGS}
+        fields |= {n: _stacked([getattr(w, n) for w in weights]) for n in _NUMBERS}
+        return LossWeights(**fields)
 
     def of(self, term: str) -> Weight:
         """Returns the weight of a term with those of its layers."""

@@ -17,8 +17,7 @@ from jaxstyle.losses.total_variation import TotalVariation
 from jaxstyle.ops.variation import VARIATIONS, Variation
 
 TERMS: dict[str, Term] = {"laplacian": Laplacian()}
-"""The terms that objectives, recipes and the command can name, beside the three that every objective
-has."""
+"""Further terms that objectives, recipes and the command can name."""
 
 
 @jax.tree_util.register_static

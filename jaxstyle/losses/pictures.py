@@ -96,8 +96,8 @@ def check_styles(styles: Styles, *, least: int = 1) -> None:
         for picture, masks in zip(styles.images, styles.masks, strict=True):
             _check_masks("style", picture, masks)
     if styles.blend is not None:
-        if jnp.shape(styles.blend) != (count,):
-            given = list(jnp.shape(styles.blend))
+        given = list(np.shape(styles.blend))
+        if given != [count]:
             raise InputError(f"blend: numbers{given} for {count} styles; give as many")
         if not is_traced(styles.blend):
             shares = np.asarray(styles.blend, np.float64)

@@ -27,9 +27,9 @@ _LEAST = 1e-6
 class Style(Term):
     """``Σ_l w_l Σ_r s_r D(S_lr, A_lr) / n_lr``: the statistic ``S`` becomes the styles' ``A``.
 
-    Styles are blended as statistics. With masks each region ``r``, which covers the share ``s_r`` of
-    the image, takes over the style of its own region (Gatys et al. 2017, arXiv:1611.07865); a style
-    in which a region is missing does not contribute to it.
+    Styles are blended as statistics. With masks each region ``r``, which covers the share ``s_r``
+    of the image, takes over the style of its own region (Gatys et al. 2017, arXiv:1611.07865); a
+    style in which a region is missing does not contribute to it.
 
     Attributes:
         layers: Layers whose features the statistic is computed from.

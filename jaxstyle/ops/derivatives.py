@@ -34,7 +34,7 @@ def derivatives(kind: Derivatives) -> Iterator[None]:
         if "forward-mode" not in str(error):
             raise
         raise InputError(
-            'forward mode: not with adjoints written by hand; give an encoder with derivatives="any"'
+            'forward mode: not with handwritten adjoints; give an encoder with derivatives="any"'
         ) from None
     finally:
         _ACTIVE.reset(token)
@@ -90,4 +90,4 @@ def varying_like(tree: T, *references: Any) -> T:
 def _vary(x: Any, axes: tuple[str, ...]) -> Any:
     if hasattr(jax.lax, "pcast"):
         return jax.lax.pcast(x, axes, to="varying")
-    return jax.lax.pvary(x, axes)  # JAX before 0.9
+    return jax.lax.pvary(x, axes)  # pyright: ignore[reportAttributeAccessIssue] # JAX before 0.9

@@ -66,7 +66,7 @@ class Compiled(NamedTuple):
 
 
 def compile_programs(image: Any, carried: Any, data: Data, program: Program) -> Compiled:
-    """Compiles the programs that :func:`chunks` calls; arguments may be shapes instead of arrays."""
+    """Compiles the programs that :func:`chunks` calls; arguments may be shapes."""
     decay: Any = jax.ShapeDtypeStruct((), jnp.float32)
     layout, width = program.layout, image.shape[1]
     image, carried = layout.shapes((image, carried), width)

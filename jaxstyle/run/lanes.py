@@ -172,7 +172,8 @@ class Lanes:
         """Runs some iterations, frees the lanes of finished settings and returns those."""
         left = np.where(self._setting >= 0, self._iterations - self._done, 0)
         steps = jnp.asarray(np.minimum(left, _CHUNK), jnp.int32)
-        assert self._state is not None and self._renewal is not None  # filled before they run
+        assert self._state is not None  # filled before they run
+        assert self._renewal is not None
         program, serial = self._program, serial_lanes(self._program)
         chunk = _advance(*self._state, self._renewal, _spread(steps), self._seated, program, serial)
         self._state, self._chunk = (chunk.state, chunk.average), chunk

@@ -2,11 +2,10 @@
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int
 
-from jaxstyle.arrays import Image, check_image, widen
+from jaxstyle.arrays import Image, check_image, is_traced, widen
 from jaxstyle.configuration import configured
 from jaxstyle.encoder import Encoder
 from jaxstyle.errors import InputError
@@ -131,7 +130,7 @@ def optimise(
 
 
 def _check_count(name: str, number: int, least: int) -> None:
-    if isinstance(number, jax.core.Tracer):
+    if is_traced(number):
         raise InputError(f"{name}: is traced; give a Python integer, which is static")
     if number < least:
         raise InputError(f"{name} {number}: too small; give at least {least}")

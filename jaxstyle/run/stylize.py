@@ -1,8 +1,8 @@
 """The host verb: paint a content picture in the manner of a style picture.
 
-Scales run from coarse to fine: large structures settle where an iteration is cheap, and the image is
-then enlarged for the next scale. Between chunks of compiled iterations the caller gets the progress
-and may stop the run.
+Scales run from coarse to fine: large structures settle where an iteration is cheap, and the image
+is then enlarged for the next scale. Between chunks of compiled iterations the caller gets the
+progress and may stop the run.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -65,8 +65,8 @@ def stylize(
     Args:
         content: ``f32[h, w, 3]``, sRGB in [0, 1], of the size that the result shall have; or a
             :class:`~jaxstyle.Scene` with masks and data.
-        style: ``f32[h', w', 3]``, sRGB in [0, 1]; its size sets the size of the strokes. Or several,
-            or :class:`~jaxstyle.Styles` with their blend, masks and prepared targets.
+        style: ``f32[h', w', 3]``, sRGB in [0, 1]; its size sets the size of the strokes. Or
+            several, or :class:`~jaxstyle.Styles` with their blend, masks and prepared targets.
         encoder: Network and pretrained parameters.
         objective: The terms; ``Objective()`` if None.
         loss_weights: How much each term counts; ``LossWeights()`` if None.
@@ -165,7 +165,7 @@ def _initial(
     scene, styles = sources
     first = scales[0].shape if scales else resize.shape_of(scene.image)
     image = initial_image(init, scene.image, styles.images[0], first, seed)
-    terms = {name: np.zeros(0, np.float32) for name in program.names}
+    terms: dict[str, Any] = {name: np.zeros(0, np.float32) for name in program.names}
     return Checkpoint(0, 0, 0, terms, jnp.array(image, jnp.float32), [])
 
 

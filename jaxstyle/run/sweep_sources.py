@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array
 
 from jaxstyle.arrays import Image
@@ -70,7 +71,7 @@ def count_settings(sources: Sources, weights: LossWeights, seeds: Sequence[int] 
         "seeds": set() if seeds is None else {len(seeds)},
         "content": {len(image)} if image.ndim == 4 else set(),
         "style": set() if isinstance(images, list) else {len(images)},
-        "blend": {len(blend)} if blend is not None and jnp.ndim(blend) == 2 else set(),
+        "blend": {len(blend)} if blend is not None and np.ndim(blend) == 2 else set(),
     }
     numbers = set().union(*counts.values())
     if len(numbers) > 1:

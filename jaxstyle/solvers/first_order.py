@@ -196,8 +196,8 @@ def from_optax(optimiser: optax.GradientTransformation, *, clamp: bool = False) 
 
     Optimisers with further arguments get ``value``, ``grad`` and ``value_fn``, so that
     ``optax.lbfgs``, line searches, ``polyak_sgd`` and ``reduce_on_plateau`` work; evaluations that
-    an optimiser makes by itself are not counted. Another optimiser is another program, even one made
-    by the same call: make it once.
+    an optimiser makes by itself are not counted. Another optimiser is another program, even one
+    made by the same call: make it once.
 
     Args:
         optimiser: The optimiser.
