@@ -78,7 +78,7 @@ def picture(name="out.png"):
 
 
 def test_every_setting_has_a_change():
-    # Memory alone leaves the picture as it is: tests/test_strips.py, tests/test_tiles.py.
+    # Memory alone leaves the picture as it is: tests/test_plans.py.
     assert {*CHANGES, "memory"} == {field.name for field in dataclasses.fields(Recipe)}
 
 
