@@ -5,7 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from jaxstyle.web.work import Tools
+from jaxstyle.jobs import Painter
 
 # A network without parameters, and a moment to paint.
 QUICK = {
@@ -18,9 +18,16 @@ QUICK = {
 }
 
 
-def tools(**changes):
-    own = Tools(None, lambda _, recipe, *rest: (recipe, rest[-1](recipe)))
-    return own._replace(**changes)
+class Hooked(Painter):
+    """A painter that calls a function before it paints."""
+
+    def __init__(self, before=lambda inputs: None):
+        super().__init__(reuse=False)
+        self._before = before
+
+    def paint(self, inputs, **options):
+        self._before(inputs)
+        return super().paint(inputs, **options)
 
 
 def picture(width=48, height=36, kind="PNG", seed=0):

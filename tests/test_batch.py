@@ -1,4 +1,4 @@
-"""Batches do each job once, whatever ends them, and tell which could not be done."""
+"""Batches paint each job once, whatever interrupts them, and report jobs that failed."""
 
 import contextlib
 import dataclasses
@@ -6,8 +6,8 @@ import errno
 import itertools
 import json
 import os
-import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,14 +22,19 @@ import command
 import jaxstyle as js
 from jaxstyle import cli, files
 from jaxstyle.atomic import name_temporary
-from jaxstyle.batch import claims, painter, taking, work
-from jaxstyle.batch.jobs import Job, shard_of
-from jaxstyle.batch.kept import Kept
-from jaxstyle.batch.lists import make_jobs, read_jobs
+from jaxstyle.batch import claims, loop
+from jaxstyle.batch.inputs import Input
+from jaxstyle.batch.lists import make_jobs
+from jaxstyle.batch.local import LocalExecutor
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.steps import Record, lanes_that_pay
-from jaxstyle.cli import estimate
+from jaxstyle.batch.order import default_lanes
+from jaxstyle.batch.records import Record
 from jaxstyle.cli.shard import parse_shard
+from jaxstyle.errors import ResourceError
+from jaxstyle.jobs import Job, Painter, painter
+from jaxstyle.jobs.lru import LruCache
+from jaxstyle.recipes import fitting
+from jaxstyle.recipes.demand import Demand
 
 folder = command.folder
 QUICK_LAYERS = {"content_layers": {"conv2_2": 1.0}, "style_layers": {"conv1_1": 1.0}}
@@ -46,7 +51,7 @@ def entries(folder, name="manifest.jsonl"):
 
 @pytest.fixture
 def album(folder, pictures):
-    """Two photographs in a folder, one of them none, and two paintings."""
+    """A folder with a photograph and a damaged file, and two paintings."""
     (folder / "photos").mkdir()
     height, width = pictures[0].shape[:2]
     alpha = jnp.broadcast_to(jnp.linspace(0.2, 1, width), (height, width))
@@ -56,7 +61,7 @@ def album(folder, pictures):
     return folder
 
 
-def test_bad_jobs_are_told_and_the_rest_goes_on(album, capsys):
+def test_bad_jobs_are_reported_and_the_rest_is_painted(album, capsys):
     words = ["photos", "--styles", "painting.png", "other.png"]
     assert batch(*words) == 1
     told = capsys.readouterr()
@@ -86,7 +91,7 @@ def test_again_does_what_is_missing_or_changed(album, capsys, pictures):
     assert [e["output"] for e in entries(album)[3:]] == ["a_painting.png"]
     assert batch(*words, "--style-weight", "3") == 0
     assert len(entries(album)) == 6
-    # A line that was torn by a SIGKILL costs that job alone, and none that is written behind it.
+    # Half a line, left by a SIGKILL, costs only its own job.
     path = album / "all" / "manifest.jsonl"
     path.write_bytes(path.read_bytes()[:-9])
     assert batch(*words, "--style-weight", "3") == 0
@@ -109,25 +114,25 @@ def test_what_is_painted_from_stays(album, capsys):
     assert before == {path: path.read_bytes() for path in (album / "photos").iterdir()}
 
 
-def test_files_that_are_none_of_the_batchs_stay(album, capsys):
+def test_files_by_others_are_kept(album, capsys):
     words, path = ["photo.png", "--styles", "painting.png"], album / "all" / "photo_painting.png"
     path.parent.mkdir()
-    path.write_bytes(b"a stranger's")
+    path.write_bytes(b"another file")
     assert batch(*words, "--dry-run") == 0
     assert "exists already" in capsys.readouterr().out
-    for _ in range(2):  # Nor does it become the batch's by having failed.
+    for _ in range(2):  # A failed job does not make the file the batch's own.
         assert batch(*words) == 1
         assert "photo_painting.png: exists already" in capsys.readouterr().err
-        assert path.read_bytes() == b"a stranger's"
+        assert path.read_bytes() == b"another file"
     assert batch(*words, "--overwrite") == 0
-    # Painted, and then a SIGKILL before the line was written: it says itself whose it is.
+    # A SIGKILL before the line was written: the picture itself records which job it is.
     (album / "all" / "manifest.jsonl").unlink()
     assert batch(*words) == 0
     (album / "all" / "manifest.jsonl").unlink()
     assert batch(*words, "--style-weight", "3") == 1
 
 
-def test_pictures_that_it_has_made_are_no_photographs(album, capsys):
+def test_painted_pictures_are_not_photographs(album, capsys):
     (album / "photos" / "bad.png").unlink()
     record = Record("a_painting.png", "", "done")
     manifest = Manifest(album / "photos")
@@ -139,8 +144,8 @@ def test_pictures_that_it_has_made_are_no_photographs(album, capsys):
         assert "a_painting" not in capsys.readouterr().out
 
 
-def test_programs_are_answered(folder, capsys):
-    """One object, with the pictures and the failures, though another thread tells of them."""
+def test_json(folder, capsys):
+    """One object with pictures and failures, although another thread reports them."""
     assert batch("photo.png", "gone.png", "--styles", "painting.png", "--json") == 1
     told = json.loads(capsys.readouterr().out)
     assert told["paths"] == [os.path.join("all", "photo_painting.png")]
@@ -148,72 +153,60 @@ def test_programs_are_answered(folder, capsys):
     assert told["exit_code"] == 1
 
 
-def test_the_last_end_of_a_job_counts_whatever_its_file_is_called(tmp_path):
+def test_the_last_line_about_a_job_counts(tmp_path):
+    """By time between files; in one file by position, whatever the clock said."""
     names = ("manifest.jsonl", "manifest-0-of-2.jsonl", "manifest-1-of-2.jsonl")
     for first, last in itertools.permutations(names, 2):
         for name, status in ((first, "failed"), (last, "done")):
             Manifest(tmp_path, name).add(Record("a.png", "", status))
             time.sleep(0.002)
         assert Manifest(tmp_path).entries["a.png"]["status"] == "done"
-    # Lines of before there was a time, and lines that are none.
-    (tmp_path / "manifest.jsonl").write_text('{"output": "a.png", "status": "failed"}\n[1]\n1\n')
-    assert Manifest(tmp_path).entries["a.png"]["status"] == "done"
+    # Lines without a time, from a clock that was ahead, and of the wrong type.
+    lines = [
+        '{"output": "a.png", "status": "failed"}',
+        '{"output": "a.png", "status": "failed", "ended": 1e12}',
+        '{"output": "b.png", "status": "failed", "ended": 1e12}',
+        '{"output": "b.png", "status": "done", "ended": 5}',
+        '{"output": "b.png", "status": "failed", "seconds": "x"}',
+        '[1]\n1\n{"output": 1, "status": "done"}',
+        "[" * 100_000,
+    ]
+    (tmp_path / "manifest.jsonl").write_text("\n".join(lines) + "\n")
+    entries = Manifest(tmp_path).entries
+    assert {name: entry["status"] for name, entry in entries.items()} == {
+        "a.png": "done",
+        "b.png": "done",
+    }
+
+
+def test_pictures_that_were_cut_or_removed_are_painted_again(tmp_path):
+    manifest, path = Manifest(tmp_path), tmp_path / "a.png"
+    path.write_bytes(b"picture")
+    manifest.add(Record("a.png", "digest", "done", size=7))
+    assert manifest.is_done("a.png", "digest")
+    assert not manifest.is_done("a.png", "another")
+    path.write_bytes(b"pic")
+    assert not manifest.is_done("a.png", "digest")
+    path.unlink()
+    assert not manifest.is_done("a.png", "digest")
+    assert manifest.missing() == ["a.png"]
 
 
 def test_the_folder_is_not_read_for_every_job(tmp_path, monkeypatch):
-    """And all the same a job is done that a process which began just now has done."""
-    job = make_jobs([Path("a.png")], [Path("p.png")], js.Recipe(), "{content}.png", pairs=False)[0]
-    manifest, looks, plain = Manifest(tmp_path), [], Path.glob
-    monkeypatch.setattr(Path, "glob", lambda *words: looks.append(1) or plain(*words))
-    assert not any(manifest.settles(job) for _ in range(9))
-    assert not looks
+    """Nevertheless it notices what a process that has just started paints."""
+    manifest, scans, plain = Manifest(tmp_path), [], Path.glob
+    monkeypatch.setattr(Path, "glob", lambda *words: scans.append(1) or plain(*words))
+    for _ in range(9):
+        manifest.refresh("a.png")
+    assert not scans
     other = Manifest(tmp_path, "manifest-0-of-2.jsonl")
-    (tmp_path / job.output).touch()
-    other.add(Record(job.output, job.digest, "done"))
-    assert manifest.settles(job)
-    other.add(Record(job.output, "another", "done"))
-    assert not manifest.settles(job)
-
-
-LISTS = {
-    "jobs.csv": "content,styles,style_weight,output\nphoto.png,painting.png,2,x.png\n"
-    "photo.png,painting.png;photo.png,,\n",
-    "jobs.toml": '[[jobs]]\ncontent="photo.png"\nstyles=["painting.png"]\nstyle_weight=2\n'
-    'output="x.png"\n[[jobs]]\ncontent="photo.png"\nstyles=["painting.png","photo.png"]\n',
-    "jobs.jsonl": '{"content":"photo.png","styles":"painting.png","style_weight":2,'
-    '"output":"x.png"}\n\n{"content":"photo.png","styles":["painting.png","photo.png"]}\n',
-}
-
-
-@pytest.mark.parametrize("name", LISTS)
-def test_lists(folder, name, capsys):
-    (folder / name).write_text(LISTS[name])
-    assert batch(name, "--name", "{content}-{style}-{style_weight:g}.png", "--dry-run") == 0
-    told = capsys.readouterr().out
-    assert not (folder / "all").exists()
-    assert "x.png" in told
-    assert "photo-painting+photo-" in told
-    assert batch(name) == 0
-    assert files.load_metadata("all/x.png").settings["style_weight"] == 2
-
-
-def test_names_and_lines_as_files_have_them(tmp_path):
-    """One file by two names is one; a line ends where its format says, and not at U+2028."""
-    for other in ("./a.png", "A.PNG", "x//é.png"):
-        first = "x/e\u0301.png" if "é" in other else "a.png"
-        rows = [{"content": "c.png", "styles": "s.png", "output": name} for name in (first, other)]
-        (tmp_path / "jobs.jsonl").write_text("\n".join(map(json.dumps, rows)))
-        with pytest.raises(js.InputError, match="two jobs would write it"):
-            read_jobs(tmp_path / "jobs.jsonl", js.Recipe(), "{content}.png")
-    name = "a\u2028b\x85c.png"
-    row = json.dumps({"content": name, "styles": "s.png"}, ensure_ascii=False)
-    (tmp_path / "jobs.jsonl").write_text(f"{row}\r\n{row.replace('a', 'd')}\r\n")
-    jobs = read_jobs(tmp_path / "jobs.jsonl", js.Recipe(), "./{content}.png")
-    assert [job.content for job in jobs] == [tmp_path / name, tmp_path / name.replace("a", "d")]
-    assert jobs[0].output == name
-    (tmp_path / "jobs.csv").write_bytes(b'content,styles\r\n"a\nb.png",s.png\r\n')
-    (job,) = read_jobs(tmp_path / "jobs.csv", js.Recipe(), "{content}.png")
-    assert job.content == tmp_path / "a\nb.png"
+    (tmp_path / "a.png").touch()
+    other.add(Record("a.png", "digest", "done"))
+    manifest.refresh("a.png")
+    assert manifest.is_done("a.png", "digest")
+    other.add(Record("a.png", "another", "done"))
+    manifest.refresh("a.png")
+    assert not manifest.is_done("a.png", "digest")
 
 
 REFUSED = {
@@ -227,12 +220,12 @@ REFUSED = {
     "shard": (["photo.png", "--styles", "painting.png", "--shard", "2/2"], "--shard 2/2"),
     "auto": (["photo.png", "--styles", "painting.png", "--shard", "auto"], "--shard auto"),
     "lanes": (["photo.png", "--styles", "painting.png", "--lanes", "0"], "--lanes 0"),
-    "row": (["jobs.csv"], "job 1: styles"),
+    "row": (["jobs.csv"], "row 2: styles"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_batches_that_are_none(folder, capsys, case):
+def test_batches_with_mistakes(folder, capsys, case):
     (folder / "jobs.csv").write_text("content\nphoto.png\n")
     words, needle = REFUSED[case]
     command.check_refused(capsys, folder, batch(*words), needle)
@@ -258,21 +251,12 @@ def array(number, least, most, step, count):
     ("auto/much", array(3, 0, 7, 1, 8), None),
     ("1/3", {}, (1, 3)),
 ])  # fmt: skip
-def test_shares_as_schedulers_number_them(text, environment, share):
+def test_shards_as_launchers_number_them(text, environment, share):
     if share is None:
         with pytest.raises(js.InputError, match=f"--shard {text}"):
             parse_shard(text, environment)
     else:
         assert parse_shard(text, environment) == share
-
-
-def test_shards_are_all_jobs_once():
-    contents = [Path(f"{i}.png") for i in range(5)]
-    jobs = make_jobs(contents, [Path("p.png")], js.Recipe(), "{content}.png", pairs=False)
-    for count in (1, 2, 3, 7):
-        shards = [shard_of(jobs, i, count) for i in range(count)]
-        assert list(itertools.chain(*shards)) == jobs
-        assert max(map(len, shards)) - min(map(len, shards)) <= 1
 
 
 def test_killed_and_two_at_once(album, pictures):
@@ -297,9 +281,9 @@ def test_killed_and_two_at_once(album, pictures):
         files.load_image(album / "all" / entry["output"])
 
 
-def test_targets_are_made_once_a_painting(album, pictures, monkeypatch):
-    """Four photographs and two paintings: two measurements, and the pictures of stylize."""
-    from jaxstyle.losses import targets
+def test_targets_are_made_once_per_painting(album, pictures, monkeypatch):
+    """Four photographs and two paintings: two measurements, and the same pictures as stylize."""
+    from jaxstyle.evaluate import targets
 
     (album / "photos" / "bad.png").unlink()
     for i in range(3):
@@ -328,7 +312,7 @@ def test_lanes_paint_what_single_runs_do(album, pictures, monkeypatch):
     assert batch(*words, out="one") == 0
     assert not widths
     assert batch(*words, "--lanes", "2", out="all") == 0
-    assert widths == [2]  # and the third by itself
+    assert widths == [2]  # The third one is painted alone.
     names = sorted(path.name for path in (album / "one").glob("*.png"))
     assert len(names) == 3
     for name in names:
@@ -342,53 +326,56 @@ def test_lanes_paint_what_single_runs_do(album, pictures, monkeypatch):
 
 
 def test_memory_that_fits_is_chosen_for_each_job(folder, pictures, monkeypatch):
-    """Lanes do not fit, one picture at a time fits in strips; the job is what it was."""
+    """Lanes do not fit, but one picture at a time with a smaller plan; the job stays the same."""
     files.save_image("twin.png", 1 - pictures[0])
-    monkeypatch.setattr(estimate, "choose", lambda demand: demand.choices()[1:])
+    monkeypatch.setattr(Demand, "memories", ("whole", "tiles"))
+    for module in (painter, fitting):
+        monkeypatch.setattr(module, "choose", lambda demand: demand.choices()[1:])
     monkeypatch.setattr(painter, "paint_lanes", None)
     words = ["photo.png", "twin.png", "--styles", "painting.png", "--lanes", "2"]
     assert batch(*words) == 0
-    assert files.load_metadata("all/photo_painting.png").settings["memory"] == "low"
+    assert files.load_metadata("all/photo_painting.png").settings["memory"] == "tiles"
     assert batch(*words) == 0
     assert len(entries(folder)) == 2
 
 
+@pytest.mark.parametrize(("error", "painted"), [
+    (RuntimeError("a fault"), False), (ResourceError("too large"), True), (MemoryError(), True),
+])  # fmt: skip
+def test_only_lack_of_memory_has_lanes_painted_one_by_one(folder, monkeypatch, error, painted):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(painter, "paint_lanes", fail)
+    paint, job = Painter(), quick_job("photo.png")
+    ends = paint.paint_all([paint.load(job), paint.load(dataclasses.replace(job, output="b.png"))])
+    assert [isinstance(end, painter.Painting) for end in ends] == [painted] * 2
+
+
 def test_more_lanes_where_pictures_are_small():
-    assert lanes_that_pay((64, 64), "cpu") == 1
-    counts = [lanes_that_pay((side, side), "gpu") for side in (64, 512, 1024, 4096)]
+    assert default_lanes((64, 64), "cpu") == 1
+    counts = [default_lanes((side, side), "gpu") for side in (64, 512, 1024, 4096)]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > counts[-1] == 1
 
 
-def test_a_painter_takes_and_gives_what_can_be_sent(album):
-    """As on another machine: nothing but pickles go in and out, and a bad job is a record."""
-    recipe = js.Recipe(encoder="narrow.h5", size=40, iterations=2, scales=1, **QUICK_LAYERS)
-    jobs = [
-        Job(content=Path(f"photos/{name}.png"), styles=(Path("painting.png"),), recipe=recipe,
-            output=f"{name}.png")
-        for name in ("a", "bad")
-    ]  # fmt: skip
-    paint = painter.Painter(album / "sent")
-    records = pickle.loads(pickle.dumps(paint(pickle.loads(pickle.dumps(jobs)))))
-    told = {record.output: record.status for record in records}
-    assert told == {"a.png": "done", "bad.png": "failed"}
-    assert records[-1].terms["style"] > 0
-    assert (album / "sent" / "a.png").exists()
+def quick_job(content, style="painting.png"):
+    settings = {"encoder": "narrow.h5", "size": 40, "iterations": 2, "scales": 1}
+    recipe = js.Recipe(**settings, **QUICK_LAYERS)
+    return Job(recipe=recipe, content=Path(content), styles=(Path(style),), output="a.png")
 
 
-def test_what_is_kept_is_of_the_file_as_it_is_now(folder, pictures, monkeypatch):
-    """A painting that is replaced, a twin of one name, size and time, another encoder."""
-    recipe = js.Recipe(encoder="narrow.h5", size=40, scales=1, **QUICK_LAYERS)
-    paint, asked = painter.Painter(folder), []
-    monkeypatch.setattr(painter, "prepare_styles", lambda _, styles, *rest, **more: asked.append(1))
+def test_caches_notice_files_that_change(folder, pictures, monkeypatch):
+    """A painting that is replaced, another one of its name, size and time, another encoder."""
+    paint, made, plain = Painter(), [], painter.prepare_styles
+    monkeypatch.setattr(
+        painter, "prepare_styles", lambda *words, **more: made.append(1) or plain(*words, **more)
+    )
 
     def load(place):
-        job = Job(
-            content=Path("photo.png"), styles=(Path(place, "p.png"),), recipe=recipe, output="a.png"
-        )
-        loaded = paint.load(job)
-        paint._prepare(loaded, recipe)
-        return loaded
+        inputs = paint.load(quick_job("photo.png", f"{place}/p.png"))
+        paint.paint(inputs)
+        return inputs
 
     for place, shade in (("one", 0.2), ("two", 0.4)):
         (folder / place).mkdir()
@@ -401,14 +388,14 @@ def test_what_is_kept_is_of_the_file_as_it_is_now(folder, pictures, monkeypatch)
     files.save_image("one/p.png", jnp.full((32, 32, 3), 0.6), overwrite=True)
     before = load("one")
     assert float(before.styles[0].mean()) == pytest.approx(0.6, rel=1e-3)
-    assert len(asked) == 3
+    assert len(made) == 3
     os.utime("narrow.h5", ns=(1, 1))
-    assert load("one").warm.key != before.warm.key
+    assert load("one").encoder.key != before.encoder.key
     load("one")
-    assert len(asked) == 4
+    assert len(made) == 4
 
 
-def test_masks_and_starts_of_a_list_lie_beside_it(folder, pictures):
+def test_paths_in_a_list_are_relative_to_it(folder, pictures):
     (folder / "there").mkdir()
     (content, style), half = pictures, {}
     for name, picture in (("c", content), ("s", style)):
@@ -449,8 +436,8 @@ def test_claims_without_locks(tmp_path, monkeypatch):
         assert (mine, other) == (True, False)
 
 
-def test_claims_of_another_machine_lapse(tmp_path, monkeypatch):
-    """Its process cannot be asked for; as long as it lives, it touches its file."""
+def test_claims_of_another_machine_expire(tmp_path, monkeypatch):
+    """Its process cannot be checked; as long as it lives, it touches its file."""
 
     def none(_):
         raise OSError(errno.ENOLCK, "no locks available")
@@ -467,53 +454,53 @@ def test_claims_of_another_machine_lapse(tmp_path, monkeypatch):
     made.write_text("00000000-1-abc")
     with claims.claim(tmp_path, "a.png") as mine:
         assert not mine
-    os.utime(made, (time.time() - 2 * claims._LAPSE,) * 2)
+    os.utime(made, (time.time() - 2 * claims._EXPIRY,) * 2)
     with claims.claim(tmp_path, "a.png") as mine:
         assert mine
-        made.write_text("00000000-1-abc")  # It was only suspended, and has it again.
+        made.write_text("00000000-1-abc")  # It was only suspended, and continues.
     assert made.exists()
 
 
-class AtOnce(painter.Painter):
-    """A painter that paints nothing and is done at once."""
+class Instant(Painter):
+    """A painter whose jobs fail at once."""
 
-    def load(self, job, warm=None):
-        return Record(job.output, job.digest, "done")
+    def load(self, job, encoder=None):
+        raise ResourceError("nothing is painted here")
 
 
-def run_at_once(folder, jobs, *, notice=lambda text: None, told=lambda fraction: None):
-    """What has become of jobs that end at once, and how many failed."""
+def run_at_once(folder, jobs, *, notice=lambda line: None, progress=lambda fraction: None):
+    """Returns the status of jobs that fail at once, and how many there were."""
     ends = {}
-    failed = work.run_jobs(
+    failed = loop.run_jobs(
         jobs,
-        AtOnce(folder),
         Manifest(folder, "manifest-0-of-2.jsonl"),
-        lambda record: ends.update({record.output: record.status}),
-        told,
+        LocalExecutor(folder, Instant()),
+        report=lambda record: ends.update({record.output: record.reason}),
+        progress=progress,
         notice=notice,
     )
     return ends, failed
 
 
 @pytest.fixture
-def three(tmp_path, monkeypatch):
-    """Three jobs, and a folder for them."""
-    monkeypatch.setattr(taking, "POLL", 0.01)
-    photographs = [Path(name) for name in ("a.png", "b.png", "c.png")]
-    return make_jobs(photographs, [Path("p.png")], js.Recipe(), "{content}.png", pairs=False)
+def three(monkeypatch):
+    """Three jobs."""
+    monkeypatch.setattr(loop, "POLL", 0.01)
+    photographs = [Input(Path(name)) for name in ("a.png", "b.png", "c.png")]
+    return make_jobs(photographs, [Input(Path("p.png"))], js.Recipe(), "{content}.png")
 
 
-def test_what_others_have_is_waited_for(tmp_path, three):
-    """It is done here if their process ends without it; a stop ends the wait."""
+def test_it_waits_for_jobs_of_other_processes(tmp_path, three):
+    """They are painted here if their process ends without it; a stop ends the wait."""
     first, second, _ = three
     for done in (False, True):
-        folder, others, told = tmp_path / str(done), contextlib.ExitStack(), []
+        folder, others, notices = tmp_path / str(done), contextlib.ExitStack(), []
         folder.mkdir()
         others.enter_context(claims.claim(folder, first.output))
         others.enter_context(claims.claim(folder, second.output))
 
-        def hear(text, done=done, folder=folder, others=others, told=told):
-            told.append(text)
+        def hear(line, done=done, folder=folder, others=others, notices=notices):
+            notices.append(line)
             if done:
                 (folder / first.output).touch()
                 Manifest(folder).add(Record(first.output, first.digest, "done"))
@@ -521,42 +508,60 @@ def test_what_others_have_is_waited_for(tmp_path, three):
 
         ends, failed = run_at_once(folder, three, notice=hear)
         assert ends.keys() == {job.output for job in three[done:]}
-        assert (failed, told) == (0, ["waiting for 2 that other processes have"])
+        assert failed == len(ends)
+        assert notices == ["waiting for 2 that other processes are painting"]
     with claims.claim(tmp_path, first.output):
-        told.clear()
-        words = {"notice": told.append, "told": lambda fraction: bool(told)}
-        ends, _ = run_at_once(tmp_path, three, **words)
+        notices.clear()
+        options = {"notice": notices.append, "progress": lambda fraction: bool(notices)}
+        ends, _ = run_at_once(tmp_path, three, **options)
     assert ends.keys() == {job.output for job in three[1:]}
-    assert told[1:] == ["1 left to the processes that have them"]
+    assert notices[1:] == ["1 left to the processes that paint them"]
 
 
-def test_a_job_that_cannot_be_taken_has_failed_and_the_rest_goes_on(tmp_path, three, monkeypatch):
-    """As can one whose name is no UTF-8."""
+def test_a_job_that_cannot_be_claimed_fails_alone(tmp_path, three, monkeypatch):
+    """Names need not be UTF-8."""
     odd = dataclasses.replace(three[0], output=os.fsdecode(b"caf\xe9.png"))
-    plain = Manifest.settles
+    plain = Manifest.refresh
 
-    def settles(manifest, job):
-        if job is three[1]:
+    def refresh(manifest, output):
+        if output == three[1].output:
             raise PermissionError("not for you")
-        return plain(manifest, job)
+        return plain(manifest, output)
 
-    monkeypatch.setattr(Manifest, "settles", settles)
+    monkeypatch.setattr(Manifest, "refresh", refresh)
     ends, failed = run_at_once(tmp_path, [odd, *three[1:]])
-    assert (sorted(ends.values()), failed) == (["done", "done", "failed"], 1)
-    entries = Manifest(tmp_path).entries
-    assert entries[odd.output]["status"] == "done"
-    assert entries["b.png"]["reason"] == "not for you"
+    assert failed == 3
+    assert ends["b.png"] == "not for you"
+    assert Manifest(tmp_path).entries[odd.output]["reason"] == "nothing is painted here"
 
 
-def test_what_is_kept_does_not_grow():
-    kept, made = Kept[int](2), []
+def test_a_cache_does_not_grow():
+    dropped, made = [], []
+    cache = LruCache[int](2, dropped.append)
     for key in (1, 2, 1, 3, 1, 2):
-        kept.get(key, lambda key=key: made.append(key) or key)
+        cache.get(key, lambda key=key: made.append(key) or key)
     assert made == [1, 2, 3, 2]
-    assert len(kept._values) == 2
+    assert dropped == [2, 3]
 
 
-def test_a_dry_run_tells_time_and_memory(album, capsys):
+def test_a_folder_that_is_removed_meanwhile(folder, pictures, monkeypatch, capsys):
+    """Pictures that were painted before are missing, and the exit code says so."""
+    files.save_image("twin.png", 1 - pictures[0])
+    plain = Manifest.add
+
+    def add(manifest, record):
+        plain(manifest, record)
+        if len(manifest.made) == 1:
+            shutil.rmtree("all")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Manifest, "add", add)
+        assert batch("photo.png", "twin.png", "--styles", "painting.png") == 1
+    assert "all: 1 pictures were removed meanwhile" in capsys.readouterr().err
+    assert batch("photo.png", "twin.png", "--styles", "painting.png") == 0
+
+
+def test_a_dry_run_estimates_time_and_memory(album, capsys):
     words = ["photos", "--styles", "painting.png"]
     assert batch(*words, "--dry-run") == 0
     assert "time unknown: no picture" in capsys.readouterr().err
@@ -566,4 +571,4 @@ def test_a_dry_run_tells_time_and_memory(album, capsys):
     told = capsys.readouterr().err
     assert "2 to paint, of which 1 cannot be" in told
     assert "at the rate of the 1 that are done" in told
-    assert re.search(r"memory: \d\.\d GB, for 1 at once of 40×33 px, --memory high", told)
+    assert re.search(r"memory: \d\.\d GB, for 1 at once of 40×33 px, --memory whole", told)

@@ -15,6 +15,7 @@ import command
 import jaxstyle as js
 from command import QUICK, check_refused, stylize
 from jaxstyle import cli, files, pretrained
+from jaxstyle.jobs import painter
 
 folder = command.folder
 
@@ -103,7 +104,7 @@ def test_other_formats(folder, out):
 def test_overflow_is_told_and_the_picture_saved(folder, capsys):
     assert stylize("--style-weight", "3.3e38") == 1
     told = capsys.readouterr().err
-    assert "after 0 iterations: not finite is the loss's style term" in told
+    assert "after 0 iterations: the loss's style term is not finite" in told
     assert "try a smaller --style-weight" in told
     assert js.load_image("out.png").shape == (33, 40, 3)
 
@@ -220,6 +221,22 @@ def test_bad_output(folder, capsys, out, needle):
     assert (folder / "photo.png").read_bytes() == before
 
 
+@pytest.mark.parametrize(("out", "options"), [
+    ("photo.png", []), ("painting.png", []), ("link.png", []),
+    ("out.png", ["--preview", "photo.png"]),
+    ("out.png", ["--init", "third.png", "--timelapse", "third.webp"]),
+])  # fmt: skip
+def test_inputs_are_never_replaced(folder, capsys, out, options):
+    """Not even with --overwrite, nor through a link."""
+    Path("link.png").symlink_to("painting.png")
+    files.save_image("third.webp", js.load_image("photo.png"))
+    os.link("third.webp", "third.png")
+    before = {path: path.read_bytes() for path in folder.glob("*.*p*")}
+    code = stylize("--overwrite", "--quiet", *options, out=out)
+    check_refused(capsys, folder, code, "would replace a picture that is painted from")
+    assert before == {path: path.read_bytes() for path in folder.glob("*.*p*")}
+
+
 def test_output_folder_that_cannot_be_written(folder, capsys, monkeypatch):
     # Permissions do not bind the superuser, under whom tests may run.
     monkeypatch.setattr("os.access", lambda *arguments, **options: False)
@@ -263,7 +280,7 @@ def test_a_fault_of_ours_is_one_line(folder, capsys, monkeypatch):
     def fault(*arguments, **options):
         raise RuntimeError("a wheel came off\nand more")
 
-    monkeypatch.setattr(js, "paint", fault)
+    monkeypatch.setattr(painter, "paint", fault)
     assert stylize("--quiet") == 1
     assert (
         capsys.readouterr().err

@@ -34,6 +34,7 @@ CHANGES = {
     "tv_weight": ([], ["--tv-weight", "900"]),
     "style_layers": ([], ["--style-layers", "image=20,conv2_1=9"]),
     "content_layers": ([], ["--content-layers", "conv1_1=9"]),
+    "terms": ([], ["--terms", "laplacian=900"]),
     "statistic": ([], ["--statistic", "mean-std"]),
     "normalisation": ([], ["--normalisation", "keras"]),
     "tv": ([], ["--tv", "l1"]),
@@ -77,7 +78,7 @@ def picture(name="out.png"):
 
 
 def test_every_setting_has_a_change():
-    # Memory alone leaves the picture as it is: tests/test_strips.py, tests/test_tiles.py.
+    # Memory alone leaves the picture as it is: tests/test_plans.py.
     assert {*CHANGES, "memory"} == {field.name for field in dataclasses.fields(Recipe)}
 
 

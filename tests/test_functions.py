@@ -284,13 +284,14 @@ def test_strict_configurations_of_jax_change_nothing(encoder, three, name):
 
     def run():
         results = []
-        for statistic in STATISTICS:
+        # Promotions are what differs between statistics.
+        for statistic in STATISTICS if "promotion" in name else STATISTICS[:1]:
             objective = dataclasses.replace(OBJECTIVE, statistic=statistic)
             targets = js.make_targets(scene, styles, encoder, objective)
             arguments = image, targets, weights, encoder, objective
             results.append(jax.jit(jax.grad(js.loss), static_argnums=4)(*arguments))
         results.append(js.optimise(*arguments, iterations=2).image)
-        return [*results, js.stylize(*large, encoder, objective=objective, **options).image]
+        return [*results, js.stylize(*large, encoder, objective=OBJECTIVE, **options).image]
 
     expected = jax.device_get(run())
     with configured(**{f"jax_{name}": CONFIGURATIONS[name]}):

@@ -180,3 +180,54 @@ def test_a_file_that_appears_meanwhile_stays(folder, monkeypatch, capsys):
 def test_what_a_format_cannot_hold_is_refused_before_the_work(folder, capsys, suffix, limit):
     code = stylize("--size", f"{limit + 1}x16", out=f"out.{suffix}")
     command.check_refused(capsys, folder, code, f"out.{suffix}", str(limit))
+
+
+# --- Streams that cannot be written ---------------------------------------------------------------
+
+COMMANDS = {
+    "stylize": ["stylize", "photo.png", "painting.png", "-o", "out.png", *command.QUICK],
+    "texture": ["texture", "painting.png", "-o", "out.png", "--style-layers", "conv1_1",
+                "--size", "32", "--scales", "1", "--iterations", "2"],
+    "sweep": ["sweep", "photo.png", "painting.png", "-o", "out.png", *command.QUICK,
+              "--style-weight", "1,2"],
+    "batch": ["batch", "photo.png", "--styles", "painting.png", "--name", "out.png", "-o", ".",
+              *command.QUICK],
+}  # fmt: skip
+
+
+def run_with(streams, *words):
+    """Runs a command in a process whose streams are given as descriptors."""
+    line = [sys.executable, "-m", "jaxstyle", *words, *command.ENCODER]
+    with subprocess.Popen(line, **streams) as process:
+        return process.wait(120)
+
+
+@pytest.fixture
+def broken_pipe():
+    """A pipe that nobody reads."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_picture_is_saved_although_nobody_reads_stderr(folder, broken_pipe, name):
+    streams = {"stdout": subprocess.DEVNULL, "stderr": broken_pipe}
+    assert run_with(streams, *COMMANDS[name]) == 0
+    assert js.load_image("out.png").shape
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_full_streams_lose_no_picture(folder, pictures, broken_pipe):
+    """A batch paints everything, and its exit code says that paths could not be printed."""
+    for i in range(3):
+        files.save_image(f"q{i}.png", pictures[0] * (1 - i / 20))
+    words = ["batch", "q*.png", "--styles", "painting.png", "-o", "all", *command.QUICK]
+    with open("/dev/full", "w") as full:
+        assert run_with({"stdout": full, "stderr": subprocess.DEVNULL}, *words) == 1
+        assert len(list(Path("all").glob("*.png"))) == 3
+        assert run_with({"stdout": subprocess.DEVNULL, "stderr": full}, *COMMANDS["stylize"]) == 0
+    streams = {"stdout": broken_pipe, "stderr": subprocess.DEVNULL}
+    assert run_with(streams, *words, "--style-weight", "3", "--name", "{content}.png") == 0
+    assert len(list(Path("all").glob("*.png"))) == 6

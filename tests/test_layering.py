@@ -62,10 +62,13 @@ FLOORS = """
     pretrained
     recipes
     recipes.typed
-    recipes.recipe
+    recipes.recipe recipes.system_memory
+    recipes.demand
+    recipes.fitting
     recipes.paint recipes.presets recipes.words
     recipes.sweeps
     files
+    jobs
     batch
     __init__
     web
@@ -73,7 +76,7 @@ FLOORS = """
     __main__
 """
 # Packages around the core, whose inner order this file does not check.
-SHELL = {"files", "pretrained", "batch", "web", "cli", "__main__"}
+SHELL = {"files", "pretrained", "jobs", "batch", "web", "cli", "__main__"}
 HEAVY = {"h5py", "PIL", "requests", "rich", "safetensors", "tifffile", "tyro", "torch"}
 HEAVY |= {"starlette", "uvicorn"}
 SOLVER_LIBRARIES = {"jaxopt", "optax"}

@@ -18,9 +18,10 @@ import command
 import jaxstyle as js
 from command import stylize
 from jaxstyle import cli, files, pretrained
-from jaxstyle.cli import checkpoints, fitting, free, memory, run
-from jaxstyle.cli import sweep as cli_sweep
 from jaxstyle.errors import ResourceError
+from jaxstyle.jobs import checkpoints, painter, sweeps
+from jaxstyle.recipes import demand as memory
+from jaxstyle.recipes import fitting, system_memory
 from jaxstyle.recipes.recipe import Recipe
 
 folder = command.folder
@@ -32,7 +33,7 @@ def vgg16():
 
 
 def demand_of(encoder, devices=1, shared=False, **settings):
-    recipe = Recipe(**{"memory": "high"} | settings)
+    recipe = Recipe(**{"memory": "whole"} | settings)
     shape = recipe.shape_of((300, 400))
     style = recipe.style_shape_of((500, 400), shape)
     return memory.demand_of(encoder, recipe, shape, [style], devices=devices, shared=shared)
@@ -44,7 +45,7 @@ def set_room(monkeypatch, room):
 
 @pytest.mark.parametrize("gigabytes", [0.1, 1.0, 2.0, 4.0])
 @pytest.mark.parametrize("settings", [
-    {"size": 3000}, {"size": 3000, "memory": "low"}, {"size": (2000, 3000)}, {"size": 2000},
+    {"size": 3000}, {"size": 3000, "memory": "tiles"}, {"size": (2000, 3000)}, {"size": 2000},
     {"size": 2000, "side": "shorter"}, {"size": 2500, "solver": "adam"},
     {"size": 3000, "history": 100},
 ], ids=str)  # fmt: skip
@@ -56,7 +57,7 @@ def test_what_is_advised_fits(vgg16, monkeypatch, settings, gigabytes):
     line = str(caught.value)
     assert "\n" not in line
     assert f"{demand.shape[1]}×{demand.shape[0]} px" in line
-    low = re.search(r"--memory (low|tiles)", line.partition(";")[2])
+    low = re.search(r"--memory (tiles)", line.partition(";")[2])
     size = re.search(r"--size (\d+)(?:x(\d+))?", line)
     if gigabytes == 0.1:
         assert (low, size) == (None, None)
@@ -80,7 +81,7 @@ def test_what_takes_more(vgg16):
 
     plain = taken(size=1000)
     assert taken(size=2000) > 2 * plain
-    assert taken(size=1000, memory="low") < 0.7 * plain
+    assert taken(size=2000, memory="tiles") < 0.7 * taken(size=2000)
     assert taken(size=1000, history=50) - plain >= 80 * 12 * 750 * 1000
     assert taken(size=1000, style_scale=3.0) > 2 * plain
     shallow = {"style_layers": {"conv1_1": 1.0}, "content_layers": {"conv1_2": 1.0}}
@@ -88,7 +89,7 @@ def test_what_takes_more(vgg16):
 
 
 @pytest.mark.parametrize(("gigabytes", "ways"), [
-    (100, ["high", "low", "tiles"]), (12, ["low", "tiles"]), (6, ["tiles"]), (4.5, ["tiles"]),
+    (100, ["whole", "tiles"]), (12, ["tiles"]), (4.5, ["tiles"]),
 ])  # fmt: skip
 def test_auto_takes_what_fits(vgg16, monkeypatch, gigabytes, ways):
     """The fastest way first; then fewer pairs, and no more than that would free."""
@@ -115,11 +116,11 @@ def test_what_runs_out_goes_on_the_next_smaller_way(vgg16, monkeypatch):
 
     demand = demand_of(vgg16, size=3000, memory="auto")
     recipe, result = fitting.within_memory(demand, run, told.append)
-    assert (tried, recipe.memory, result) == (["high", "low", "tiles"], "tiles", "picture")
-    assert [line.partition(":")[0] for line in told][:1] == ["memory high"]
-    assert all("once more with --memory" in line for line in told[1:])
+    assert (tried, recipe.memory, result) == (["whole", "tiles"], "tiles", "picture")
+    assert [line.partition(":")[0] for line in told][:1] == ["memory whole"]
+    assert all("trying again with --memory" in line for line in told[1:])
     with pytest.raises(ResourceError, match="did not fit"):
-        fitting.within_memory(demand.with_recipe(memory="low"), run, told.append)
+        fitting.within_memory(demand.with_recipe(memory="whole"), run, told.append)
 
 
 def test_what_has_failed_is_let_go_before_the_next_attempt(vgg16, monkeypatch):
@@ -137,21 +138,27 @@ def test_what_has_failed_is_let_go_before_the_next_attempt(vgg16, monkeypatch):
 
     with pytest.raises(ResourceError, match="did not fit"):
         fitting.within_memory(demand_of(vgg16, size=3000, memory="auto"), run, str)
-    assert len(held) == 3
+    assert len(held) == 2
 
 
 @pytest.fixture
 def demanded(monkeypatch):
-    """Demands of commands, which paint nothing."""
-    demands = []
-    monkeypatch.setattr(run, "finish", lambda *arguments, **_: demands.append(arguments[3]) or 0)
+    """The demands of commands."""
+    demands, within = [], painter.within_memory
+
+    def note(demand, *arguments):
+        demands.append(demand)
+        return within(demand, *arguments)
+
+    monkeypatch.setattr(painter, "within_memory", note)
     return demands
 
 
 def test_a_textures_painting_counts_as_it_is_seen(folder, demanded):
     """However large it is in its file."""
     PillowImage.new("RGB", (100, 200)).save("large.png")
-    words = ["texture", "-o", "out.png", *command.ENCODER, "--style-layers", "conv1_1"]
+    words = ["texture", "--overwrite", "-o", "out.png", *command.ENCODER]
+    words += ["--style-layers", "conv1_1", "--scales", "1", "--iterations", "1"]
     for name, size in (("painting.png", "32x16"), ("large.png", "32x16")):
         assert cli.main([*words, name, "--size", size]) == 0
     assert demanded[0].pixels < 1
@@ -164,21 +171,20 @@ def test_tiles_that_cannot_be_cut_are_not_cheap(vgg16, monkeypatch):
     seamless = {"padding": "circular", "scales": 1, "memory": "tiles"}
     cut, whole = (demand_of(joined, size=(n, n), **seamless) for n in (3008, 3000))
     plain = demand_of(vgg16, size=(3000, 3000), memory="tiles")
-    high = demand_of(vgg16, size=(3000, 3000), memory="high")
+    untiled = demand_of(vgg16, size=(3000, 3000), memory="whole")
     assert cut.resident == pytest.approx(plain.resident, rel=0.01)
-    assert whole.resident > 0.8 * high.resident > 2 * cut.resident
+    assert whole.resident > 0.8 * untiled.resident > 2 * cut.resident
     # A coarser size may be the one that cannot be cut.
     scaled = {"scales": 2, "scale_factor": 1.2, "coarsest": 64}
     assert demand_of(joined, size=(3008, 3008), **seamless | scaled).resident > 2 * cut.resident
     set_room(monkeypatch, 3e9)
-    with pytest.raises(ResourceError, match="--memory low and --size"):
-        fitting.choose(whole)
-    with pytest.raises(ResourceError, match="--memory low"):
-        fitting.choose(whole.with_recipe(memory="auto"))
+    for memory_choice in ("tiles", "auto"):
+        with pytest.raises(ResourceError, match=r"; try (--memory whole and )?--size"):
+            fitting.choose(whole.with_recipe(memory=memory_choice))
 
 
 def test_a_sweep_is_painted_as_it_fits(folder, monkeypatch, capsys):
-    """Its pictures tell how."""
+    """All pictures at once, or one after the other with the same result."""
     words = ["sweep", "photo.png", "painting.png", *command.ENCODER, *command.QUICK]
     words += ["--style-weight", "1,9", "--overwrite", "-o", "sheets"]
     demands, demand_of = [], memory.demand_of
@@ -187,16 +193,21 @@ def test_a_sweep_is_painted_as_it_fits(folder, monkeypatch, capsys):
         demands.append(demand_of(*arguments, **options))
         return demands[-1]
 
-    monkeypatch.setattr(cli_sweep, "demand_of", note)
-    for memory_of_them in ("high", "low"):
+    monkeypatch.setattr(painter, "demand_of", note)
+    monkeypatch.setattr(memory, "serial_lanes", lambda program: False)
+    swept, pictures = [], []
+    plain = sweeps.paint_all
+    monkeypatch.setattr(sweeps, "paint_all", lambda *w, **k: swept.append(1) or plain(*w, **k))
+    for _ in range(2):
         assert cli.main(words) == 0
-        told = [
-            files.load_metadata(path).settings["memory"] for path in Path("sheets").glob("s*=*")
-        ]
-        assert told == [memory_of_them] * 2
-        assert f"memory {memory_of_them}: " in capsys.readouterr().err
-        taken = [demands[0].bytes_of(memory.RESIDENT, way) for way in ("high", "low")]
-        set_room(monkeypatch, sum(taken) / 2)
+        assert "memory whole: " in capsys.readouterr().err
+        paths = sorted(Path("sheets").glob("s*=*"))
+        pictures.append([np.asarray(js.load_image(path)) for path in paths])
+        assert all(files.load_metadata(path).settings["memory"] == "whole" for path in paths)
+        needed = [demands[0]._replace(lanes=lanes).resident for lanes in (1, 2)]
+        set_room(monkeypatch, sum(needed) / 2)
+    assert swept == [1]
+    np.testing.assert_allclose(*pictures, atol=2.01 / 255)
     set_room(monkeypatch, 1e6)
     assert cli.main(words) == 1
     assert "out of memory" in capsys.readouterr().err
@@ -207,7 +218,7 @@ def test_masks_take_memory(folder, demanded):
     guide = np.broadcast_to(columns[None, :, None], (36, 44, 3))
     PillowImage.fromarray(guide).save("guide.png")
     masks = ["--content-mask", "guide.png", "--style-mask", "guide.png"]
-    assert stylize() == stylize(*masks, styles=("photo.png",)) == 0
+    assert stylize() == stylize(*masks, styles=("photo.png",), out="b.png") == 0
     plain, masked = demanded
     assert masked.regions == 4
 
@@ -215,9 +226,8 @@ def test_masks_take_memory(folder, demanded):
         line = memory.RESIDENT
         return masked.bytes_of(line, way) - plain.bytes_of(line, way)
 
-    # The masks at least; and the features of each region where all activations are kept.
-    assert more("low") > 4 * 4 * 33 * 40
-    assert more("high") > 2 * more("low")
+    # The masks at least, and the features of each region.
+    assert more("whole") > 4 * 4 * 33 * 40
 
 
 def test_devices_share_what_memory_a_picture_takes(vgg16):
@@ -227,26 +237,27 @@ def test_devices_share_what_memory_a_picture_takes(vgg16):
     def taken(way, **how):
         return demand_of(vgg16, **sizes, memory=way, **how).bytes_of(memory.RESIDENT, way)
 
-    for way, share in (("high", 8), ("low", 8)):
-        assert taken(way) > share * 0.7 * taken(way, devices=8)
-    assert taken("high", devices=8) > 1.2 * taken("tiles", devices=8)
+    assert taken("whole") > 8 * 0.7 * taken("whole", devices=8)
+    assert taken("whole", devices=8) > 1.2 * taken("tiles", devices=8)
+    assert taken("whole", devices=8) > 1.5 * taken("whole", devices=8, shared=True)
     for encoder, tiled in ((vgg16, True), (js.load_encoder("vgg16", padding="circular"), False)):
-        shared = demand_of(encoder, **sizes, devices=8, shared=True)
+        shared = demand_of(encoder, size=(8192, 8192), scales=1, devices=2, shared=True)
         assert ("tiles" in shared.memories) == tiled
 
 
-def test_ways_go_from_the_largest_to_the_smallest(vgg16):
-    """Strips are the smaller ones while a picture is small; one of a tile is not cut."""
-    for side, ways in ((512, "high low"), (1800, "high tiles low"), (4096, "high low tiles")):
+def test_plans_go_from_the_largest_to_the_smallest(vgg16):
+    """A picture of a single tile is not cut."""
+    for side, plans in ((512, "whole"), (1800, "whole tiles"), (4096, "whole tiles")):
         demand = demand_of(vgg16, size=(side, side), memory="auto")
-        assert demand.memories == tuple(ways.split())
+        assert demand.memories == tuple(plans.split())
         taken = [demand.bytes_of(memory.RESIDENT, way) for way in demand.memories]
         assert taken == sorted(taken, reverse=True)
 
 
 def fail_first(monkeypatch, after):
-    """Lets memory run out in the first attempt, when a callback has heard so many times."""
-    paint, tried = js.paint, []
+    """Lets memory run out in the first attempt, after so many calls of the callback."""
+    monkeypatch.setattr(memory.Demand, "memories", ("whole", "tiles"))
+    paint, tried = painter.paint, []
 
     def failing(recipe, *arguments, callback, **options):
         tried.append(recipe)
@@ -260,13 +271,13 @@ def fail_first(monkeypatch, after):
 
         return paint(recipe, *arguments, callback=hear, **options)
 
-    monkeypatch.setattr(js, "paint", failing)
+    monkeypatch.setattr(painter, "paint", failing)
     return tried
 
 
 def test_who_watches_sees_the_attempt_that_fits_only(folder, monkeypatch):
     """Its checkpoints go, too: those that the first attempt has left would win by their numbers."""
-    monkeypatch.setattr(checkpoints, "_SHARE", float("inf"))
+    monkeypatch.setattr(checkpoints, "_MAX_SHARE", float("inf"))
     saved, kept = [], files.save_checkpoint
 
     def save(folder, checkpoint):
@@ -277,7 +288,7 @@ def test_who_watches_sees_the_attempt_that_fits_only(folder, monkeypatch):
     tried = fail_first(monkeypatch, after=3)
     watched = ["--trace", "run.jsonl", "--timelapse", "film.webp", "--checkpoint", "kept"]
     assert stylize(*watched, "--checkpoint-every", "0", "--iterations", "8") == 0
-    assert [recipe.memory for recipe in tried] == ["high", "low"]
+    assert [recipe.memory for recipe in tried] == ["whole", "tiles"]
     rows = [json.loads(line) for line in Path("run.jsonl").read_text().splitlines()]
     assert [row["iteration"] for row in rows] == list(range(1, 9))
     with PillowImage.open("film.webp") as film:
@@ -295,7 +306,7 @@ def test_memory_that_runs_out_all_the_same(folder, capsys, monkeypatch, error):
     def exhausted(*arguments, **options):
         raise error
 
-    monkeypatch.setattr(js, "paint", exhausted)
+    monkeypatch.setattr(painter, "paint", exhausted)
     assert stylize("--quiet") == 1
     told = capsys.readouterr().err
     assert told.count("\n") == 1
@@ -320,10 +331,10 @@ def test_control_groups(tmp_path, monkeypatch, version):
             f"{prefix}active_file 60\n{prefix}inactive_file 40\nx 1\n"
         )
     (tmp_path / "own").write_text("7:pids:/a\n4:memory:/a/b\n" if version == 1 else "0::/a/b\n")
-    monkeypatch.setattr(free, "_CGROUPS", tmp_path)
-    assert sorted(free._cgroups(tmp_path / "own")) == [150, 700]
+    monkeypatch.setattr(system_memory, "_CGROUPS", tmp_path)
+    assert sorted(system_memory._cgroups(tmp_path / "own")) == [150, 700]
     (top / "a/b" / names[0]).write_text("max\n")
-    assert sorted(free._cgroups(tmp_path / "own")) == [700]
+    assert sorted(system_memory._cgroups(tmp_path / "own")) == [700]
 
 
 def test_a_limit_to_the_addresses(folder):

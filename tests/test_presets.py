@@ -16,7 +16,7 @@ from jaxstyle.ops import resize
 from jaxstyle.pretrained import random_encoder, sources
 from jaxstyle.recipes.presets import PRESETS
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.run.start import initial_image
+from jaxstyle.run.initial_image import initial_image
 from oracles import relative_error
 
 torch = pytest.importorskip("torch", reason="the oracle extra (PyTorch) is not installed")

@@ -15,12 +15,19 @@ import pytest
 import command
 import jaxstyle as js
 from jaxstyle import files
-from jaxstyle.batch.guest import Guest, Parcel
-from jaxstyle.batch.jobs import in_order
-from jaxstyle.batch.lists import find_pictures, make_jobs
+from jaxstyle.batch import ray
+from jaxstyle.batch.inputs import Input, find_pictures
+from jaxstyle.batch.lists import make_jobs
+from jaxstyle.batch.local import LocalExecutor
+from jaxstyle.batch.loop import run_jobs
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.ray_workers import find_seats
-from jaxstyle.batch.turns import Turns
+from jaxstyle.batch.order import in_order
+from jaxstyle.batch.ray_workers import find_devices
+from jaxstyle.batch.records import save
+from jaxstyle.batch.remote_worker import RemoteJob, RemoteWorker
+from jaxstyle.batch.scheduler import Scheduler
+from jaxstyle.jobs import Job, Painter
+from jaxstyle.ops import resize
 from test_batch import batch
 
 folder = command.folder
@@ -32,9 +39,9 @@ WORDS = ["photo.png", "--styles", "painting.png"]
 
 
 def jobs_of(*sizes):
-    """A job for each of some sizes, in the order in which they are handed out."""
+    """A job for each size, in the order in which they are scheduled."""
     return [
-        js.batch.jobs.Job(
+        Job(
             content=Path(f"{i}.png"),
             styles=(Path("p.png"),),
             recipe=js.Recipe(size=size),
@@ -46,43 +53,43 @@ def jobs_of(*sizes):
 
 def test_workers_stay_with_their_program_and_help_where_most_is_left():
     jobs = jobs_of(*[64] * 4, *[96] * 2, *[128] * 2)
-    turns, programs = Turns(jobs), {"a": [], "b": []}
+    scheduler, programs = Scheduler(jobs), {"a": [], "b": []}
     taken = []
     for _ in range(4):
         for worker in programs:
-            (job,) = turns.take(worker, 0)
+            (job,) = scheduler.take(worker, 0)
             taken.append(job)
             programs[worker].append(job.recipe.size)
-    assert not turns
-    assert not turns.take("a", 0)
+    assert not scheduler
+    assert not scheduler.take("a", 0)
     assert sorted(job.output for job in taken) == sorted(job.output for job in jobs)
     assert programs == {"a": [64, 64, 64, 64], "b": [96, 96, 128, 128]}
 
 
-def test_a_job_of_which_workers_die_is_tried_alone_and_then_left():
+def test_a_job_whose_workers_die_is_tried_alone_and_then_given_up():
     first, other = jobs = jobs_of(64, 64)
-    turns = Turns(jobs)
-    assert turns.take("a", 0) == [first]
-    assert not turns.is_suspect(first)
-    turns.give_back(first)
-    assert not turns.take("b", 1)  # who has another job already
-    assert turns.take("b", 0, lambda job: 2) == [first]
-    assert turns.is_suspect(first)
-    assert turns.take("b", 0) == [other]
-    turns.give_back(first)
-    assert turns.is_waiting(first)
-    assert turns.take("c", 0) == [first]
-    turns.give_back(first)
-    assert not turns.is_waiting(first)
-    assert not turns
+    scheduler = Scheduler(jobs)
+    assert scheduler.take("a", 0) == [first]
+    assert not scheduler.is_suspect(first)
+    scheduler.give_back(first)
+    assert not scheduler.take("b", 1)  # It has another job already.
+    assert scheduler.take("b", 0, lambda job: 2) == [first]
+    assert scheduler.is_suspect(first)
+    assert scheduler.take("b", 0) == [other]
+    scheduler.give_back(first)
+    assert scheduler.is_waiting(first)
+    assert scheduler.take("c", 0) == [first]
+    scheduler.give_back(first)
+    assert not scheduler.is_waiting(first)
+    assert not scheduler
 
 
 def test_as_many_jobs_of_a_program_as_there_is_room_for_go_together():
     single = jobs_of(*[64] * 5, *[96] * 3)
     two = [dataclasses.replace(job, styles=job.styles * 2) for job in jobs_of(128, 128)]
-    turns, taken = Turns([*single, *two]), []
-    while turns:
-        taken.append(turns.take("a", 0, lambda job: 3))
+    scheduler, taken = Scheduler([*single, *two]), []
+    while scheduler:
+        taken.append(scheduler.take("a", 0, lambda job: 3))
     assert [[job.recipe.size for job in jobs] for jobs in taken] == [
         [64] * 3,
         [64] * 2,
@@ -92,73 +99,77 @@ def test_as_many_jobs_of_a_program_as_there_is_room_for_go_together():
     ]
 
 
-def test_seats_are_accelerators_or_else_machines():
+def test_devices_are_accelerators_or_else_machines():
     def node(name, alive=True, **resources):
         found = {"NodeID": name, "NodeManagerAddress": f"{name}.local", "Alive": alive}
         return found | {"Resources": {"memory": 1e9, **resources}}
 
     machines = [node("head"), node("a", CPU=8.0), node("b", CPU=4.0), node("c", False, CPU=4.0)]
-    assert [(s.node, s.kind, s.amount) for s in find_seats(machines)] == [
+    assert [(s.node, s.kind, s.amount) for s in find_devices(machines)] == [
         ("a", "CPU", 8),
         ("b", "CPU", 4),
     ]
-    seats = find_seats([*machines, node("d", CPU=8.0, GPU=2.0), node("e", TPU=4.0)])
-    assert [(s.node, s.kind, s.number) for s in seats] == [
+    devices = find_devices([*machines, node("d", CPU=8.0, GPU=2.0), node("e", TPU=4.0)])
+    assert [(s.node, s.kind, s.number) for s in devices] == [
         ("d", "GPU", 0),
         ("d", "GPU", 1),
         *(("e", "TPU", i) for i in range(4)),
     ]
 
 
-def test_a_guest_paints_what_it_is_sent(folder, pictures):
-    """Bytes in, bytes out: the picture of the painter at home, paintings fetched once."""
+def test_a_remote_worker_paints_what_it_is_sent(folder, pictures):
+    """Bytes in, bytes out: the pictures of a local painter; paintings are fetched once."""
     files.save_image("other.png", 1 - pictures[1])
     recipe = js.Recipe(encoder="narrow.h5", size=40, scales=1, iterations=2, **LAYERS)
-    paintings = [Path("painting.png"), Path("other.png")]
-    jobs = make_jobs([Path("photo.png")], paintings, recipe, "{style}/a.png", pairs=False)
-    painter = js.batch.painter.Painter(Path("home"))
-    shared = {path.name: path.read_bytes() for path in paintings}
-    warm = js.batch.painter.load_warm(recipe)
-    shared["encoder"] = warm._replace(encoder=jax.tree.map(np.asarray, warm.encoder))
-    guest, fetched = Guest(sources={}, keep=False), []
+    paintings = [Input(Path("painting.png")), Input(Path("other.png"))]
+    jobs = make_jobs([Input(Path("photo.png"))], paintings, recipe, "{style}/a.png")
+    painter, fetched = Painter(), []
+    loaded = painter.encoder(recipe)
+    shared = {path.name: path.read_bytes() for path, _ in paintings}
+    shared["encoder"] = loaded._replace(encoder=jax.tree.map(np.asarray, loaded.encoder))
+    worker = RemoteWorker(store_programs=False)
 
     def fetch(key):
         fetched.append(key)
         return shared[key]
 
+    def paint(jobs, here):
+        inputs = [painter.load(job) for job in jobs]
+        ends = zip(jobs, painter.paint_all(inputs), strict=True)
+        return [save(painter, job, "", end, Path(here)) for job, end in ends]
+
     photograph = Path("photo.png").read_bytes()
     for job in [*jobs, *jobs]:
-        sent = Parcel(job, "digest", photograph, (job.styles[0].name,), "encoder")
-        ((record, data),) = guest([sent], fetch)
-        (home,) = painter([job])
-        assert record._replace(digest="", seconds=0) == home._replace(digest="", seconds=0)
-        assert record.digest == "digest"
+        sent = RemoteJob(job, photograph, (job.styles[0].name,), "encoder")
+        ((record, data),) = worker([sent], fetch)
+        (home,) = paint([job], "home")
+        assert record._replace(seconds=0) == home._replace(seconds=0)
         assert data == (Path("home") / job.output).read_bytes()
     assert sorted(fetched) == ["encoder", "other.png", "painting.png"]
-    # Several at once, a bad one among them, which is told as what it is.
-    at_once = [Parcel(j, j.output, photograph, (j.styles[0].name,), "encoder") for j in jobs]
+    # Several at once, with a damaged one among them, which is reported as such.
+    at_once = [RemoteJob(j, photograph, (j.styles[0].name,), "encoder") for j in jobs]
     at_once.insert(1, sent._replace(content=b"no picture"))
-    ends = guest(at_once, fetch)
+    ends = worker(at_once, fetch)
     assert [record.status for record, _ in ends] == ["done", "failed", "done"]
-    assert [record.digest for record, _ in ends] == [p.digest for p in at_once]
-    ones = js.batch.painter.Painter(Path("lanes"), lanes=2)(jobs)
+    ones = paint(jobs, "lanes")
     assert [record.terms for record, _ in ends[::2]] == [one.terms for one in ones]
     assert ends[0][1] == (Path("lanes") / jobs[0].output).read_bytes()
     record, data = ends[1]
     assert (record.status, data) == ("failed", b"")
     assert record.reason.startswith("photo.png: ")
-    odd = r"\1\photo.png"  # no pattern
+    odd = r"\1\photo.png"  # not a pattern
     there = dataclasses.replace(sent.job, content=Path(odd))
-    ((record, _),) = guest([sent._replace(job=there, content=b"no picture")], fetch)
+    ((record, _),) = worker([sent._replace(job=there, content=b"no picture")], fetch)
     assert record.reason.startswith(f"{odd}: ")
-    # Photographs of one name that are their own paintings: each its own.
-    itself = make_jobs([Path("photo.png")], [Path("photo.png")], recipe, "a.png", pairs=False)[0]
+    # Photographs with the same name that are their own paintings.
+    itself = make_jobs([Input(Path("photo.png"))], [Input(Path("photo.png"))], recipe, "a.png")[0]
     for name in ("photo.png", "other.png"):
-        sent = Parcel(itself, "", Path(name).read_bytes(), (name,), "encoder")
-        loaded = guest._load(sent, lambda key: Path(key).read_bytes())
-        np.testing.assert_array_equal(loaded.styles[0], loaded.content.image)
-        np.testing.assert_array_equal(loaded.styles[0], files.load_image(name))
-    guest.close()
+        sent = RemoteJob(itself, Path(name).read_bytes(), (name,), "encoder")
+        inputs = worker._load(sent, lambda key: Path(key).read_bytes())
+        image = files.load_image(name)
+        np.testing.assert_array_equal(inputs.content.image, image)
+        np.testing.assert_array_equal(inputs.styles[0], resize.resize(image, inputs.shapes[1]))
+    worker.close()
 
 
 def test_without_ray(folder, capsys, monkeypatch):
@@ -199,7 +210,7 @@ def workers():
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            if b"ray::Hand" in path.read_bytes():
+            if b"ray::Actor" in path.read_bytes():
                 found.append(int(path.parent.name))
         except OSError:
             continue
@@ -226,9 +237,10 @@ def test_a_cluster_that_falls_apart(folder, pictures, cluster, capsys, lanes, le
         iterations=4,
         coarsest=16,
     )
-    paintings = [Path("painting.png"), Path("other.png")]
-    contents = find_pictures([Path("photos")])
-    jobs = in_order(make_jobs(contents, paintings, recipe, "{style}/{content}.png", pairs=False))
+    paintings = [Input(Path("painting.png")), Input(Path("other.png"))]
+    contents, facts = find_pictures([Path("photos")]), {"preset": "default"}
+    jobs = make_jobs(contents, paintings, recipe, "{style}/{content}.png", facts=facts)
+    jobs = in_order(jobs)
     ends, died, noticed = [], [], []
 
     def report(record):
@@ -240,15 +252,13 @@ def test_a_cluster_that_falls_apart(folder, pictures, cluster, capsys, lanes, le
             cluster.remove_node(cluster.nodes.pop())
 
     Path("ray").mkdir()
-    failed = js.batch.ray.run_jobs(
+    failed = ray.run_jobs(
         jobs,
-        Path("ray"),
         Manifest(Path("ray")),
-        report,
-        lambda fraction: False,
+        report=report,
+        progress=lambda fraction: False,
         address=cluster.address,
-        sources={"preset": "default"},
-        keep=False,
+        store_programs=False,
         lanes=lanes,
         notice=noticed.append,
     )
@@ -258,9 +268,9 @@ def test_a_cluster_that_falls_apart(folder, pictures, cluster, capsys, lanes, le
     assert sorted(r.output for r in ends) == sorted(job.output for job in jobs)
     # Beside it the same by one process.
     Path("one").mkdir()
-    painter = js.batch.painter.Painter(Path("one"), sources={"preset": "default"}, lanes=1)
-    manifest = Manifest(Path("one"))
-    js.batch.work.run_jobs(jobs, painter, manifest, lambda record: None, lambda fraction: False)
+    executor, manifest = LocalExecutor(Path("one"), Painter(), lanes=1), Manifest(Path("one"))
+    quiet = {"report": lambda record: None, "progress": lambda fraction: False}
+    run_jobs(jobs, manifest, executor, **quiet)
     told = manifest.entries
     for record in ends:
         same = told[record.output]

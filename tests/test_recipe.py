@@ -28,9 +28,9 @@ def test_defaults_are_the_librarys():
     assert recipe.make_solver() == js.lbfgs()
     assert weights.tv == library.tv
     for layer in js.Objective().style_layers:
-        assert weights.of_style(layer) == library.of_style(layer)
+        assert weights.of("style").of(layer) == library.of("style").of(layer)
     for layer in js.Objective().content_layers:
-        assert weights.of_content(layer) == library.of_content(layer)
+        assert weights.of("content").of(layer) == library.of("content").of(layer)
     assert dataclasses.replace(recipe, solver="adam").make_solver() == js.adam()
 
 
@@ -77,8 +77,8 @@ def test_every_setting_reaches_the_library():
     )
     assert recipe.make_objective() == expected
     weights = recipe.make_loss_weights()
-    assert (weights.of_content("conv3_1"), weights.tv) == (10.0, 7.0)
-    assert [weights.of_style(layer) for layer in expected.style_layers] == [18.0, 24.0]
+    assert (weights.of("content").of("conv3_1"), weights.tv) == (10.0, 7.0)
+    assert [weights.of("style").of(layer) for layer in expected.style_layers] == [18.0, 24.0]
 
 
 def test_every_solver_setting_reaches_the_solver():

@@ -15,8 +15,9 @@ import jaxstyle as js
 from command import ENCODER, QUICK, check_refused, killed_process, stylize
 from jaxstyle import cli, files
 from jaxstyle.atomic import name_temporary
-from jaxstyle.cli import fitting, memory
 from jaxstyle.errors import InputWarning
+from jaxstyle.jobs import painter
+from jaxstyle.recipes import demand, fitting
 
 folder = command.folder
 
@@ -36,7 +37,7 @@ def test_rerun_makes_the_same_file(folder, capsys, out):
     assert rerun(f"away/{out}", "-o", f"again{Path(out).suffix}") == 0
     told = capsys.readouterr().err
     assert "the same file, byte for byte" in told
-    assert "otherwise" not in told
+    assert "different from" not in told
     assert Path(f"again{Path(out).suffix}").read_bytes() == (folder / "away" / out).read_bytes()
     assert not {"away", str(folder)} & set(str(files.load_metadata(f"away/{out}")).split("/"))
 
@@ -46,8 +47,8 @@ def test_rerun_with_other_settings_and_pictures_says_so(folder, capsys):
     files.save_image("photo.png", 1 - js.load_image("photo.png"), overwrite=True)
     assert rerun("out.png", "--style-weight", "3", "-o", "other.png") == 0
     told = capsys.readouterr().err
-    assert "otherwise than out.png: style_weight 3.0, was " in told
-    assert "otherwise than out.png: another file: content" in told
+    assert "different from out.png: style_weight 3.0, was " in told
+    assert "different from out.png: another file: content" in told
     assert "same file" not in told
     before, after = (files.load_metadata(name) for name in ("out.png", "other.png"))
     assert after.settings == before.settings | {"style_weight": 3.0}
@@ -131,10 +132,10 @@ LONG += ["--iterations", "40", "--history", "3"]
 KILLED = """
 import os, signal, sys
 from jaxstyle import cli, files
-from jaxstyle.cli import checkpoints
+from jaxstyle.jobs import checkpoints
 from jaxstyle.run import chunks
 
-moment, chunks._CHUNK_LIMIT, checkpoints._SHARE = sys.argv[1], 4, float("inf")
+moment, chunks._CHUNK_LIMIT, checkpoints._MAX_SHARE = sys.argv[1], 4, float("inf")
 
 def end():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -209,7 +210,7 @@ def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
     words = ["stylize", "photo.png", "painting.png", *ENCODER, *QUICK, "--iterations", "9"]
     words += ["--checkpoint", "kept", "-o"]
     cli.main([*words[:-3], "-o", "whole.png"])
-    plain = js.paint
+    plain = painter.paint
 
     def stopped(*arguments, callback, **options):
         def stop(progress):
@@ -219,7 +220,7 @@ def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
         return plain(*arguments, callback=stop, **options)
 
     with monkeypatch.context() as patch:
-        patch.setattr(js, "paint", stopped)
+        patch.setattr(painter, "paint", stopped)
         assert cli.main([*words, "out.png"]) == 143
     assert files.load_metadata("out.png").provenance["status"] == "stopped"
     # Another run keeps out of the folder, and the same one goes on in it.
@@ -235,8 +236,9 @@ def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
 
 
 def set_room(monkeypatch, pictures):
-    """Leaves room for so many pictures, and for features in none but the low way."""
-    lines = {name: memory._Line(0, 0, name == "high", 3) for name in memory.MEMORIES}
+    """Leaves room for so many pictures, and for features only in tiles."""
+    lines = {name: demand.MemoryLine(0, 0, name == "whole", 3) for name in ("whole", "tiles")}
+    monkeypatch.setattr(demand.Demand, "memories", ("whole", "tiles"))
     rooms = [(lines, 12.0 * 40 * 33 * pictures, "more")]
     monkeypatch.setattr(fitting, "_rooms", lambda: iter(rooms))
 
@@ -258,31 +260,31 @@ def give_up(monkeypatch, *words):
 def test_a_run_goes_on_as_it_began_whatever_is_free(folder, monkeypatch, capsys, again):
     """With fewer pairs than were asked for; with less memory it waits for more."""
     line = ["stylize", "photo.png", "painting.png", "-o", "out.png", *ENCODER, *QUICK]
-    line += ["--iterations", "6", "--save-every", "3", "--history", "40", "--statistic", "sliced"]
+    line += ["--iterations", "6", "--save-every", "3", "--history", "40"]
     set_room(monkeypatch, 3 + 1.35 * 2 * 16.5)
     give_up(monkeypatch, *line)
     chosen = json.loads(Path("kept/run.json").read_text())["chosen"]
-    assert chosen["memory"] == "low"
+    assert chosen["memory"] == "tiles"
     assert chosen["history"] == 16
     capsys.readouterr()
     words = [*line, "--checkpoint", "kept"] if again == "stylize" else ["resume", "kept"]
     set_room(monkeypatch, 20)
     assert cli.main(words) == 1
-    assert "--memory low would take" in (told := capsys.readouterr().err)
+    assert "--memory tiles would need" in (told := capsys.readouterr().err)
     assert "free some" in told
     assert told.count("jaxstyle: ") == 1
     set_room(monkeypatch, 1e6)
     assert cli.main(words) == 0
     settings = files.load_metadata("out.png").settings
     assert {name: settings[name] for name in chosen} == chosen
-    assert "memory high" not in capsys.readouterr().err
+    assert "memory whole" not in capsys.readouterr().err
 
 
 def test_a_run_that_never_began_keeps_nobody_out(folder, monkeypatch, capsys):
     """Refused for its memory, or while it was painted: its advice can be followed."""
     words = ["--checkpoint", "kept", "--memory"]
     set_room(monkeypatch, 2)
-    assert stylize(*words, "high") == 1
+    assert stylize(*words, "whole") == 1
     assert not Path("kept").exists()
     set_room(monkeypatch, 1e6)
     # A process was killed while it wrote which run it is.
@@ -290,15 +292,15 @@ def test_a_run_that_never_began_keeps_nobody_out(folder, monkeypatch, capsys):
     Path("kept").mkdir()
     Path("kept", f"{name}.tmp").write_text("{")
     with monkeypatch.context() as patch:
-        patch.setattr(js, "paint", lambda *_, **__: files.load_image("no-such.png"))
-        assert stylize(*words, "high") == 2
-    assert json.loads(Path("kept/run.json").read_text())["recipe"]["memory"] == "high"
+        patch.setattr(painter, "paint", lambda *_, **__: files.load_image("no-such.png"))
+        assert stylize(*words, "whole") == 2
+    assert json.loads(Path("kept/run.json").read_text())["recipe"]["memory"] == "whole"
     before = Path("kept/inputs/content/photo.png").read_bytes()
     # What reads the copies that are there must not replace them.
     assert cli.main(["stylize", "kept/inputs/content/photo.png", "painting.png", "-o", "out.png",
-                     *ENCODER, *QUICK, *words, "low"]) == 2  # fmt: skip
+                     *ENCODER, *QUICK, *words, "tiles"]) == 2  # fmt: skip
     assert Path("kept/inputs/content/photo.png").read_bytes() == before
-    assert stylize(*words, "low") == 0
+    assert stylize(*words, "tiles") == 0
 
 
 def test_what_is_nobodys_but_the_runs_may_be_replaced(folder, monkeypatch, capsys):
@@ -317,13 +319,13 @@ def test_what_is_nobodys_but_the_runs_may_be_replaced(folder, monkeypatch, capsy
         assert f"{name}: exists already" in capsys.readouterr().err
     assert Path("photo.png").read_bytes() == photo
     assert cli.main(["resume", "kept", "--watch", "--trace", "other.jsonl", "--overwrite"]) == 0
-    assert "no terminal" in capsys.readouterr().err
+    assert "not a terminal" in capsys.readouterr().err
     assert len(list(folder.glob("out-?.png"))) == 6
 
 
 @pytest.mark.parametrize(("prepare", "needle"), [
     (lambda kept: None, "no such folder"),
-    (lambda kept: kept.mkdir(), "has no run to go on with"),
+    (lambda kept: kept.mkdir(), "has no run to continue"),
     (lambda kept: [kept.mkdir(), (kept / "run.json").write_text("{")], "is damaged"),
 ], ids=["none", "empty", "damaged"])  # fmt: skip
 def test_resume_refuses(folder, capsys, prepare, needle):
@@ -343,3 +345,39 @@ def test_checkpoints_are_no_reason_to_lose_a_picture(folder, capsys, monkeypatch
     Path("out.png").unlink()
     check_refused(capsys, folder, stylize("--checkpoint", "kept"), "kept: is not empty")
     assert Path("kept/thesis.txt").read_text() == "mine"
+
+
+def test_pictures_of_one_name_are_told_apart(folder, capsys):
+    """By their checksums; the photograph is not taken for a painting of the same name."""
+    Path("away").mkdir()
+    Path("painting.png").rename("away/photo.png")
+    stylize(styles=("away/photo.png",))
+    capsys.readouterr()
+    check = rerun("out.png", "-o", "again.png")
+    assert check == 2
+    assert "photo.png is another of its pictures" in capsys.readouterr().err
+    assert rerun("out.png", "-o", "again.png", "--styles", "away/photo.png") == 0
+    assert Path("again.png").read_bytes() == Path("out.png").read_bytes()
+
+
+def test_runs_whose_files_were_changed(folder, monkeypatch, capsys):
+    """One line that does not advise the command that has just failed."""
+    line = ["stylize", "photo.png", "painting.png", "-o", "out.png", *ENCODER, *QUICK]
+    give_up(monkeypatch, *line)
+    path, capture = Path("kept/run.json"), capsys.readouterr
+    whole = json.loads(path.read_text())
+    for change in (
+        {"run": []},
+        {"options": [1]},
+        {"options": {"watching": []}},
+        {"files": {"x": 1}},
+    ):
+        path.write_text(json.dumps(whole | change))
+        capture()
+        check_refused(capsys, folder, cli.main(["resume", "kept"]), "kept/run.json: is damaged")
+    path.write_text("[" * 100_000)
+    check_refused(capsys, folder, cli.main(["resume", "kept"]), "kept/run.json: is damaged")
+    path.write_text(json.dumps(whole))
+    files.save_image("kept/inputs/content/photo.png", js.load_image("painting.png"), overwrite=True)
+    code = cli.main(["resume", "kept", "--quiet", "--no-compile-cache"])
+    check_refused(capsys, folder, code, "kept: its files or options have changed")

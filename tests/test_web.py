@@ -4,6 +4,9 @@ import asyncio
 import base64
 import contextlib
 import io
+import socket
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -49,8 +52,8 @@ def serve(tmp_path, clock):
     """Makes clients of one server, each with cookies of its own."""
     with contextlib.ExitStack() as stack:
 
-        def start(limits=None, visitors=1, **changes):
-            app = make_app(tmp_path, page.tools(**changes), limits=limits, clock=clock)
+        def start(limits=None, visitors=1, before=lambda inputs: None):
+            app = make_app(tmp_path, painter=page.Hooked(before), limits=limits, clock=clock)
             stack.enter_context(TestClient(app, HOME))
             clients = [TestClient(app, HOME) for _ in range(visitors)]
             for client in clients:
@@ -102,12 +105,12 @@ def download(client, run, suffix=".png", result=0):
 def test_a_picture_is_that_of_the_library(serve, tmp_path, capsys):
     """Pictures in, the bytes of ``paint`` out, and its settings in every format; and again."""
     client = serve()
-    run = paint(client, wish(client, settings={"memory": "high"}))
+    run = paint(client, wish(client, settings={"memory": "whole"}))
     assert run["state"] == "done", run
     got = np.asarray(Image.open(io.BytesIO(download(client, run).content)))
     for name, seed in (("photo.png", 0), ("painting.png", 1)):
         (tmp_path / name).write_bytes(page.picture(seed=seed))
-    recipe = js.Recipe().updated(page.QUICK | {"memory": "high"})
+    recipe = js.Recipe().updated(page.QUICK | {"memory": "whole"})
     content, style = (js.load_image(tmp_path / f"{n}.png") for n in ("photo", "painting"))
     expected = np.asarray(js.paint(recipe, content, style).image)
     assert np.abs(got - np.rint(expected * 255)).max() <= 1
@@ -172,7 +175,8 @@ def test_a_sheet_and_a_print(serve):
     assert "size: 9000×6750 is too large here" in large.json()["error"]
     whole = paint(client, {"from": sheet["id"], "result": 3})["results"][0]
     assert whole["settings"] == js.Recipe().updated(page.QUICK).to_table() | {
-        "style_weight": weights[3]
+        "style_weight": weights[3],
+        "memory": "whole",
     }
     assert client.post("/api/runs", json={"from": finer["id"]}).status_code == 400
 
@@ -221,12 +225,9 @@ def mask(split, times=1):
 
 def test_masks_guide(serve, tmp_path):
     regions = []
-
-    def counting(_, recipe, *rest):
-        regions.append(len(rest[-2].content) if rest[-2] else 0)
-        return recipe, rest[-1](recipe)
-
-    client = serve(within_memory=counting)
+    client = serve(
+        before=lambda inputs: regions.append(len(inputs.masks.content) if inputs.masks else 0)
+    )
     asked = wish(client)
     plain = download(client, paint(client, asked)).content
     masked = paint(client, asked | {"masks": {"content": mask(10), "styles": [mask(30)]}})
@@ -250,7 +251,7 @@ def test_masks_of_runs_that_are_refused_are_not_kept(serve, tmp_path):
     for content, style, needle in (
         (mask(10), mask(30), "others are waiting"),
         (mask(10, 50), mask(30), "masks: has 2400×1800 pixels; at most 4 million"),
-        (mask(10), "no base64", "masks: no PNG"),
+        (mask(10), "no base64", "masks: not a PNG"),
     ):
         answer = client.post(
             "/api/runs", json=asked | {"masks": {"content": content, "styles": [style]}}
@@ -274,7 +275,7 @@ def test_what_is_kept_for_a_visitor_is_limited(tmp_path):
     content = page.picture()
 
     async def hand_in(count, limits):
-        app = make_app(tmp_path, page.tools(), limits=limits)
+        app = make_app(tmp_path, limits=limits)
         async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=HOME) as client:
             await client.post("/api/session")
             asked = [client.post("/api/pictures?name=a.png", content=content) for _ in range(count)]
@@ -335,7 +336,7 @@ def test_shares_of_several_paintings_count(serve):
         ({"size": 60000}, "too large here"),
         ({"style_scale": 60.0, "size": 512}, "too large here"),
         ({"style_weight": "much"}, "style_weight"),
-        ({"style_layers": {"conv9_9": 1.0}}, "conv9_9"),
+        ({"style_layers": {"conv9_9": 1.0}}, "conv9_9': unknown"),
         ({"nonsense": 1}, "nonsense"),
     ],
 )
@@ -485,18 +486,11 @@ def test_all_is_gone_at_a_wish(serve, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def _held(gate, recipe, paint):
-    assert gate.wait(20)
-    return recipe, paint(recipe)
-
-
 def test_a_queue(serve, clock):
     """One paints, the others wait in turn; a visitor who leaves frees their place."""
     gate = threading.Event()
     limits = Limits(max_queue=2)
-    clients = serve(
-        limits, visitors=4, within_memory=lambda _, recipe, *rest: _held(gate, recipe, rest[-1])
-    )
+    clients = serve(limits, visitors=4, before=lambda inputs: gate.wait(20))
     wishes = [wish(client) for client in clients]
     runs = [c.post("/api/runs", json=w).json() for c, w in zip(clients[:1], wishes[:1])]
     wait(clients[0], runs[0]["id"], ("preparing",))
@@ -519,11 +513,10 @@ def test_a_queue(serve, clock):
 def test_a_picture_that_takes_longer_than_an_hour_is_kept(serve, clock):
     """The hour counts from its end; so does whoever answers meanwhile."""
 
-    def slowly(_, recipe, *rest):
+    def slowly(inputs):
         clock.now += 3700
-        return recipe, rest[-1](recipe)
 
-    client = serve(Limits(max_seconds=10**6, grace_seconds=1e9), within_memory=slowly)
+    client = serve(Limits(max_seconds=10**6, grace_seconds=1e9), before=slowly)
     run = client.post("/api/runs", json=wish(client)).json()
     assert wait(client, run["id"])["results"]
     download(client, run)
@@ -559,7 +552,7 @@ def test_controls_are_the_recipes():
     assert all(control["help"] for control in told.values())
     for name, control in told.items():
         assert control["default"] == js.Recipe().to_table().get(name), name
-    assert told["memory"]["choices"] == ["auto", "high", "low", "tiles"]
+    assert told["memory"]["choices"] == ["auto", "whole", "tiles"]
     assert told["pooling"]["kind"] == "choice"
     assert told["seed"]["kind"] == "whole"
 
@@ -584,3 +577,57 @@ def test_the_page_asks_no_other_host(serve):
 def test_bad_options_are_told(capsys, options, needle):
     assert cli.main(["web", "--no-compile-cache", *options]) == 2
     assert needle in capsys.readouterr().err
+
+
+SERVING = """
+import http.client, json, signal, socket, sys, threading, time
+from jaxstyle import cli
+from jaxstyle.web import serve
+
+def visit(address):
+    host = address.split("/")[2]
+    connection = http.client.HTTPConnection(host)
+    connection.request("POST", "/api/session")
+    answer = connection.getresponse()
+    headers = {"Cookie": answer.getheader("set-cookie").partition(";")[0]}
+    answer.read()
+    def ask(method, path, body=None):
+        connection.request(method, path, body, headers)
+        return json.loads(connection.getresponse().read())
+    example = "/api/pictures?example="
+    photo, painting = (ask("POST", example + n)["id"] for n in ("harbour.jpg", "painting.jpg"))
+    settings = {"encoder": "random", "iterations": 10**6, "size": 64, "scales": 1, "solver": "adam",
+                "content_layers": {"conv2_1": 1.0}, "style_layers": {"conv1_1": 1.0}}
+    wish = {"content": photo, "styles": [{"id": painting}], "preset": "default"}
+    run = ask("POST", "/api/runs", json.dumps(wish | {"settings": settings}))["id"]
+    listener = http.client.HTTPConnection(host)
+    listener.request("GET", f"/api/runs/{run}/events", headers=headers)
+    while ask("GET", f"/api/runs/{run}")["state"] != "painting":
+        time.sleep(0.05)
+    silent = socket.create_connection(host.split(":"))
+    silent.recv(1)  # which ends when the server closes the connection
+    signal.raise_signal(signal.SIGINT)
+    listener.getresponse().read()
+
+def start(self, address):
+    threading.Thread(target=visit, args=[address], daemon=True).start()
+
+serve._REQUEST_SECONDS = 0.5
+cli.web.Web._print_address = start
+sys.exit(cli.main(["web", "--port", "0", "--no-compile-cache"]))
+"""
+
+
+def test_ctrl_c_while_a_picture_is_painted():
+    """It ends at once and says nothing; before, a connection without a request is closed."""
+    run = subprocess.run([sys.executable, "-c", SERVING], capture_output=True, timeout=120)
+    assert (run.returncode, run.stdout, run.stderr) == (130, b"", b"")
+
+
+def test_a_port_in_use_is_one_line(capsys):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        assert cli.main(["web", "--no-compile-cache", "--port", port]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith(f"jaxstyle: --port {port}: cannot listen")
+    assert message.count("\n") == 1

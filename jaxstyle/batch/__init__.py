@@ -1,5 +1,11 @@
-"""Many jobs in one folder: what they are, what has become of them, and painting what is missing."""
+"""Many jobs in one folder: lists of jobs, a record of what is done, and a loop that paints them.
 
-from jaxstyle.batch import jobs, lists, manifest, painter, ray, work
+``inputs`` finds pictures, ``tables`` reads spreadsheets and other lists, ``lists`` makes jobs of
+both, ``order`` sorts them, ``manifest`` records what became of them, ``claims`` keeps processes
+apart, ``outputs`` protects files, ``scheduler`` chooses the next jobs, and ``loop`` has them
+painted by an executor: ``local`` in this process, ``ray`` on a cluster.
+"""
 
-__all__ = ["jobs", "lists", "manifest", "painter", "ray", "work"]
+from jaxstyle.batch import lists, local, loop, manifest, ray
+
+__all__ = ["lists", "local", "loop", "manifest", "ray"]

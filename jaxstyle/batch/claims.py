@@ -1,4 +1,4 @@
-"""Claims: which process has a job. One that dies leaves it to the others."""
+"""Claims: a job belongs to one process; if that dies, to another one."""
 
 import contextlib
 import errno
@@ -24,20 +24,20 @@ else:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-_TOUCH, _LAPSE = 30.0, 300.0  # seconds
-_TAKEN = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
+_TOUCH, _EXPIRY = 30.0, 300.0  # seconds
+_LOCKED = {errno.EAGAIN, errno.EACCES, errno.EDEADLK}
 
 
 @contextlib.contextmanager
 def claim(folder: Path, output: str) -> Iterator[bool]:
-    """Yields whether this process alone has a job.
+    """Yields whether this process has the job to itself.
 
-    The system frees what a process that dies has locked. Where a file system has no locks, a file
-    that only one can make takes their place; it names its process and is touched while that lives.
-    A dead process's counts no more, if it is of this machine at once, else after some minutes.
+    The system releases the locks of a process that dies. On a file system without locks, a file
+    that only one process can create takes their place; it names its process, which touches it. The
+    file of a dead process is ignored, if it ran on this machine at once, else after some minutes.
 
     Args:
-        folder: Of the batch.
+        folder: The batch's folder.
         output: Name of the job's picture.
     """
     claims = folder / ".claims"
@@ -47,8 +47,8 @@ def claim(folder: Path, output: str) -> Iterator[bool]:
         try:
             _lock(file)
         except OSError as error:
-            if error.errno not in _TAKEN:
-                with _made(path.with_suffix(".claim")) as mine:
+            if error.errno not in _LOCKED:
+                with _created(path.with_suffix(".claim")) as mine:
                     yield mine
                 return
             yield False
@@ -57,13 +57,13 @@ def claim(folder: Path, output: str) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def _made(path: Path) -> Iterator[bool]:
-    """Yields whether this process has made a file that was not there, or a dead one's."""
+def _created(path: Path) -> Iterator[bool]:
+    """Yields whether this process has created a file, or taken over that of a dead process."""
     own = name_temporary("")
-    if not _make(path, own):
+    if not _create(path, own):
         seen = _owner(path)
-        over = seen is not None and (is_abandoned(seen, "") or _has_lapsed(path))
-        if not over or not _remove(path, str(seen)) or not _make(path, own):
+        dead = seen is not None and (is_abandoned(seen, "") or _has_expired(path))
+        if not dead or not _remove(path, str(seen)) or not _create(path, own):
             yield False
             return
     with _touching(path):
@@ -76,7 +76,7 @@ def _made(path: Path) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def _touching(path: Path) -> Iterator[None]:
-    """Shows other machines that this process lives."""
+    """Touches the file from time to time, which shows other machines that this process lives."""
     over = threading.Event()
 
     def touch() -> None:
@@ -91,24 +91,24 @@ def _touching(path: Path) -> Iterator[None]:
         over.set()
 
 
-def _has_lapsed(path: Path) -> bool:
-    """Whether nobody has touched a file for long, by the clock of where the files are."""
+def _has_expired(path: Path) -> bool:
+    """Returns whether a file was not touched for long, by the clock of the file system."""
     now = path.with_name(f"{name_temporary('')}.tmp")
     try:
         now.touch()
-        return now.stat().st_mtime - path.stat().st_mtime > _LAPSE
+        return now.stat().st_mtime - path.stat().st_mtime > _EXPIRY
     except OSError:
         return False
     finally:
         now.unlink(missing_ok=True)
 
 
-def _make(path: Path, own: str) -> bool:
-    """Makes the file, with its process's name in it from the first moment."""
+def _create(path: Path, own: str) -> bool:
+    """Creates the file, with the name of its process in it from the first moment."""
     temporary = path.with_name(f"{own}.tmp")
     temporary.write_text(own)
     try:
-        os.link(temporary, path)  # which nobody can who comes second
+        os.link(temporary, path)  # Only the first one can.
     except FileExistsError:
         return False
     except OSError:  # A file system without links.
@@ -125,12 +125,12 @@ def _make(path: Path, own: str) -> bool:
 def _owner(path: Path) -> str | None:
     try:
         return path.read_text()
-    except OSError:  # It is given back just now.
+    except OSError:  # It was released just now.
         return None
 
 
 def _remove(path: Path, seen: str) -> bool:
-    """Removes a dead process's file, and tells whether it was still that."""
+    """Removes the file of a dead process; returns whether it was still that."""
     aside = path.with_name(f"{name_temporary('')}.tmp")
     try:
         path.rename(aside)
@@ -140,6 +140,6 @@ def _remove(path: Path, seen: str) -> bool:
         aside.unlink()
         return True
     with contextlib.suppress(OSError):
-        os.link(aside, path)  # It has become another's in between.
+        os.link(aside, path)  # Another process has created it meanwhile.
     aside.unlink(missing_ok=True)
     return False

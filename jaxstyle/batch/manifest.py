@@ -1,4 +1,4 @@
-"""What has become of jobs: JSON lines, appended and synced, one file a process that shares work."""
+"""What became of jobs: JSON lines, appended and synced, in one file per process or share."""
 
 import contextlib
 import json
@@ -8,102 +8,136 @@ import time
 from pathlib import Path
 from typing import Any
 
-from jaxstyle.batch.jobs import Job
-from jaxstyle.batch.steps import Record
+from jaxstyle.batch.records import Record
 
-_LOOK_EVERY, _LOOK_SHARE = 5.0, 20  # seconds, and what a look took, between two looks
-_CLOCKS = 60.0  # seconds that clocks of machines may differ
+_INTERVAL, _COST = 5.0, 20  # seconds between two scans, and as a multiple of what a scan takes
+_CLOCKS = 60.0  # seconds by which the clocks of machines may differ
 
 
 class Manifest:
-    """The record of a folder: it reads what all processes have written, and adds to its own file.
+    """The record of a folder: reads the files of all processes, and appends to its own.
 
     Attributes:
-        folder: Which.
-        entries: By output, the line about what has become of it last.
-        made: Outputs that have been done at some time, whatever has become of them since.
+        folder: The folder.
+        entries: The last line about each output.
+        made: Outputs that were painted at some time, whatever happened later.
     """
 
     def __init__(self, folder: Path, name: str = "manifest.jsonl") -> None:
+        """Reads what there is.
+
+        Args:
+            folder: The folder.
+            name: The file to append to.
+        """
         self.entries: dict[str, dict[str, Any]] = {}
         self.made: set[str] = set()
         self.folder, self._path = folder, folder / name
-        self._read: dict[Path, int] = {}
-        self._lock = threading.RLock()  # Pictures are saved beside the painting of others.
-        self._look()
+        self._positions: dict[Path, int] = {}
+        self._by_file: dict[Path, dict[str, dict[str, Any]]] = {}
+        self._lock = threading.RLock()  # Another thread saves and records pictures.
+        self._scan()
 
-    def settles(self, job: Job) -> bool:
-        """Whether a job is done by what all processes have written; for whoever has its claim."""
+    def refresh(self, output: str) -> None:
+        """Reads what other processes have written about an output since; call it with its claim."""
         with self._lock:
-            if time.monotonic() >= self._next_look or self._may_be_new(job):
-                self._look()
+            if time.monotonic() >= self._next_scan or self._may_be_new(output):
+                self._scan()
             else:
-                self._read_known()
-            return self.is_done(job)
+                self._read_all()
 
-    def _look(self) -> None:
-        """Finds the files of all processes, and reads what has been added to them."""
-        began, self._looked = time.monotonic(), time.time()
-        for path in sorted(self.folder.glob("manifest*.jsonl")):
-            self._read.setdefault(path, 0)
-        # A folder with a million pictures is not read for each of them.
-        took = time.monotonic() - began
-        self._next_look = time.monotonic() + max(_LOOK_EVERY, _LOOK_SHARE * took)
-        self._read_known()
-
-    def _may_be_new(self, job: Job) -> bool:
-        """Whether a picture may be that of a process whose file has not been found yet."""
+    def is_done(self, output: str, digest: str) -> bool:
+        """Returns whether a picture was painted by a job with this digest, and is still whole."""
+        entry = self.entries.get(output, {})
+        if entry.get("status") != "done" or entry.get("digest") != digest:
+            return False
         try:
-            written = (self.folder / job.output).stat().st_mtime
+            size = (self.folder / output).stat().st_size
         except (OSError, ValueError):
             return False
-        return written > self._looked - _CLOCKS
+        return entry.get("size", size) == size  # Older lines do not have it.
 
-    def _read_known(self) -> None:
-        for path in self._read:
-            with contextlib.suppress(FileNotFoundError):
-                self._read_on(path)
-
-    def _read_on(self, path: Path) -> None:
-        with path.open("rb") as file:
-            file.seek(self._read[path])
-            added = file.read()
-        whole = added.rpartition(b"\n")[0]  # A last line without an end is being written.
-        self._read[path] += len(whole) + 1 if whole else 0
-        for line in whole.split(b"\n"):
-            with contextlib.suppress(ValueError, TypeError, KeyError):  # torn by a SIGKILL
-                entry = json.loads(line)
-                self._keep(entry["output"], entry["status"], entry)
-
-    def _keep(self, output: str, status: str, entry: dict[str, Any]) -> None:
-        # Files are read in the order of their names, which says nothing of time.
-        if entry.get("ended", 0) >= self.entries.get(output, {}).get("ended", 0):
-            self.entries[output] = entry
-        if status == "done":
-            self.made.add(output)
-
-    def is_done(self, job: Job) -> bool:
-        """Whether a job has been done as it is now, and its picture is still there."""
-        entry = self.entries.get(job.output, {})
-        done = entry.get("status") == "done" and entry.get("digest") == job.digest
-        return done and (self.folder / job.output).exists()
+    def missing(self) -> list[str]:
+        """Returns outputs that were painted and are no longer there."""
+        done = (name for name, entry in self.entries.items() if entry["status"] == "done")
+        return [name for name in done if not (self.folder / name).exists()]
 
     def add(self, record: Record) -> None:
-        """Writes what has become of a job, and waits until the disk has it."""
+        """Appends a record, and waits until it is on the disk."""
         entry = {name: value for name, value in record._asdict().items() if value not in (None, "")}
         entry["ended"] = round(time.time(), 3)
         line = json.dumps(entry).encode() + b"\n"  # Names need not be UTF-8.
+        self.folder.mkdir(parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
         descriptor = os.open(self._path, flags, 0o666)
         try:
             if (size := os.fstat(descriptor).st_size) and _byte(descriptor, size - 1) != b"\n":
-                line = b"\n" + line  # behind a line that a SIGKILL has torn
+                line = b"\n" + line  # A killed process may have left half a line.
             os.write(descriptor, line)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         with self._lock:
-            self._keep(record.output, record.status, entry)
+            self._keep(self._path, entry)
+
+    def _scan(self) -> None:
+        """Finds the files of all processes, and reads what was added to them."""
+        began, self._scanned = time.monotonic(), time.time()
+        for path in sorted(self.folder.glob("manifest*.jsonl")):
+            self._positions.setdefault(path, 0)
+        # A folder with a million pictures is not listed for each of them.
+        took = time.monotonic() - began
+        self._next_scan = time.monotonic() + max(_INTERVAL, _COST * took)
+        self._read_all()
+
+    def _may_be_new(self, output: str) -> bool:
+        """Returns whether a picture may be by a process whose file was not there at the scan."""
+        try:
+            written = (self.folder / output).stat().st_mtime
+        except (OSError, ValueError):
+            return False
+        return written > self._scanned - _CLOCKS
+
+    def _read_all(self) -> None:
+        for path in self._positions:
+            with contextlib.suppress(FileNotFoundError):
+                self._read(path)
+
+    def _read(self, path: Path) -> None:
+        with path.open("rb") as file:
+            file.seek(self._positions[path])
+            added = file.read()
+        whole = added.rpartition(b"\n")[0]  # A last line without an end is being written.
+        self._positions[path] += len(whole) + 1 if whole else 0
+        for line in whole.split(b"\n"):
+            if (entry := _parse(line)) is not None:
+                self._keep(path, entry)
+
+    def _keep(self, path: Path, entry: dict[str, Any]) -> None:
+        output = entry["output"]
+        # In one file the later line counts, whatever its clock; between files the later time.
+        self._by_file.setdefault(path, {})[output] = entry
+        lines = (lines[output] for lines in self._by_file.values() if output in lines)
+        self.entries[output] = max(lines, key=_time_of)
+        if entry["status"] == "done":
+            self.made.add(output)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+    """Returns an entry; None for a line that was cut off or edited into something else."""
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+        entry = json.loads(line)
+        texts = (entry["output"], entry["status"], entry.get("reason", ""))
+        numbers = [entry.get(name, 0) for name in ("ended", "seconds", "work", "size")]
+        if all(isinstance(text, str) for text in texts):
+            return entry if all(isinstance(number, int | float) for number in numbers) else None
+    return None
+
+
+def _time_of(entry: dict[str, Any]) -> float:
+    """Returns when a job ended; 0 by a clock that was ahead, which would win for ever."""
+    ended = float(entry.get("ended", 0))
+    return ended if ended <= time.time() + _CLOCKS else 0.0
 
 
 def _byte(descriptor: int, position: int) -> bytes:

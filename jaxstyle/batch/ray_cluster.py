@@ -1,4 +1,4 @@
-"""Joining a Ray cluster, or a line that says why not."""
+"""Connecting to a Ray cluster."""
 
 import contextlib
 import importlib
@@ -15,7 +15,7 @@ from typing import Any
 
 from jaxstyle.errors import InputError
 
-_SECONDS = 20.0  # in which a cluster is to answer
+_TIMEOUT = 20.0  # seconds until a cluster must answer
 
 
 def library() -> Any:
@@ -33,11 +33,11 @@ def library() -> Any:
 
 @contextlib.contextmanager
 def connected(address: str | None = None) -> Iterator[Any]:
-    """Yields Ray, joined to a cluster; what the caller has joined already stays joined.
+    """Yields Ray, connected to a cluster; an existing connection is used and left open.
 
     Args:
-        address: ``host:port`` of the head, or ``ray://host:port``; if None, that of RAY_ADDRESS,
-            the cluster that was started on this machine, or else this machine alone; so is "local".
+        address: ``host:port`` of the head, or ``ray://host:port``; "local" for this machine alone;
+            if None, that of RAY_ADDRESS, the cluster that was started on this machine, or "local".
 
     Raises:
         InputError: Ray is not installed, or nothing answers there.
@@ -48,12 +48,12 @@ def connected(address: str | None = None) -> Iterator[Any]:
         return
     address = address or os.environ.get("RAY_ADDRESS") or "auto"
     if address == "auto":
-        # Ray itself would wait for a cluster that is no more.
+        # Ray itself would wait for a cluster that has ended.
         address = "auto" if _is_healthy(None) else "local"
     elif address != "local":
         _check(address)
     try:
-        with _own_signals():
+        with _unchanged_signals():
             _join(ray, address)
         yield ray
     finally:
@@ -68,38 +68,38 @@ def _join(ray: Any, address: str) -> None:
         ray.init(address=address, **options)
     except ConnectionError as error:
         raise _no_answer(address, str(error)) from None
-    except UnicodeEncodeError:  # It copies the command line.
+    except UnicodeEncodeError:  # Ray copies the command line.
         raise InputError(
-            "--ray: Ray takes no command line that is not UTF-8; name the photographs' folder"
+            "--ray: Ray accepts only command lines in UTF-8; name the photographs' folder"
         ) from None
-    except RuntimeError as error:  # Versions that do not go together.
+    except RuntimeError as error:  # Versions that do not match.
         raise InputError(f"--ray {address}: {' '.join(str(error).split())}") from None
 
 
 def _check(address: str) -> None:
-    """Refuses an address where no Ray answers, for which Ray itself would wait for minutes."""
+    """Refuses an address where no Ray answers; Ray itself would wait for minutes."""
     match = re.fullmatch(r"(ray://)?\[?([^/\[\]\s]+?)\]?:(\d{1,5})", address)
     if match is None:
-        raise InputError(f"--ray {address}: no address; give HOST:PORT, or ray://HOST:PORT")
+        raise InputError(f"--ray {address}: not an address; give HOST:PORT, or ray://HOST:PORT")
     try:
-        socket.create_connection((match[2], int(match[3])), _SECONDS).close()
+        socket.create_connection((match[2], int(match[3])), _TIMEOUT).close()
     except (OSError, OverflowError) as error:
         raise _no_answer(address, getattr(error, "strerror", None) or str(error)) from None
     if not match[1] and not _is_healthy(address):
-        raise _no_answer(address, "what is there is no Ray")
+        raise _no_answer(address, "it is not Ray")
 
 
 def _is_healthy(address: str | None) -> bool:
-    """Whether a cluster answers at an address; None for that of this machine."""
-    asked = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
-    asked += ["--address", address] if address else []
+    """Returns whether a cluster answers at an address; None is the one of this machine."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check"]
+    command += ["--address", address] if address else []
     try:
-        answer = subprocess.run(asked, capture_output=True, timeout=_SECONDS)
+        answer = subprocess.run(command, capture_output=True, timeout=_TIMEOUT)
     except subprocess.TimeoutExpired:
         return False
     if b"AuthenticationError" in answer.stderr:
         how = "set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH as on its head"
-        raise InputError(f"--ray {address or 'auto'}: the cluster wants a token; {how}")
+        raise InputError(f"--ray {address or 'auto'}: the cluster requires a token; {how}")
     return answer.returncode == 0
 
 
@@ -109,14 +109,14 @@ def _no_answer(address: str, reason: str) -> InputError:
 
 
 @contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keeps the handlers of signals, of which Ray sets its own."""
+def _unchanged_signals() -> Iterator[None]:
+    """Restores the signal handlers, which Ray replaces."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    kept = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        for number, handler in kept.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,112 +1,104 @@
-"""Workers of a Ray cluster: one on every device, made anew where one died or a machine joined."""
+"""Workers of a Ray cluster: one on every device, replaced if it dies."""
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
 import jax
 
-from jaxstyle.batch.guest import Guest, Parcel
 from jaxstyle.batch.ray_cluster import library
-from jaxstyle.batch.steps import Guard, Record
+from jaxstyle.batch.records import Record
+from jaxstyle.batch.remote_worker import RemoteJob, RemoteWorker
 from jaxstyle.errors import ResourceError
 from jaxstyle.version import __version__
 
-_AT_ONCE = 3  # groups of jobs of a worker: one is loaded, one is painted, one is saved
-_LOOKS = 2.0  # seconds between two looks at which machines there are
-_STARTS = 3  # of a worker that fail before its device is given up
-_PATIENCE = 60.0  # seconds without any worker, after which that is said
+_AT_ONCE = 3  # groups of jobs of a worker: one is loaded, one painted, one saved
+_SCAN_INTERVAL = 2.0  # seconds between two looks at the cluster's machines
+_MAX_STARTS = 3  # attempts to start a worker on a device
+_PATIENCE = 60.0  # seconds without any worker before a notice
 
 
-class Seat(NamedTuple):
+class Device(NamedTuple):
     """A device of the cluster.
 
     Attributes:
         node: Ray's name of the machine.
-        place: The machine's address.
-        kind: What Ray calls the resource.
-        number: Which of the machine's devices.
-        amount: How much of the resource a worker takes.
+        address: The machine's address.
+        kind: Ray's name of the resource.
+        number: Number of the device on its machine.
+        amount: Amount of the resource that a worker needs.
     """
 
     node: str
-    place: str
+    address: str
     kind: str
     number: int
     amount: int
 
 
-class Hand:
-    """The actor: what Ray runs beside a device."""
+class Actor:
+    """What Ray runs beside a device."""
 
-    def __init__(self, sources: Mapping[str, Any], keep: bool, guard: Guard | None) -> None:
-        self._guest = Guest(sources=sources, keep=keep, guard=guard)
+    def __init__(self, store_programs: bool) -> None:
+        self._worker = RemoteWorker(store_programs=store_programs)
 
-    def introduce(self) -> tuple[str, str]:
-        """Returns which jaxstyle this is, and the platform of its device."""
+    def describe(self) -> tuple[str, str]:
+        """Returns the version of jaxstyle and the platform of the device."""
         return __version__, jax.default_backend()
 
     def paint(
-        self, parcels: Sequence[Parcel], shared: dict[str, Any]
+        self, jobs: Sequence[RemoteJob], shared: dict[str, Any]
     ) -> list[tuple[Record, bytes]]:
-        """Paints jobs, with references to what they share with others."""
-        return self._guest(parcels, lambda key: library().get(shared[key]))
+        """Paints jobs, with references to what they share with other jobs."""
+        return self._worker(jobs, lambda key: library().get(shared[key]))
 
     def close(self) -> None:
         """Removes its files."""
-        self._guest.close()
+        self._worker.close()
 
 
 class Worker:
-    """An actor on a seat.
+    """An actor on a device.
 
     Attributes:
-        seat: Its device.
+        key: The device.
         actor: Ray's handle.
-        started: Reference to its introduction, which it gives once it is there.
-        platform: Of the device; empty until then.
+        started: Reference to its description, which is ready once it has started.
+        platform: Platform of the device; empty until then.
         busy: Number of groups of jobs that it has.
-        alone: Whether its job is to have it alone.
+        alone: Whether it must not get another job beside the one it has.
     """
 
-    def __init__(self, seat: Seat, actor: Any) -> None:
-        self.seat, self.actor = seat, actor
-        self.started = actor.introduce.remote()
+    def __init__(self, device: Device, actor: Any) -> None:
+        self.key, self.actor = device, actor
+        self.started = actor.describe.remote()
         self.platform, self.busy, self.alone = "", 0, False
 
     @property
     def ready(self) -> bool:
-        """Whether it is there."""
+        """Whether it has started."""
         return bool(self.platform)
 
-    def give(self, parcels: Sequence[Parcel], shared: dict[str, Any], *, alone: bool) -> Any:
-        """Sends jobs to be painted at once, and returns the reference to what becomes of them."""
+    def paint(self, jobs: Sequence[RemoteJob], shared: dict[str, Any], *, alone: bool) -> Any:
+        """Sends jobs to be painted at once, and returns a reference to the result."""
         self.busy, self.alone = self.busy + 1, alone
-        return self.actor.paint.remote(parcels, shared)
+        return self.actor.paint.remote(jobs, shared)
 
 
 W = TypeVar("W", bound="Workers")
 
 
 class Workers:
-    """All workers; as a context, they end with it."""
+    """All workers of a cluster; they are ended with the context."""
 
-    def __init__(
-        self,
-        ray: Any,
-        sources: dict[str, Any],
-        keep: bool,
-        guard: Guard | None,
-        notice: Callable[[str], None],
-    ) -> None:
-        self._ray, self._notice = ray, notice
-        self._arguments = (sources, keep, guard)
-        self._workers: dict[Seat, Worker] = {}
-        self._failures: Counter[Seat] = Counter()
+    def __init__(self, ray: Any, store_programs: bool, notice: Callable[[str], None]) -> None:
+        self._ray, self._notice, self._store_programs = ray, notice, store_programs
+        self._workers: dict[Device, Worker] = {}
+        self._failures: Counter[Device] = Counter()
         self._reason = ""
-        self._looked = -_LOOKS
+        self._scanned = -_SCAN_INTERVAL
         self._alone_since: float | None = time.monotonic()
 
     def __enter__(self: W) -> W:
@@ -126,92 +118,92 @@ class Workers:
             self._ray.kill(worker.actor)
 
     def renew(self) -> None:
-        """Looks after what has become of machines and of workers that are starting.
+        """Starts workers on devices without one.
 
         Raises:
-            ResourceError: Workers start on none of the devices.
+            ResourceError: No worker starts on any device.
         """
-        if time.monotonic() - self._looked >= _LOOKS:
-            seats = find_seats(self._ray.nodes())
-            for seat in seats:
-                if seat not in self._workers and self._failures[seat] < _STARTS:
-                    self._workers[seat] = self._start(seat)
-            if seats and not self._workers:
+        if time.monotonic() - self._scanned >= _SCAN_INTERVAL:
+            devices = find_devices(self._ray.nodes())
+            for device in devices:
+                if device not in self._workers and self._failures[device] < _MAX_STARTS:
+                    self._workers[device] = self._start(device)
+            if devices and not self._workers:
                 raise ResourceError(f"no worker starts on the cluster: {self._reason}")
-            self._looked = time.monotonic()
-        self._greet()
+            self._scanned = time.monotonic()
+        self._check_started()
 
     def free(self) -> Iterator[Worker]:
-        """Yields workers that can have a job more, those with the fewest first."""
+        """Yields workers that can take another group of jobs, the least busy ones first."""
         for busy in range(_AT_ONCE):
             for worker in list(self._workers.values()):
                 if worker.ready and worker.busy == busy and not worker.alone:
                     yield worker
 
     def remove(self, worker: Worker, error: Exception) -> None:
-        """Ends a worker that is dead, or cannot be reached."""
-        if self._workers.pop(worker.seat, None) is None:
+        """Ends a worker that is dead or cannot be reached."""
+        if self._workers.pop(worker.key, None) is None:
             return
         self._ray.kill(worker.actor)
         self._reason = _line(error)
-        self._notice(f"{worker.seat.place}: a worker died ({self._reason})")
+        self._notice(f"{worker.key.address}: a worker died ({self._reason})")
 
-    def _start(self, seat: Seat) -> Worker:
+    def _start(self, device: Device) -> Worker:
         resources: dict[str, Any] = {"num_cpus": 0}
-        if seat.kind == "TPU":
-            resources["resources"] = {"TPU": seat.amount}
+        if device.kind == "TPU":
+            resources["resources"] = {"TPU": device.amount}
         else:
-            resources[f"num_{seat.kind.lower()}s"] = seat.amount
+            resources[f"num_{device.kind.lower()}s"] = device.amount
         strategy = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
         options = {"max_concurrency": _AT_ONCE, "max_restarts": 0, "max_task_retries": 0}
-        made = self._ray.remote(Hand).options(
-            **options, **resources, scheduling_strategy=strategy(seat.node, soft=False)
+        made = self._ray.remote(Actor).options(
+            **options, **resources, scheduling_strategy=strategy(device.node, soft=False)
         )
-        return Worker(seat, made.remote(*self._arguments))
+        return Worker(device, made.remote(self._store_programs))
 
-    def _greet(self) -> None:
+    def _check_started(self) -> None:
         starting = {worker.started: worker for worker in self._workers.values() if not worker.ready}
         if starting:
             for ref in self._ray.wait(list(starting), num_returns=len(starting), timeout=0)[0]:
-                self._welcome(starting[ref])
+                self._confirm(starting[ref])
         if any(worker.ready for worker in self._workers.values()):
             self._alone_since = None
         elif self._alone_since is None:
             self._alone_since = time.monotonic()
         elif time.monotonic() - self._alone_since > _PATIENCE:
-            count = len(find_seats(self._ray.nodes()))
+            count = len(find_devices(self._ray.nodes()))
             self._notice(f"no worker yet: waiting for one of the cluster's {count} devices")
             self._alone_since = float("inf")
 
-    def _welcome(self, worker: Worker) -> None:
+    def _confirm(self, worker: Worker) -> None:
         try:
             version, platform = self._ray.get(worker.started)
             if version != __version__:
                 raise RuntimeError(f"jaxstyle {version} there, {__version__} here")
         except (self._ray.exceptions.RayError, RuntimeError) as error:
-            self._failures[worker.seat] += 1
+            self._failures[worker.key] += 1
             self.remove(worker, error)
         else:
             worker.platform = platform
 
 
-def find_seats(nodes: list[dict[str, Any]]) -> list[Seat]:
-    """Returns the devices of a cluster: its GPUs or TPU chips or, without any, its machines."""
+def find_devices(nodes: list[dict[str, Any]]) -> list[Device]:
+    """Returns the devices of a cluster: its GPUs and TPU chips, or its machines if it has none."""
     alive = [(n["NodeID"], n["NodeManagerAddress"], n["Resources"]) for n in nodes if n["Alive"]]
-    seats = [
-        Seat(node, place, kind, i, 1)
-        for node, place, resources in alive
+    devices = [
+        Device(node, address, kind, i, 1)
+        for node, address, resources in alive
         for kind in ("GPU", "TPU")
         for i in range(int(resources.get(kind, 0)))
     ]
-    return seats or [
-        Seat(node, place, "CPU", 0, int(resources["CPU"]))
-        for node, place, resources in alive
+    return devices or [
+        Device(node, address, "CPU", 0, int(resources["CPU"]))
+        for node, address, resources in alive
         if resources.get("CPU", 0) >= 1
     ]
 
 
 def _line(error: Exception) -> str:
-    """Returns what an error of Ray's says, its last line that says anything."""
+    """Returns the most informative line of an error of Ray."""
     rows = [row.strip() for row in str(error).splitlines() if row.strip()]
     return next((row for row in reversed(rows) if "Error" in row), rows[0] if rows else "died")

@@ -35,7 +35,6 @@ from jaxstyle.cli.axes import Axis, split_axes
 from jaxstyle.cli.batch import Batch
 from jaxstyle.cli.completion import Completion
 from jaxstyle.cli.doctor import Doctor
-from jaxstyle.cli.fitting import is_exhausted
 from jaxstyle.cli.options import registry
 from jaxstyle.cli.plot import Plot
 from jaxstyle.cli.presets import Presets
@@ -49,6 +48,7 @@ from jaxstyle.cli.watch import fill_watch
 from jaxstyle.cli.web import Web
 from jaxstyle.cli.weights import Weights
 from jaxstyle.errors import InputError, InputWarning, ResourceError
+from jaxstyle.recipes.fitting import is_exhausted
 from jaxstyle.recipes.recipe import Recipe
 
 

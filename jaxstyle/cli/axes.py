@@ -1,12 +1,13 @@
-"""Options in several values, as they are typed."""
+"""Options with several values, as they are typed."""
 
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.words import parse_setting
 
 _LAYERS = ("content_layers", "style_layers")
 _FILES = ("init", "encoder")
@@ -14,11 +15,11 @@ _MOST = 2
 
 
 class Axis(NamedTuple):
-    """An option in several values.
+    """An option with several values.
 
     Attributes:
-        name: Field of the recipe.
-        words: What was typed for each value.
+        name: The field of the recipe.
+        words: The values, as they were typed.
     """
 
     name: str
@@ -26,18 +27,18 @@ class Axis(NamedTuple):
 
     @property
     def option(self) -> str:
-        """As it is typed."""
+        """The option's name on the command line."""
         return f"--{self.name.replace('_', '-')}"
 
 
 def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
-    """Returns the arguments with one value for each option, and the options that have several.
+    """Returns the arguments with one value for each option, and the options with several.
 
-    Values are parted by commas; layers, which have commas in them, by semicolons. The path of a
-    file that exists is one value, whatever is in it, and flags have none.
+    Values are separated by commas; layers, which contain commas, by semicolons. The path of an
+    existing file is one value, whatever is in it; flags have none.
 
     Raises:
-        InputError: More than two options have several values.
+        InputError: More than two options have several values, or a value is there twice.
     """
     valued = (f.name for f in dataclasses.fields(Recipe) if not isinstance(f.default, bool))
     fields = {f"--{name.replace('_', '-')}": name for name in valued}
@@ -54,13 +55,23 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
             axis = Axis(name, tuple(part.strip() for part in parts if part.strip()))
             if not axis.words:
                 raise InputError(f"{option} {value}: no values; give several, as in 1,3,10")
+            _check_distinct(axis)
             axes.append(axis)
             value = axis.words[0]
         single += [option] if value is None else [option, value]
     if len(axes) > _MOST:
         names = ", ".join(axis.option for axis in axes)
-        raise InputError(f"{names}: too many options in several values; vary one or two")
+        raise InputError(f"{names}: too many options with several values; vary one or two")
     return single, tuple(axes)
+
+
+def _check_distinct(axis: Axis) -> None:
+    seen: list[Any] = []
+    for word in axis.words:
+        if (value := parse_setting(axis.name, word)) in seen:
+            given = ",".join(axis.words)
+            raise InputError(f"{axis.option} {given}: {word} is there twice; leave it out once")
+        seen.append(value)
 
 
 def _values(name: str, text: str) -> list[str]:

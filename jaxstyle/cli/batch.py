@@ -1,5 +1,6 @@
-"""``jaxstyle batch``: folders and lists of jobs, painted into one folder that survives anything."""
+"""``jaxstyle batch``: folders and lists of jobs, painted into one folder."""
 
+import contextlib
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -10,59 +11,78 @@ import jax
 from tyro.conf import Positional, arg
 
 from jaxstyle.batch import ray
-from jaxstyle.batch.jobs import Job, in_order, shard_of
-from jaxstyle.batch.lists import LISTS, find_pictures, make_jobs, read_jobs
+from jaxstyle.batch.estimate import estimate
+from jaxstyle.batch.inputs import find_pictures
+from jaxstyle.batch.lists import NAME, Pairs, make_jobs, read_jobs
+from jaxstyle.batch.local import LocalExecutor
+from jaxstyle.batch.loop import OTHER_NAMES, run_jobs
 from jaxstyle.batch.manifest import Manifest
-from jaxstyle.batch.painter import Painter
-from jaxstyle.batch.places import check_free, check_inputs_stay, pictures_made
-from jaxstyle.batch.steps import Record
-from jaxstyle.batch.work import run_jobs
+from jaxstyle.batch.order import in_order, shard_of
+from jaxstyle.batch.outputs import check_free, painted_pictures
+from jaxstyle.batch.records import Record
+from jaxstyle.batch.tables import LISTS
 from jaxstyle.cli import report, run
-from jaxstyle.cli.estimate import estimate, guard
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.options import Cache, CompileCache, Config, Debug, Flag, Json, PresetName, Quiet
+from jaxstyle.cli.options import (
+    Cache,
+    CompileCache,
+    Config,
+    Debug,
+    Flag,
+    Json,
+    PresetName,
+    Quiet,
+    Strip,
+)
 from jaxstyle.cli.shard import parse_shard
+from jaxstyle.cli.streams import lenient_stderr, print_to_stdout
 from jaxstyle.errors import InputError
+from jaxstyle.jobs import Job, Painter, check_inputs_kept
+from jaxstyle.jobs.provenance import STRIP
 from jaxstyle.recipes.recipe import Recipe
 
-_KEPT = "pictures that are painted will be saved, those on their way are left for the next run"
+_STOPPING = "finished pictures will be saved, unfinished ones are left for the next run"
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
     """Paint every photograph in the manner of every painting, or a list of jobs.
 
-    What is in the folder already is painted again only where settings or pictures have changed, so
-    the same command goes on after whatever ended it. Several of them may work on one folder.
+    Pictures that are in the folder already are painted again only if their settings or files have
+    changed, so the same command continues after any interruption. Several may share a folder.
     """
 
     inputs: Annotated[
         Positional[tuple[Path, ...]], arg(metavar="CONTENT|JOBS …", help_behavior_hint="")
     ]
-    """Photographs: files, folders or patterns; or one list of jobs: .csv, .toml or .jsonl."""
+    """Photographs: files, folders, patterns, or .txt with a file per line; or one list of jobs:
+    .csv, .tsv, .toml, .json or .jsonl."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """The folder to paint into."""
+    """The folder to paint into; it gets the subfolders of the photographs' folder."""
     recipe: Recipe
     styles: Annotated[tuple[Path, ...], arg(help_behavior_hint="")] = ()
-    """Paintings: files, folders or patterns."""
-    pairs: Flag = False
-    """The first photograph with the first painting, the second with the second, and so on."""
-    name: str = "{content}_{style}.png"
-    """Pattern of the pictures' names, which may have settings in it, as in {style_weight}."""
+    """Paintings: files, folders, patterns, or .txt with a file per line."""
+    pairs: Annotated[tuple[str, ...] | None, arg(metavar="[name]", help_behavior_hint="")] = None
+    """Paint the first photograph with the first painting, the second with the second, and so on;
+    name: with the painting that has the same file name."""
+    name: str = NAME
+    """Pattern of the outputs' names; it may also have {suffix} and settings, as in
+    {style_weight}."""
     shard: str | None = None
-    """I/N: only the I-th of N shares, from 0; auto: as Slurm or Kubernetes numbers this process;
-    auto/N: of N, whatever part of them is running."""
+    """I/N: only share I of N, from 0; auto: as Slurm or Kubernetes numbers this process; auto/N: of
+    N shares, however many are running."""
     ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]", help_behavior_hint="")] = None
-    """Paint on a Ray cluster, HOST:PORT of its head; without, on the cluster of this machine."""
+    """Paint on a Ray cluster, with HOST:PORT of its head; without it, on this machine's cluster."""
     lanes: str = "auto"
-    """How many pictures of one shape are painted at once; auto: one on a CPU, more elsewhere. Not
-    with --ray."""
+    """Number of pictures of one shape painted at once; auto: one on a CPU, more elsewhere."""
     dry_run: Flag = False
-    """List the jobs, and what they take, and paint nothing."""
+    """List the jobs and what they need, and paint nothing."""
     status: Flag = False
-    """Tell what has become of the folder's jobs, and paint nothing."""
+    """Print what became of the folder's jobs, and paint nothing."""
     overwrite: Flag = False
-    """Also replace files that this batch has not painted; never a picture that it paints from."""
+    """Also replace files that this batch has not painted, but never a picture that is painted
+    from."""
+    strip: Strip = False
     preset: PresetName = "default"
     config: Config = None
     cache: Cache = None
@@ -74,100 +94,103 @@ class Batch:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         if self.status:
-            return self._tell_status()
+            return self._print_status()
         lanes = _parse_lanes(self.lanes)
         jobs, name = in_order(self._jobs()), "manifest.jsonl"
-        check_inputs_stay(jobs, self.output)
+        check_inputs_kept((self.output / job.output for job in jobs), jobs, OTHER_NAMES)
         if self.shard is not None:
             index, count = parse_shard(self.shard)
             jobs, name = shard_of(jobs, index, count), f"manifest-{index}-of-{count}.jsonl"
         if self.dry_run:
             return self._list(jobs, lanes)
-        if self.ray is not None:
+        connection: Any = contextlib.nullcontext()
+        if self.ray is None:
+            run.begin(self.cache, keep=self.compile_cache)
+        else:
             # Reading parameters would start the accelerator, which is a worker's.
             jax.config.update("jax_platforms", "cpu")
-            with ray.connected(self._address()):
-                return self._work(jobs, name, lanes)
-        run.begin(self.cache, keep=self.compile_cache)
-        return self._work(jobs, name, lanes)
+            connection = ray.connected(self._address())
+        with connection, lenient_stderr():
+            return self._paint(jobs, name, lanes)
 
-    def _work(self, jobs: Sequence[Job], name: str, lanes: int | None) -> int:
+    def _paint(self, jobs: Sequence[Job], name: str, lanes: int | None) -> int:
         self.output.mkdir(parents=True, exist_ok=True)
         manifest = Manifest(self.output, name)
         console = report.console(quiet=self.quiet)
-        todo = [job for job in jobs if not manifest.is_done(job)]
+        todo = [job for job in jobs if not manifest.is_done(job.output, job.digest)]
         console.print(report.plain(f"{len(todo)} of {len(jobs)} pictures to paint"))
-        with Interruption(console, _KEPT) as interruption, report.Bar(console) as bar:
+        unprinted: list[OSError] = []
+
+        def tell(record: Record) -> None:
+            if record.status == "failed":  # Even if quiet.
+                report.print_error(f"{record.output}: {record.reason}")
+            else:
+                path = self.output / record.output
+                error = print_to_stdout(lambda: report.print_path(path))
+                unprinted.extend([error] if error is not None else [])
+
+        with Interruption(console, _STOPPING) as interruption, report.Bar(console) as bar:
 
             def show(fraction: float) -> bool:
                 bar.show(fraction, f"{round(fraction * len(todo))}/{len(todo)} pictures")
                 return interruption.number is not None
 
-            kind: dict[str, Any] = {"overwrite": self.overwrite}
-            kind["notice"] = lambda text: console.print(report.plain(text))
-            made = {"cache": self.cache, "sources": {"preset": self.preset}}
+            options: dict[str, Any] = {"report": tell, "progress": show}
+            options |= {"overwrite": self.overwrite}
+            options["notice"] = lambda line: console.print(report.plain(line))
             if self.ray is None:
-                painter = Painter(self.output, lanes=lanes, guard=guard, **made)
-                failed = run_jobs(todo, painter, manifest, self._tell, show, **kind)
+                executor = LocalExecutor(self.output, Painter(cache=self.cache), lanes=lanes)
+                failed = run_jobs(todo, manifest, executor, **options)
             else:
-                failed = ray.run_jobs(
-                    todo,
-                    self.output,
-                    manifest,
-                    self._tell,
-                    show,
-                    keep=self.compile_cache,
-                    lanes=lanes,
-                    guard=guard,
-                    **kind,
-                    **made,
-                )
+                options |= {"cache": self.cache, "store_programs": self.compile_cache}
+                failed = ray.run_jobs(todo, manifest, lanes=lanes, **options)
         if failed:
-            told = f"{failed} failed; fix these inputs, then run the same command again"
-            console.print(report.plain(told))
-        return interruption.exit_code or int(failed > 0)
+            advice = f"{failed} failed; fix these inputs, then run the same command again"
+            console.print(report.plain(advice))
+        missing = {job.output for job in jobs} & set(manifest.missing())
+        if missing:
+            advice = "pictures were removed meanwhile; run the same command again"
+            report.print_error(f"{self.output}: {len(missing)} {advice}")
+        if unprinted and not isinstance(unprinted[0], BrokenPipeError):
+            report.print_error(f"standard output: {unprinted[0].strerror}")
+            return interruption.exit_code or 1
+        return interruption.exit_code or int(failed > 0 or bool(missing))
 
     def _address(self) -> str | None:
         if len(self.ray or ()) > 1:
             raise InputError(f"--ray {' '.join(self.ray or ())}: give one address, HOST:PORT")
         return next(iter(self.ray or ()), None)
 
-    def _tell(self, record: Record) -> None:
-        if record.status == "failed":  # Said even if quiet.
-            report.print_error(f"{record.output}: {record.reason}")
-        else:
-            report.print_path(self.output / record.output)
-
     def _jobs(self) -> list[Job]:
         lists = [path for path in self.inputs if path.suffix.lower() in LISTS]
+        facts = {"preset": self.preset} | ({STRIP: True} if self.strip else {})
         if not self.inputs:
             raise InputError("no photographs: name files, folders, or a list of jobs")
-        if not lists:
-            if not self.styles:
-                raise InputError("no paintings: name them after --styles")
-            made = pictures_made(self.output)
-            contents, styles = find_pictures(self.inputs, made), find_pictures(self.styles, made)
-            return make_jobs(contents, styles, self.recipe, self.name, pairs=self.pairs)
-        if len(self.inputs) > 1 or self.styles or self.pairs:
-            raise InputError(f"{lists[0]}: a list has all jobs; name nothing else beside it")
-        return read_jobs(lists[0], self.recipe, self.name)
+        if lists:
+            if len(self.inputs) > 1 or self.styles or self.pairs is not None:
+                raise InputError(f"{lists[0]}: a list has all jobs; name nothing else beside it")
+            return read_jobs(lists[0].expanduser(), self.recipe, self.name, facts=facts)
+        if not self.styles:
+            raise InputError("no paintings: name them after --styles")
+        pairs = _parse_pairs(self.pairs)
+        options: dict[str, Any] = {"painted": painted_pictures(self.output), "output": self.output}
+        contents, styles = (
+            find_pictures(paths, repeats=pairs is not None, **options)
+            for paths in (self.inputs, self.styles)
+        )
+        return make_jobs(contents, styles, self.recipe, self.name, pairs=pairs, facts=facts)
 
     def _list(self, jobs: Sequence[Job], lanes: int | None) -> int:
         manifest = Manifest(self.output)
-        todo = [job for job in jobs if not manifest.is_done(job)]
+        todo = [job for job in jobs if not manifest.is_done(job.output, job.digest)]
         status = {job.output: self._foresee(job, manifest) for job in todo}
-        rows = [
-            (
-                job.output,
-                job.content,
-                " ".join(map(str, job.styles)),
-                status.get(job.output, "done"),
-            )
-            for job in jobs
-        ]
+        rows = []
+        for job in jobs:
+            styles = " ".join(map(str, job.styles))
+            rows.append((job.output, job.content, styles, status.get(job.output, "done")))
         report.print_table(rows, ("output", "content", "styles", "status"))
         if not self.quiet:
-            for line in estimate(todo, manifest, self.cache, lanes):
+            for line in estimate(todo, manifest, Painter(cache=self.cache), lanes):
                 report.console().print(report.plain(line))
         return 0
 
@@ -179,7 +202,7 @@ class Batch:
             return "exists already"
         return "to paint"
 
-    def _tell_status(self) -> int:
+    def _print_status(self) -> int:
         if not self.output.is_dir():
             raise InputError(f"{self.output}: no such folder")
         entries = Manifest(self.output).entries
@@ -190,14 +213,27 @@ class Batch:
         return int(bool(bad))
 
 
-def _parse_lanes(text: str) -> int | None:
-    """Returns how many pictures are painted at once; None for as many as pays.
+def _parse_pairs(words: Sequence[str] | None) -> Pairs | None:
+    """Returns how pictures are paired; None if they are not.
 
     Raises:
-        InputError: It is no number.
+        InputError: It is neither nothing nor "name".
+    """
+    if words is None:
+        return None
+    if list(words) not in ([], ["name"]):
+        raise InputError(f"--pairs {' '.join(words)}: give nothing or name, and photographs first")
+    return "name" if words else "order"
+
+
+def _parse_lanes(text: str) -> int | None:
+    """Returns how many pictures are painted at once; None for the best number.
+
+    Raises:
+        InputError: It is not a number.
     """
     if text == "auto":
         return None
     if not re.fullmatch(r"[1-9]\d{0,3}", text):
-        raise InputError(f"--lanes {text}: no number; give auto, or 1 and more")
+        raise InputError(f"--lanes {text}: not a number; give auto, or 1 and more")
     return int(text)

@@ -19,12 +19,13 @@ import numpy as np
 
 import jaxstyle as js
 from jaxstyle import pretrained
-from jaxstyle.cli import free, report, run
+from jaxstyle.cli import report, run
 from jaxstyle.cli.options import Cache, Debug, Flag, Json
 from jaxstyle.compilation import compiler_options
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import surroundings
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.system_memory import free_memory
 
 _PACKAGES = ("jax", "jaxlib", "flax", "jaxopt", "optax", "numpy", "pillow")
 _EXTRAS = {
@@ -94,7 +95,7 @@ def _machine(usable: bool) -> Iterator[tuple[str, str]]:
         limit = stats.get("bytes_limit")
         name = surroundings()["device"]
         yield f"device {device.id}", f"{name}, {_size(limit)}" if limit else name
-    yield "free memory", _size(free.memory())
+    yield "free memory", _size(free_memory())
     prefixes = ("JAX_", "XLA_", "JAXSTYLE_")
     yield from sorted((k, v) for k, v in os.environ.items() if k.startswith(prefixes))
 

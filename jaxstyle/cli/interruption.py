@@ -1,4 +1,4 @@
-"""Signals that would end a run, taken as the wish to stop it and to keep the picture so far."""
+"""Signals that stop a run and keep the picture so far."""
 
 import os
 import signal
@@ -15,21 +15,21 @@ _SIGNALS = [
 
 
 class Interruption:
-    """While its block runs, Ctrl-C, SIGTERM and SIGHUP only ask for a stop.
+    """While its block runs, Ctrl-C, SIGTERM and SIGHUP only request a stop.
 
-    Ctrl-C once more ends the program. The others never do, however often they come: batch systems
-    and closing terminals send several in a row, and have SIGKILL besides.
+    A second Ctrl-C ends the program. The others never do: batch systems and closing terminals send
+    several of them in a row, and can use SIGKILL.
 
     Attributes:
-        number: Of the first signal that came; None before.
+        number: The first signal; None before.
     """
 
-    def __init__(self, console: Console, kept: str = "what there is will be saved") -> None:
-        """Makes one.
+    def __init__(self, console: Console, kept: str = "the picture so far will be saved") -> None:
+        """Makes an object that handles no signals yet.
 
         Args:
-            console: For the line that says that it stops.
-            kept: What a stop keeps, in that line.
+            console: For the line about the stop.
+            kept: What that line says about unfinished work.
         """
         self.number: int | None = None
         self._console, self._kept = console, kept
@@ -40,7 +40,7 @@ class Interruption:
         if threading.current_thread() is threading.main_thread():
             for number in _SIGNALS:
                 if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it
-                    self._previous[number] = signal.signal(number, self._take)
+                    self._previous[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(
@@ -54,10 +54,10 @@ class Interruption:
 
     @property
     def exit_code(self) -> int:
-        """What a program that the signal ended exits with, by the shell's custom; else 0."""
+        """The exit code of a program that ended by the signal, as in shells; 0 without a signal."""
         return 0 if self.number is None else 128 + self.number
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.number is not None:
             if number == signal.SIGINT:
                 raise KeyboardInterrupt
@@ -68,7 +68,7 @@ class Interruption:
         self._console.print(f"stopping: {self._kept}{again}")
 
     def _leave_closed_terminals(self) -> None:
-        """Writes to nowhere instead: what is printed to a closed terminal raises an error."""
+        """Replaces closed terminals by the null device: printing to them would raise an error."""
         for descriptor in self._terminals:
             if not os.isatty(descriptor):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -23,6 +23,14 @@ Cache: TypeAlias = Annotated[
 CompileCache: TypeAlias = Annotated[
     Flag, arg(help="Do not save compiled programs in the cache folder.")
 ]
+CheckpointFolder: TypeAlias = Annotated[
+    Path | None,
+    arg(
+        help="Folder for the run's state, from which `jaxstyle resume` continues.",
+        help_behavior_hint="",
+    ),
+]
+CheckpointEvery: TypeAlias = Annotated[float, arg(help="Seconds between two checkpoints.")]
 Config: TypeAlias = Annotated[
     Path | None,
     arg(help="Read settings from TOML, as `jaxstyle presets show` prints it, or a result."),
@@ -35,6 +43,10 @@ PresetName: TypeAlias = Annotated[
     str, arg(metavar="NAME", help="Recipe that the other options change; see `jaxstyle presets`.")
 ]
 Quiet: TypeAlias = Annotated[Flag, arg(help="Print only the path of the result.")]
+
+Strip: TypeAlias = Annotated[
+    Flag, arg(help="Leave out the photograph's date, artist, copyright and resolution.")
+]
 
 registry = ConstructorRegistry()
 

@@ -1,12 +1,13 @@
-"""One picture painted by several processes: how they find each other, and how they end together.
+"""One picture painted by several processes: how they connect, and how they end together.
 
-Where one of them dies, JAX ends the others in its own ways, by an error or by aborting them with a
-page of its log. So each works in a process below the one that was started, which tells the end in
-one line whatever it was.
+If one of them dies, JAX ends the others by an error, or aborts them with a page of its log. So each
+works in a child of the process that was started, which reports the end in one line.
 """
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,27 +20,27 @@ from jaxstyle.cli import report
 from jaxstyle.errors import InputError
 
 _WATCHED = "JAXSTYLE_WATCHED"
-# What launchers tell of the number of processes; the rest JAX finds out by itself.
+# The number of processes, as launchers give it; JAX finds out the rest.
 _LAUNCHERS = ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")
-_MISSED = 20
+_CONNECT_SECONDS, _HEARTBEAT_SECONDS = 60, 20
 _FORWARDED = ("SIGTERM", "SIGHUP")
 
 
 def parse_devices(text: str | None) -> int | Literal["all"] | None:
-    """Reads the number of devices, or ``all``.
+    """Returns the number of devices, or ``all``.
 
     Raises:
-        InputError: It is neither.
+        InputError: The text is neither.
     """
     if text is None or text == "all":
         return text
     if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"--devices {text}: no number of devices; give 1 or more, or all")
+        raise InputError(f"--devices {text}: not a number of devices; give 1 or more, or all")
     return int(text)
 
 
 def are_several(command: Any, environment: Mapping[str, str] = os.environ) -> bool:
-    """Returns whether a command is to be one of several processes that share a picture."""
+    """Returns whether a command is one of several processes that share a picture."""
     if getattr(command, "devices", None) is None or not hasattr(command, "coordinator"):
         return False
     if command.coordinator is not None:
@@ -50,7 +51,7 @@ def are_several(command: Any, environment: Mapping[str, str] = os.environ) -> bo
 
 
 def check_several(command: Any) -> None:
-    """Refuses what only a single process does.
+    """Refuses options for a single process.
 
     Raises:
         InputError: Checkpoints or JSON are asked for.
@@ -61,20 +62,20 @@ def check_several(command: Any) -> None:
 
 
 def is_watched() -> bool:
-    """Returns whether this process works below the one that was started."""
+    """Returns whether this process is the child that works."""
     return _WATCHED in os.environ
 
 
 def watch(arguments: Sequence[str]) -> int:
-    """Runs the command line in a process below this one, and returns its exit code.
+    """Runs the command line in a child process, and returns its exit code.
 
-    Only what the command itself says comes through; a death of whatever kind is one line.
+    Only the output of the command itself is passed on; the death of the child is one line.
     """
     streams = os.dup(1), os.dup(2)
     muted = None if "--debug" in arguments else subprocess.DEVNULL
     with subprocess.Popen(
         [sys.executable, "-m", "jaxstyle", *arguments],
-        stdout=muted,  # Libraries print there, too.
+        stdout=muted,  # Libraries print, too.
         stderr=muted,
         pass_fds=streams,
         env={**os.environ, _WATCHED: ",".join(map(str, streams))},
@@ -93,20 +94,20 @@ def watch(arguments: Sequence[str]) -> int:
         os.close(descriptor)
     if code >= 0:
         return code
-    report.print_error(f"{_ended_by(-code)}; nothing is saved here")
+    report.print_error(f"{_describe_death(-code)}; nothing is saved here")
     return 1
 
 
-def _ended_by(number: int) -> str:
-    """Returns what a signal that has ended a worker means."""
-    if number == signal.SIGABRT:  # JAX aborts those whose others are gone.
-        return "a process that shares the picture has ended, and what went wrong it says itself"
+def _describe_death(number: int) -> str:
+    """Returns what it means that a signal has ended the child."""
+    if number == signal.SIGABRT:  # JAX aborts the processes that are left.
+        return "another process that shares the picture has ended; see its own message"
     likely = " (out of memory?)" if number == signal.SIGKILL else ""
     return f"this process was ended by signal {number}{likely}"
 
 
 def begin_watched() -> None:
-    """Writes what the command says where the watching process does."""
+    """Writes the command's output to where the parent process writes."""
     sys.stdout, sys.stderr = (
         os.fdopen(int(descriptor), "w", buffering=1, errors="backslashreplace")
         for descriptor in os.environ[_WATCHED].split(",")
@@ -114,10 +115,10 @@ def begin_watched() -> None:
 
 
 def end_watched(code: int) -> None:
-    """Ends this process, without waiting for others if it failed: they wait for it.
+    """Ends this process; after a failure without waiting for the others, which wait for it.
 
     Args:
-        code: What to exit with.
+        code: The exit code.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -131,19 +132,19 @@ def is_lost(error: BaseException) -> bool:
 
 
 def tell_lost(error: BaseException) -> None:
-    """Prints the line of an error that may be due to another process's end."""
-    said = str(error).strip().partition("\n")[0]
+    """Prints the line about an error that may be due to another process's end."""
+    message = str(error).strip().partition("\n")[0]
     report.print_error(
-        f"a process that shares the picture has ended, or this one failed by itself ({said}); "
+        f"a process that shares the picture has ended, or this one failed itself ({message}); "
         "nothing is saved here"
     )
 
 
 def join(command: Any) -> None:
-    """Joins the processes that share the picture, before anything starts JAX.
+    """Connects to the other processes that share the picture, before JAX is used.
 
     Raises:
-        InputError: Options are missing, or the others are not found.
+        InputError: Options are missing or wrong, or the others do not answer.
     """
     given = command.coordinator, command.num_processes, command.process_id
     if given == (None,) * 3:
@@ -158,21 +159,48 @@ def join(command: Any) -> None:
         raise InputError(
             "--coordinator: add --devices all; without it every process paints the whole picture"
         )
+    elif command.num_processes < 1:
+        raise InputError(f"--num-processes {command.num_processes}: give 1 or more")
     elif not 0 <= command.process_id < command.num_processes:
         raise InputError(
             f"--process-id {command.process_id}: give 0 to {command.num_processes - 1}"
         )
     check_several(command)
+    if command.process_id == 0:
+        _check_port(command.coordinator)
     if hasattr(jax.config, "jax_enable_preemption_service"):
         # Signals are the command's own.
         jax.config.update("jax_enable_preemption_service", False)
     try:
-        # The default is a minute and a half until one that is gone is missed.
-        jax.distributed.initialize(*given, heartbeat_timeout_seconds=_MISSED)
+        jax.distributed.initialize(
+            *given,
+            initialization_timeout=_CONNECT_SECONDS,
+            heartbeat_timeout_seconds=_HEARTBEAT_SECONDS,
+        )
     except (RuntimeError, ValueError) as error:
-        told = str(error).partition("\n")[0]
+        message = str(error).partition("\n")[0]
         where = command.coordinator or "the launcher's coordinator"
-        raise InputError(f"{where}: the processes do not find each other ({told})") from error
+        raise InputError(
+            f"{where}: the processes do not all connect; start each number once ({message})"
+        ) from error
+
+
+def _check_port(address: str) -> None:
+    """Refuses a port on which process 0 cannot listen; JAX would end with signal 11.
+
+    Raises:
+        InputError: It cannot, or the address is not one.
+    """
+    match = re.fullmatch(r"\[?([^\[\]\s]+?)\]?:(\d{1,5})", address)
+    if match is None or int(match[2]) > 65535:
+        raise InputError(f"--coordinator {address}: not an address; give HOST:PORT")
+    try:
+        socket.create_server(("", int(match[2]))).close()
+    except OSError as error:
+        raise InputError(
+            f"--coordinator {address}: process 0 cannot listen on this port ({error.strerror}); "
+            "choose another"
+        ) from None
 
 
 def mesh_of(command: Any) -> js.Mesh | None:

@@ -1,4 +1,4 @@
-"""``jaxstyle rerun``: a picture of ours, painted again from what it says of itself."""
+"""``jaxstyle rerun``: paint a picture again, from what it records."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,9 +10,11 @@ from tyro.conf import Positional, Suppress, arg
 
 import jaxstyle as js
 from jaxstyle import files, pretrained
-from jaxstyle.cli import checkpoints, processes, report
+from jaxstyle.cli import processes, report
 from jaxstyle.cli.options import (
     Cache,
+    CheckpointEvery,
+    CheckpointFolder,
     CompileCache,
     Config,
     Debug,
@@ -22,54 +24,58 @@ from jaxstyle.cli.options import (
     PresetName,
     Quiet,
 )
-from jaxstyle.cli.run import check_devices, init_file
+from jaxstyle.cli.run import check_devices
+from jaxstyle.cli.streams import lenient_stderr
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import digests, portable, surroundings
+from jaxstyle.jobs.provenance import sources_of
 from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
 
-_SHORT = 12  # digits of a digest that are shown
+_SHORT = 12  # digits of a checksum that are shown
+_OPTIONS = {"content": "--content", "styles": "--styles", "content_mask": "--content-mask"}
+_OPTIONS |= {"style_masks": "--style-mask"}
 
 
 def first_picture(arguments: Sequence[str]) -> Path | None:
-    """Returns the picture that a command line of ``rerun`` names first; None if it does not."""
+    """Returns the picture that a command line of ``rerun`` names first; None if there is none."""
     named = [word for word in arguments[1:2] if not word.startswith("-")]
     return Path(named[0]) if named else None
 
 
 @dataclasses.dataclass(frozen=True)
 class Rerun:
-    """Paint a picture of ours again, from the settings in it: as it was, or with other settings.
+    """Paint a picture again from the settings in it, or with some of them changed.
 
-    On the same machine, with the same versions, it is the same file. Its photograph and paintings
-    are looked for beside it and in the working folder.
+    On the same machine, with the same versions, the result is the same file. Its photograph and
+    paintings are searched for beside it and in the working folder.
     """
 
     picture: Annotated[Positional[Path], arg(metavar="PICTURE")]
-    """The picture; it comes first."""
+    """The picture; this argument comes first."""
     recipe: Recipe
     output: Annotated[Path | None, arg(aliases=["-o"], help_behavior_hint="")] = None
-    """The picture to write; the picture's name with -rerun, if left out."""
+    """The picture to write; the picture's name with -rerun if left out."""
     content: Annotated[Path | None, arg(help_behavior_hint="")] = None
-    """The photograph, if it is elsewhere by now, or to paint another."""
+    """The photograph, if it has moved, or to paint another one."""
     styles: Files = ()
-    """The same for the painting; for several, once for each in their order."""
+    """The same for the painting; repeat it for each of several paintings, in their order."""
     content_mask: Annotated[Path | None, arg(help_behavior_hint="")] = None
     """The same for the photograph's mask."""
     style_mask: Files = ()
-    """The same for the painting's."""
+    """The same for the painting's mask."""
     blend: str | None = None
-    """How much each of several paintings counts, if otherwise than it was."""
+    """Weights of several paintings; as they were if left out."""
     devices: Annotated[str | None, arg(metavar="N|all", help_behavior_hint="")] = None
-    """How many devices share the picture's rows; as many as there were, if they are here."""
+    """Number of devices that share the picture's rows; as before, if they exist here."""
     source: Suppress[Path | None] = None
     preset: PresetName = "default"
     config: Config = None
-    checkpoint: checkpoints.Folder = None
-    checkpoint_every: checkpoints.Seconds = 60.0
+    checkpoint: CheckpointFolder = None
+    checkpoint_every: CheckpointEvery = 60.0
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
@@ -83,70 +89,86 @@ class Rerun:
         if self.picture != self.source:
             raise InputError(f"{self.picture}: name the picture first, and options after it")
         check_devices()
-        found = files.load_metadata(self.picture)
-        if "varied" in found.provenance and "status" not in found.provenance:
+        metadata = files.load_metadata(self.picture)
+        if "varied" in metadata.provenance and "status" not in metadata.provenance:
             raise InputError(f"{self.picture}: is a sheet; paint it again with jaxstyle sweep")
-        command = self._command(found.provenance)
-        console = report.console(quiet=self.quiet)
-        differences = list(self._differences(found, command))
-        for line in differences:
-            console.print(report.plain(f"otherwise than {self.picture.name}: {line}"))
-        code = command.run()
-        if not code and not differences and command.output.suffix == self.picture.suffix:
-            same = command.output.read_bytes() == self.picture.read_bytes()
-            console.print("the same file, byte for byte" if same else "not the same file")
+        command = self._command(metadata.provenance)
+        with lenient_stderr():
+            console = report.console(quiet=self.quiet)
+            differences = list(self._differences(metadata, command))
+            for line in differences:
+                console.print(report.plain(f"different from {self.picture.name}: {line}"))
+            code = command.run()
+            if not code and not differences and command.output.suffix == self.picture.suffix:
+                same = command.output.read_bytes() == self.picture.read_bytes()
+                console.print("the same file, byte for byte" if same else "not the same file")
         return code
 
-    def _command(self, told: Mapping[str, Any]) -> Stylize | Texture:
+    def _command(self, recorded: Mapping[str, Any]) -> Stylize | Texture:
         output = self.output or self.picture.with_stem(f"{self.picture.stem}-rerun")
         names = ("preset", "checkpoint", "checkpoint_every", "cache", "compile_cache")
         names += ("overwrite", "watching", "quiet", "debug")
-        shared = {name: getattr(self, name) for name in names}
-        shared |= {"output": output, "recipe": self._located(self.recipe)}
-        styles = self.styles or self._find_all(told, "styles", "--styles")
-        if "content" not in told and self.content is None:
+        common = {name: getattr(self, name) for name in names}
+        common |= {"output": output, "recipe": self._located(self.recipe)}
+        styles = self.styles or self._find_all(recorded, "styles")
+        if "content" not in recorded and self.content is None:
             if self.devices is not None:
-                raise InputError("--devices: a texture is of one device; leave it out")
-            return Texture(styles=styles, **shared)
-        masked = "content_mask" in told or self.content_mask is not None
-        masks = (self.style_mask or self._find_all(told, "style_masks", "--style-mask")) * masked
+                raise InputError("--devices: not for a texture; leave it out")
+            return Texture(styles=styles, **common)
+        content_mask, style_mask = None, ()
+        if "content_mask" in recorded or self.content_mask is not None:
+            content_mask = self.content_mask or self._find(recorded, "content_mask")
+            style_mask = self.style_mask or self._find_all(recorded, "style_masks")
         return Stylize(
-            content=self.content or self._find(told, "content", "--content"),
+            content=self.content or self._find(recorded, "content"),
             styles=styles,
-            content_mask=self.content_mask or self._find(told, "content_mask", "--content-mask")
-            if masked
-            else None,
-            style_mask=masks,
-            blend=self.blend or told.get("blend"),
-            devices=self.devices or _devices_here(told),
-            strip=bool(told.get("strip")),
-            **shared,
+            content_mask=content_mask,
+            style_mask=style_mask,
+            blend=self.blend or _text(recorded.get("blend")),
+            devices=self.devices or _devices_here(recorded),
+            strip=bool(recorded.get("strip")),
+            **common,
         )
 
-    def _find(self, told: Mapping[str, Any], name: str, option: str) -> Path:
-        return self._look(told.get(name), told.get("sha256", {}).get(name), option)
+    def _find(self, recorded: Mapping[str, Any], role: str) -> Path:
+        return self._search(recorded.get(role), _checksums(recorded, role), recorded, role)
 
-    def _find_all(self, told: Mapping[str, Any], name: str, option: str) -> tuple[Path, ...]:
-        words, known = told.get(name, []), told.get("sha256", {}).get(name, [])
-        known = [*known, *[None] * len(words)]
-        return tuple(self._look(word, digest, option) for word, digest in zip(words, known))
+    def _find_all(self, recorded: Mapping[str, Any], role: str) -> tuple[Path, ...]:
+        names, checksums = recorded.get(role, []), _checksums(recorded, role)
+        names = names if isinstance(names, list) else [names]
+        checksums = checksums if isinstance(checksums, list) else []
+        padded = [*checksums, *[None] * len(names)]
+        pairs = zip(names, padded, strict=False)
+        return tuple(self._search(name, checksum, recorded, role) for name, checksum in pairs)
 
-    def _look(self, name: Any, digest: str | None, option: str) -> Path:
-        """Returns where a file is: one with its digest, else one with its name."""
+    def _search(self, name: Any, checksum: Any, recorded: Mapping[str, Any], role: str) -> Path:
+        """Returns a file with the recorded checksum, else one with the recorded name.
+
+        A file that was recorded in another role is not taken because of its name.
+        """
+        option = _OPTIONS[role]
         if not isinstance(name, str) or not name:
-            raise InputError(f"{self.picture}: does not say its {option[2:]}; name it by {option}")
-        places = [path for path in self._places(name) if path.is_file()]
-        if not places:
-            where = "neither beside the picture nor in the working folder"
-            raise InputError(f"{self.picture}: its {name} is {where}; name it by {option}")
-        return next((p for p in places if digests(file=p)["file"] == digest), places[0])
+            raise InputError(f"{self.picture}: does not record its {option[2:]}; use {option}")
+        candidates = [path for path in self._places(name) if path.is_file()]
+        sums = {path: digests(file=path)["file"] for path in candidates}
+        others = set(_flat(recorded.get("sha256"))) - {checksum}
+        for path in candidates:
+            if sums[path] == checksum:
+                return path
+        for path in candidates:
+            if sums[path] not in others:
+                return path
+        where = "neither beside the picture nor in the working folder"
+        if candidates:
+            where = f"not here: {candidates[0]} is another of its pictures, with the same name"
+        raise InputError(f"{self.picture}: its {name} is {where}; use {option}")
 
     def _places(self, name: str) -> tuple[Path, Path]:
-        name = Path(name).name  # A picture of others must not lead anywhere else.
+        name = Path(name).name  # A picture by a stranger must not lead anywhere else.
         return self.picture.parent / name, Path(name)
 
     def _located(self, recipe: Recipe) -> Recipe:
-        """Returns the recipe with its files, which a picture names only, where they are."""
+        """Returns the recipe with the paths of its files, of which a picture records the names."""
         changes = {}
         for name in ("init", "encoder"):
             value = getattr(recipe, name)
@@ -155,57 +177,68 @@ class Rerun:
                 changes |= {name: str(beside)} if beside.is_file() else {}
         return recipe.replace(**changes)
 
-    def _differences(self, found: files.Metadata, command: Stylize | Texture) -> Iterator[str]:
-        """Yields what is not as it was when the picture was painted."""
-        settings, told = found
-        before = {"jaxstyle": told.get("version"), "jax": told.get("jax")}
+    def _differences(self, metadata: files.Metadata, command: Stylize | Texture) -> Iterator[str]:
+        """Yields what differs from when the picture was painted."""
+        settings, recorded = metadata
+        recipe = command.job().recipe
+        before = {"jaxstyle": recorded.get("version"), "jax": recorded.get("jax")}
+        before |= {"device": recorded.get("device")}
+        before |= {"encoder's fingerprint": recorded.get("encoder_sha256")}
+        before |= {"devices": recorded.get("devices", 1)}
         now: dict[str, Any] = {"jaxstyle": js.__version__} | surroundings()
-        before["device"] = told.get("device")
-        now["encoder's fingerprint"] = pretrained.fingerprint(
-            encoder_of(command.recipe, self.cache)
-        )
-        before["encoder's fingerprint"] = told.get("encoder_sha256")
-        now["devices"], before["devices"] = _devices_of(command), told.get("devices", 1)
+        fingerprint = pretrained.fingerprint(encoder_of(command.recipe, self.cache))
+        now |= {"encoder's fingerprint": fingerprint, "devices": _devices_of(command)}
         for name, value in before.items():
             if value != now[name]:
                 yield f"{name} {_short(now[name])}, was {_short(value or 'not recorded')}"
-        table = portable(command.recipe).to_table()
+        table = portable(recipe).to_table()
         for name in sorted(table.keys() | settings.keys()):
             if table.get(name) != settings.get(name):
                 yield f"{name} {table.get(name)}, was {settings.get(name)}"
-        here = digests(
-            content=getattr(command, "content", None),
-            styles=command.styles,
-            content_mask=getattr(command, "content_mask", None),
-            style_masks=getattr(command, "style_mask", ()),
-            init=init_file(command.recipe),
-        )
-        recorded = told.get("sha256")
-        if recorded is None:
-            yield "pictures, perhaps: what they were is not recorded"
-        elif here != recorded:
-            other = [n for n in {**here, **recorded} if here.get(n) != recorded.get(n)]
+        here, before = sources_of(command.job())["sha256"], recorded.get("sha256")
+        if not isinstance(before, dict):
+            yield "pictures, perhaps: their checksums are not recorded"
+        elif here != before:
+            other = [name for name in {**here, **before} if here.get(name) != before.get(name)]
             yield f"another file: {', '.join(other)}"
-        if "varied" in told:
-            yield "painted by itself, was one of a sweep's lanes"
-        if "continued_from" in told:
-            yield "painted from the start, was continued from a preview: not the same exactly"
-        if told.get("masks"):
-            yield "painted without masks, was with the page's, which it does not keep"
-        if told.get("status") == "stopped":
+        if "varied" in recorded:
+            yield "painted alone, was painted in a sweep"
+        if "continued_from" in recorded:
+            yield "painted from the start, was continued from a preview: not exactly the same"
+        if recorded.get("masks"):
+            yield "painted without masks, was painted with masks of the web page, which keeps none"
+        if recorded.get("status") == "stopped":
             yield "painted to its end, was stopped early"
 
 
-def _devices_here(told: Mapping[str, Any]) -> str | None:
-    """Returns how many devices shared a picture, if there are as many here; None for one."""
-    count = told.get("devices")
+def _checksums(recorded: Mapping[str, Any], role: str) -> Any:
+    sums = recorded.get("sha256")
+    return sums.get(role) if isinstance(sums, dict) else None
+
+
+def _flat(value: Any) -> Iterator[str]:
+    """Yields the texts in nested tables and lists."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _flat(part)
+
+
+def _devices_here(recorded: Mapping[str, Any]) -> str | None:
+    """Returns the number of devices that shared a picture, if this machine has as many."""
+    count = recorded.get("devices")
     return str(count) if isinstance(count, int) and 1 < count <= len(jax.devices()) else None
 
 
 def _devices_of(command: Stylize | Texture) -> int:
-    """Returns how many devices share the picture that a command paints."""
+    """Returns the number of devices that share the picture that a command paints."""
     mesh = processes.mesh_of(command) if isinstance(command, Stylize) else None
     return 1 if mesh is None else len(mesh)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _short(value: Any) -> str:

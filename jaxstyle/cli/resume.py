@@ -1,4 +1,4 @@
-"""``jaxstyle resume``: go on with a run that was killed, from its last checkpoint."""
+"""``jaxstyle resume``: continue a run that was interrupted, from its last checkpoint."""
 
 import contextlib
 import dataclasses
@@ -8,29 +8,37 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from jaxstyle import files
-from jaxstyle.cli import checkpoints
-from jaxstyle.cli.options import Cache, CompileCache, Debug, Json, Overwrite, Quiet
+from jaxstyle.cli.options import (
+    Cache,
+    CheckpointEvery,
+    CompileCache,
+    Debug,
+    Json,
+    Overwrite,
+    Quiet,
+)
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.texture import Texture
 from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
+from jaxstyle.jobs.checkpoints import read_run
 from jaxstyle.recipes.recipe import Recipe
 
 _COMMANDS = {"stylize": Stylize, "texture": Texture}
 
-# All but what the memory of a machine decides.
+# The free memory decides the other two.
 _DECIDED = {field.name for field in dataclasses.fields(Recipe)} - {"memory", "history"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Resume:
-    """Go on with a run that --checkpoint has kept: to the picture that it would have become."""
+    """Continue a run that was started with --checkpoint; the picture is the same in the end."""
 
     folder: Annotated[Positional[Path], arg(metavar="DIR")]
-    """What --checkpoint was given."""
+    """The folder that --checkpoint was given."""
     output: Annotated[Path | None, arg(aliases=["-o"], help_behavior_hint="")] = None
-    """The picture to write; what the run was told if left out."""
-    checkpoint_every: checkpoints.Seconds = 60.0
+    """The picture to write; the run's own output if left out."""
+    checkpoint_every: CheckpointEvery = 60.0
     cache: Cache = None
     compile_cache: CompileCache = True
     overwrite: Overwrite = False
@@ -41,45 +49,51 @@ class Resume:
 
     def run(self) -> int:
         """Runs the command and returns its exit code."""
-        found = checkpoints.read_run(self.folder)
-        run, output = found["run"], self.output or Path(found["output"])
-        here = {name: self._here(paths) for name, paths in found["files"].items()}
-        own = {name: str(here.pop(name)) for name in ("init", "encoder") if name in here}
-        options = found["options"] | here
-        # Its own output, as it was told, or what this very run has left there, stopped or not.
-        told = bool(options.pop("overwrite", False)) and output == Path(found["output"])
+        saved = read_run(self.folder)
+        output = self.output or Path(saved["output"])
         try:
-            watching = self.watching.over(options.pop("watching", {}))
-            command = _COMMANDS[run["command"]](
-                output=output,
-                recipe=Recipe().updated(found["recipe"] | own),
-                preset=run["sources"]["preset"],
-                checkpoint=self.folder,
-                checkpoint_every=self.checkpoint_every,
-                cache=self.cache,
-                compile_cache=self.compile_cache,
-                overwrite=self.overwrite,
-                replaces=told or _is_picture_of(output, run),
-                watching=watching,
-                quiet=self.quiet,
-                debug=self.debug,
-                **options,
-            )
-        except (KeyError, TypeError):
-            raise InputError(f"{self.folder}: of another version of jaxstyle; use that") from None
+            command = self._command(saved, output)
+        except (KeyError, TypeError, AttributeError):
+            raise InputError(
+                f"{self.folder / 'run.json'}: is damaged, or from another version of jaxstyle; "
+                "use that version, or start a new run in another folder"
+            ) from None
         return command.run()
 
-    def _here(self, paths: Any) -> Any:
+    def _command(self, saved: dict[str, Any], output: Path) -> Stylize | Texture:
+        run = saved["run"]
+        copies = {name: self._copies(paths) for name, paths in saved["files"].items()}
+        settings = {name: str(copies.pop(name)) for name in ("init", "encoder") if name in copies}
+        options = saved["options"] | copies
+        # The run's own output may be replaced if that was allowed, or if this run has written it.
+        allowed = bool(options.pop("overwrite", False)) and output == Path(saved["output"])
+        return _COMMANDS[run["command"]](
+            output=output,
+            recipe=Recipe().updated(saved["recipe"] | settings),
+            preset=run["sources"]["preset"],
+            checkpoint=self.folder,
+            checkpoint_every=self.checkpoint_every,
+            cache=self.cache,
+            compile_cache=self.compile_cache,
+            overwrite=self.overwrite,
+            replaces=allowed or _is_picture_of(output, run),
+            watching=self.watching.over(options.pop("watching", {})),
+            quiet=self.quiet,
+            debug=self.debug,
+            **options,
+        )
+
+    def _copies(self, paths: Any) -> Any:
         if isinstance(paths, str):
             return self.folder / paths
         return tuple(self.folder / path for path in paths)
 
 
 def _is_picture_of(path: Path, run: dict[str, Any]) -> bool:
-    """Tells whether a picture says that a run has made it."""
+    """Returns whether a picture records that it was painted by a run."""
     with contextlib.suppress(InputError):
         settings, provenance = files.load_metadata(path)
-        told = run["sources"] | {"encoder_sha256": run["encoder_sha256"]}
+        recorded = run["sources"] | {"encoder_sha256": run["encoder_sha256"]}
         same = all(settings.get(name) == run["settings"].get(name) for name in _DECIDED)
-        return same and told.items() <= provenance.items()
+        return same and recorded.items() <= provenance.items()
     return False

@@ -1,45 +1,41 @@
-"""What the painting subcommands share: pictures, encoder, the run under its bar, the result."""
+"""What the painting subcommands share: one job with its progress, checkpoints and output."""
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import jax
 from rich.console import Console
 
 import jaxstyle as js
 from jaxstyle import files, pretrained
-from jaxstyle.arrays import Image
 from jaxstyle.cli import report
-from jaxstyle.cli.checkpoints import Keeper
-from jaxstyle.cli.fitting import within_memory
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.memory import Demand
 from jaxstyle.cli.saving import save_somewhere
-from jaxstyle.cli.watch.watcher import Watchers
-from jaxstyle.errors import InputError, unknown
+from jaxstyle.cli.streams import print_to_stdout
+from jaxstyle.errors import InputError
+from jaxstyle.files.result import opacity_of
+from jaxstyle.jobs import Inputs, Job, Painter, check_inputs_kept, last_terms, steps_done
+from jaxstyle.jobs.checkpoints import Command, RunFolder, check_folder
+from jaxstyle.jobs.painter import Run
 from jaxstyle.ops import resize
-from jaxstyle.recipes.paint import encoder_of
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.run.progress import Callback
-from jaxstyle.run.start import Init
 
-# What to try where a term is not finite.
-_SMALLER = {
+# What to try if a term is not finite.
+_ADVICE = {
     "content": "a smaller --content-weight",
     "style": "a smaller --style-weight",
     "tv": "a smaller --tv-weight",
-    "gradient": "smaller weights",
 }
 
 
 def begin(cache: Path | None, *, keep: bool) -> None:
-    """Does what comes before any painting: is the device here, and are programs to be kept.
+    """Checks the device, and stores compiled programs if they are wanted.
 
     Raises:
-        InputError: JAX_PLATFORMS names nothing that is here.
+        InputError: JAX_PLATFORMS names no device of this machine.
     """
     check_devices()
     if keep:
@@ -47,17 +43,18 @@ def begin(cache: Path | None, *, keep: bool) -> None:
 
 
 def keep_programs(cache: Path | None) -> None:
-    """Keeps compiled programs in the cache folder, if nobody else may write there."""
+    """Stores compiled programs in the cache folder, unless other users may write there."""
     if not pretrained.keep_programs(cache):
-        folder, others = pretrained.cache_folder(cache), "others than you may write there"
-        report.console().print(report.plain(f"{folder}: {others}; no programs are kept"))
+        folder = pretrained.cache_folder(cache)
+        line = f"{folder}: others than you may write there; compiled programs are not stored"
+        report.console().print(report.plain(line))
 
 
 def check_devices() -> None:
-    """Refuses a JAX_PLATFORMS that names nothing that is here.
+    """Refuses a JAX_PLATFORMS that names no device of this machine.
 
     Raises:
-        InputError: It does.
+        InputError: It does not.
     """
     wanted = os.environ.get("JAX_PLATFORMS")
     try:
@@ -66,156 +63,158 @@ def check_devices() -> None:
         if not wanted:
             raise
         raise InputError(
-            f"JAX_PLATFORMS={wanted}: names no device that JAX has here; unset it, or install the "
-            "JAX that has it"
+            f"JAX_PLATFORMS={wanted}: JAX finds no such device; unset it, or install the JAX that "
+            "supports it"
         ) from error
 
 
-def load_init(recipe: Recipe) -> Image | None:
-    """Loads the picture to start from; None if the recipe's start goes by a name."""
-    file = init_file(recipe)
-    if file is None:
-        return None
-    if not os.path.exists(file):
-        raise unknown("init", recipe.init, get_args(Init), ", or a file that exists")
-    return files.load_image(file)
-
-
-def init_file(recipe: Recipe) -> Path | None:
-    """Returns the file of the picture to start from; None if the start goes by a name."""
-    return None if recipe.init in get_args(Init) else Path(recipe.init)
-
-
-def load_masks(
-    content_mask: Path | None, style_masks: Sequence[Path], content: Path, styles: Sequence[Path]
-) -> files.Masks | None:
-    """Loads the masks that options name, if any; what does not count in them is told.
+def check_masks(content_mask: Path | None, style_masks: Sequence[Path]) -> None:
+    """Refuses masks of one side only.
 
     Raises:
-        InputError: There are some of one side only; or as ``files.load_masks``.
+        InputError: There are some.
     """
-    if content_mask is None and not style_masks:
-        return None
-    if content_mask is None or not style_masks:
+    if (content_mask is None) != (not style_masks):
         lacking = "--style-mask" if content_mask else "--content-mask"
         raise InputError(f"{lacking}: missing; masks come for the photograph and the painting")
-    masks = files.load_masks(content_mask, style_masks, content=content, styles=styles)
-    for line in masks.remarks:  # Said even if quiet: not all that was painted counts.
+
+
+def print_remarks(inputs: Inputs) -> None:
+    """Prints what does not count in masks, even if quiet: not all that was drawn counts."""
+    for line in inputs.masks.remarks if inputs.masks else ():
         report.console().print(report.plain(line))
-    return masks
 
 
-def load_encoder(recipe: Recipe, cache: Path | None, console: Console) -> js.VGGEncoder:
-    """Loads the recipe's encoder and says which one it is."""
-    encoder = encoder_of(recipe, cache)
-    console.print(report.plain(f"encoder {recipe.encoder}"))
-    return encoder
-
-
-def finish(
-    run: Callable[[Recipe, js.Checkpoint | None, Callback], js.Result],
-    save: Callable[[Path, Recipe, js.Result], Path],
-    output: Path,
-    demand: Demand,
-    console: Console,
-    watchers: Watchers,
-    keeper: Keeper,
+def run_job(
+    command: Any,
+    name: str,
+    job: Job,
     *,
+    options: Mapping[str, Any],
+    mesh: js.Mesh | None = None,
     writes: bool = True,
 ) -> int:
-    """Paints, saves, prints where the picture is, and returns the exit code.
+    """Paints a job, saves the picture, prints where it is, and returns the exit code.
 
     Args:
-        run: Paints by a recipe, from a checkpoint or anew; tells the progress to a callback.
-        save: Writes the result to a path, with the recipe that it was painted by.
-        output: Where it should go.
-        demand: How much memory that takes.
-        console: For everything else that is told.
-        watchers: Who else hears of the progress.
-        keeper: Of the run's checkpoints.
-        writes: Whether this process is the one to save the picture.
+        command: ``Stylize`` or ``Texture``: the output, and how the run is watched and saved.
+        name: The subcommand, for ``jaxstyle resume``.
+        job: What is painted.
+        options: The subcommand's other options, for ``jaxstyle resume``.
+        mesh: The devices that share the picture; one device if None.
+        writes: Whether this is the process that saves the picture.
 
     Raises:
-        ResourceError: There is not enough memory, or nowhere to save the picture.
+        InputError: An input or the output cannot be used.
+        ResourceError: The memory is too small, or the picture cannot be saved anywhere.
     """
+    overwrite = command.overwrite or command.replaces
+    files.check_output(command.output, overwrite=overwrite)
+    check_inputs_kept([command.output], [job], "choose another name")
+    begun = check_folder(command.checkpoint, command.checkpoint_every)
+    begin(command.cache, keep=command.compile_cache)
+    console = report.console(quiet=command.quiet or not writes)
+    painter = Painter(cache=command.cache, reuse=False, notice=console.print)
+    inputs = painter.load(job)
+    shape = inputs.shapes[0]
+    files.check_output(command.output, overwrite=overwrite, shape=shape)
+    print_remarks(inputs)
+    watchers, every = command.watching.make(
+        command.output,
+        job.recipe,
+        shape,
+        console,
+        overwrite=command.overwrite,
+        begun=begun and {"watching": {}, **begun["options"], "output": begun["output"]},
+        writes=writes,
+        alpha=lambda image: opacity_of(inputs.content, image),
+    )
+    steps = sum(scale.iterations for scale in job.recipe.make_schedule().scales_of(shape))
+    check_inputs_kept(command.watching.files(command.output, steps), [job], "choose another name")
+    console.print(report.plain(f"encoder {job.recipe.encoder}"))
+    options = {**options, "overwrite": command.overwrite, "watching": command.watching.to_table()}
+    folder = RunFolder(
+        command.checkpoint,
+        command.checkpoint_every,
+        Command(name, options, command.output),
+        inputs,
+        report.print_error,  # Even if quiet.
+    )
     with Interruption(console) as interruption:
         began = time.monotonic()
 
-        def paint(recipe: Recipe) -> js.Result:
-            resume = keeper.begin(recipe)
+        def attempt(recipe: Recipe, run: Run) -> js.Result:
+            resume = folder.begin(recipe)
+            console.print(f"device {jax.devices()[0].device_kind}, size {shape[1]}×{shape[0]}")
+            with watchers:
+                with report.RunBar(console) as bar:
 
-            def kept(callback: Callback) -> js.Result:
-                return run(recipe, resume, keeper.heard_by(callback))
+                    def show(progress: js.Progress) -> bool:
+                        bar.update(progress)
+                        watchers.see(progress)
+                        return interruption.number is not None
 
-            return _paint(kept, demand.shape, console, interruption, watchers)
+                    callback = folder.saving(show)
+                    result = run(callback=callback, callback_every=every, resume=resume)
+                watchers.end(result)
+            return result
 
-        recipe, result = within_memory(keeper.pin(demand), paint, console.print)
+        painting = painter.paint(inputs, around=attempt, mesh=mesh, pinned=folder.pinned)
+        _print_status(painting.result, console)
         if not writes:
             return interruption.exit_code
-        report.answer(**_facts(result, time.monotonic() - began))
-        path, in_place = keep(lambda path: save(path, recipe, result), output)
-        report.print_path(path)
-    # The photograph as it was is not what was asked for either.
-    unpainted = result.status == "non-finite" and not len(result.terms.style)
-    in_order = in_place and not unpainted and not watchers.failed
-    return keeper.ended(interruption.exit_code if in_order else 1)
+        report.answer(**_facts(painting.result, time.monotonic() - began))
+        facts = {} if mesh is None else {"devices": len(mesh)}
+
+        def save(path: Path) -> Path:
+            replaces = overwrite and path == command.output
+            return painter.save(painting, path, overwrite=replaces, **facts)
+
+        path, in_place = save_or_explain(save, command.output)
+        unprinted = print_to_stdout(lambda: report.print_path(path))
+    succeeded = in_place and painting.is_painted and not watchers.failed
+    code = interruption.exit_code if succeeded else 1
+    if code == 0:
+        folder.end()
+    if unprinted is not None:
+        raise unprinted
+    return code
 
 
-def keep(save: Callable[[Path], Path], output: Path) -> tuple[Path, bool]:
-    """Saves a picture, elsewhere if need be; returns where, and whether it is as asked for.
+def save_or_explain(save: Callable[[Path], Path], output: Path) -> tuple[Path, bool]:
+    """Saves a picture, elsewhere if necessary; returns where, and whether it is in its place.
 
     Raises:
-        ResourceError: There is nowhere to save it.
+        ResourceError: It cannot be saved anywhere.
     """
     path, trouble = save_somewhere(save, output)
-    if trouble:  # Said even if quiet: it is not where it was asked for.
+    if trouble:  # Even if quiet: the picture is not where it was asked for.
         report.print_error(f"{trouble}; the picture is in {path.resolve()}")
     return path, not trouble
 
 
-def _paint(
-    run: Callable[[Callback], js.Result],
-    shape: tuple[int, int],
-    console: Console,
-    interruption: Interruption,
-    watchers: Watchers,
-) -> js.Result:
-    """Runs under a progress bar; a signal ends it early, and an overflow is told."""
-    console.print(f"device {jax.devices()[0].device_kind}, size {shape[1]}×{shape[0]}")
-    with watchers:
-        with report.RunBar(console) as bar:
-
-            def show(progress: js.Progress) -> bool:
-                bar.update(progress)
-                watchers.see(progress)
-                return interruption.number is not None
-
-            result = run(show)
-        watchers.end(result)
-    steps = len(result.terms.style)
+def _print_status(result: js.Result, console: Console) -> None:
+    steps = steps_done(result)
     if result.status == "converged":
         console.print(f"converged after {steps} iterations: no step lowers the loss any further")
     if result.status == "non-finite":
-        # Said even if quiet: the picture is not what was asked for.
+        named = " and ".join(result.overflowed) + " term" * (result.overflowed != ("gradient",))
+        advice = _ADVICE.get(result.overflowed[0], "smaller weights")
+        # Even if quiet: the picture is not what was asked for.
         report.console().print(
-            f"stopped after {steps} iterations: not finite is the loss's {_named(result)}; saving "
-            f"the last good image; try {_SMALLER[result.overflowed[0]]}"
+            f"stopped after {steps} iterations: the loss's {named} is not finite; saving the last "
+            f"good image; try {advice}"
         )
-    return result
 
 
 def _facts(result: js.Result, seconds: float) -> dict[str, Any]:
-    """Returns what programs are answered of a result."""
+    """Returns what ``--json`` says about a result."""
     height, width = resize.shape_of(result.image)
     return {
         "size": [width, height],
         "status": result.status,
-        "iterations": len(result.terms.style),
+        "iterations": steps_done(result),
         "evaluations": result.evaluations,
-        "terms": {k: float(v[-1]) for k, v in result.terms._asdict().items() if len(v)},
+        "terms": last_terms(result),
         "seconds": round(seconds, 3),
     }
-
-
-def _named(result: js.Result) -> str:
-    return " and ".join(result.overflowed) + (" term" * (result.overflowed != ("gradient",)))

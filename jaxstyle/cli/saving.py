@@ -1,4 +1,4 @@
-"""Results are saved: a picture where it should go or, failing that, where it can; tables."""
+"""Saving results: a picture in its place or, if that fails, elsewhere; tables."""
 
 import csv
 import io
@@ -15,17 +15,17 @@ _LOSSLESS = ".png"
 
 
 def save_somewhere(save: Callable[[Path], Path], output: Path) -> tuple[Path, str]:
-    """Saves under the name that was asked for, else in the working or the temporary folder.
+    """Saves to a path or, if that fails, to the working folder or the temporary folder.
 
     Args:
-        save: Writes to a path that it is given; may raise anything.
-        output: The name that was asked for.
+        save: Writes to a path; may raise anything.
+        output: The path.
 
     Returns:
-        Where the picture is, and why it is elsewhere; empty if it isn't.
+        Where the picture is, and why it is elsewhere; the reason is empty if it is not.
 
     Raises:
-        ResourceError: It could not be saved anywhere.
+        ResourceError: It cannot be saved anywhere.
     """
     try:
         return save(output), ""
@@ -36,18 +36,18 @@ def save_somewhere(save: Callable[[Path], Path], output: Path) -> tuple[Path, st
             return save(path), trouble
         except Exception:
             continue
-    raise ResourceError(f"{trouble}; nor could it be saved elsewhere, and is lost")
+    raise ResourceError(f"{trouble}; it cannot be saved elsewhere either, and is lost")
 
 
 def _reason(error: Exception, output: Path) -> str:
     if isinstance(error, InputError):
         return str(error)
-    said = error.strerror if isinstance(error, OSError) else None
-    return f"{output}: cannot be written ({said or str(error) or type(error).__name__})"
+    reason = error.strerror if isinstance(error, OSError) else None
+    return f"{output}: cannot be written ({reason or str(error) or type(error).__name__})"
 
 
 def _elsewhere(output: Path) -> Iterator[Path]:
-    """Yields names that nothing has yet; last as PNG, which holds pictures of any size."""
+    """Yields paths that do not exist yet; the last ones are PNG, which has no largest size."""
     for suffix in dict.fromkeys((output.suffix, _LOSSLESS)):
         for find in (lambda: ".", tempfile.gettempdir):
             try:
@@ -57,7 +57,7 @@ def _elsewhere(output: Path) -> Iterator[Path]:
                     for count in itertools.count()
                     if not os.path.lexists(path := folder / _name(output.stem, count, suffix))
                 )
-            except OSError:  # There is no such folder.
+            except OSError:  # The folder does not exist.
                 continue
 
 

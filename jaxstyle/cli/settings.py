@@ -1,4 +1,4 @@
-"""The recipe that a command line starts from: a preset, changed by a file, or a picture's own."""
+"""The recipe that a command line starts from: a preset, changed by a file, or that of a picture."""
 
 import codecs
 import itertools
@@ -17,7 +17,7 @@ _LARGEST_SETTINGS = 1 << 20
 
 
 def _named(arguments: Sequence[str], option: str) -> str | None:
-    """Returns the last value of an option, before the arguments are parsed as a whole."""
+    """Returns the last value of an option, before the arguments are parsed."""
     value = None
     for word, following in itertools.zip_longest(arguments, arguments[1:]):
         if word == option:
@@ -30,15 +30,15 @@ def _named(arguments: Sequence[str], option: str) -> str | None:
 def base(
     arguments: Sequence[str], otherwise: str, picture: Path | None = None
 ) -> tuple[str, Recipe]:
-    """Returns the recipe that the options change, and its name: a preset, changed by a file.
+    """Returns the recipe that the options change, and the name of its preset.
 
     Args:
-        arguments: Of the command line.
+        arguments: The command line.
         otherwise: The preset if none is named.
-        picture: One of ours that is painted again; None if none is.
+        picture: The picture that is painted again; None if there is none.
 
     Raises:
-        InputError: A preset and a picture are named, or one of them is none.
+        InputError: A preset and a picture are named, or one of them cannot be used.
     """
     name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
     if name is not None and _is_picture(config):
@@ -49,10 +49,10 @@ def base(
         table = _read_settings(Path(config))
     if picture is not None and config is None and name is None:
         config, table = str(picture), _of_picture(picture)
-    # An option counts before the file.
+    # An option takes precedence over the file.
     in_file = str(table.pop(_FILE_SETTING, otherwise))
     try:
-        # A picture has all of them, whatever the preset of that name says by now.
+        # A picture records all settings, whatever the preset is now.
         start = Recipe() if _is_picture(config) else preset(name or in_file)
         return name or in_file, start.updated(table)
     except InputError as error:
@@ -69,30 +69,30 @@ def _of_picture(path: Path) -> dict[str, Any]:
 
 
 def _read_settings(path: Path) -> dict[str, Any]:
-    """Reads a TOML file, or what a picture of ours tells.
+    """Reads a TOML file, or the settings that a picture records.
 
     Raises:
-        InputError: It cannot be read, or is none.
+        InputError: It cannot be read, or has no settings.
     """
     if _is_picture(str(path)):
         return _of_picture(path)
     try:
-        if path.exists() and not path.is_file():  # A pipe would keep us waiting for ever.
-            raise InputError(f"{path}: is no ordinary file; save the settings in one")
+        if path.exists() and not path.is_file():  # A pipe might never end.
+            raise InputError(f"{path}: is not a regular file; save the settings in one")
         if path.stat().st_size > _LARGEST_SETTINGS:
-            raise InputError(f"{path}: is too large to be settings; name a TOML file")
+            raise InputError(f"{path}: is too large for settings; name a TOML file")
         return tomllib.loads(_decode(path.read_bytes()))
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except RecursionError:
-        raise InputError(f"{path}: no settings: too deeply nested") from None
-    except ValueError as error:  # Also of numbers with thousands of digits.
-        raise InputError(f"{path}: no TOML: {error}") from None
+        raise InputError(f"{path}: not settings: too deeply nested") from None
+    except ValueError as error:  # Also for numbers with thousands of digits.
+        raise InputError(f"{path}: not TOML: {error}") from None
 
 
 def _decode(text: bytes) -> str:
-    """Decodes UTF-8, or UTF-16 as PowerShell writes it, with or without a byte order mark."""
+    """Decodes UTF-8 with or without a byte order mark, or UTF-16 with one (PowerShell)."""
     wide = text.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     return text.decode("utf-16" if wide else "utf-8-sig")

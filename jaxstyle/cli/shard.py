@@ -1,4 +1,4 @@
-"""``--shard``: which share of the jobs a process takes, as it is told or numbered."""
+"""``--shard``: the share of the jobs that a process paints, as given or by a launcher."""
 
 import os
 import re
@@ -11,29 +11,29 @@ _INDEX, _COUNT = "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"  # Kubernetes
 
 
 def parse_shard(text: str, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """Returns which share this is, from 0, and how many there are.
+    """Returns the number of the share, from 0, and the number of shares.
 
     Args:
-        text: ``I/N``; ``auto``; or ``auto/N``, of which the environment tells I alone.
-        environment: Of the process.
+        text: ``I/N``; ``auto``; or ``auto/N``, for which only I comes from the environment.
+        environment: The environment of the process.
 
     Raises:
-        InputError: It is no share, or the environment numbers none.
+        InputError: The text is not a share, or the environment does not number processes.
     """
-    seen = text
+    share = text
     if text == "auto":
-        seen = _of_array(environment) or _of_job(environment)
+        share = _of_array(environment) or _of_job(environment)
     elif text.startswith("auto/"):
         index = environment.get(_SLURM[0]) or environment.get(_INDEX)
-        seen = index and f"{index}/{text.removeprefix('auto/')}"
-    if not seen:
+        share = index and f"{index}/{text.removeprefix('auto/')}"
+    if not share:
         raise InputError(
             f"--shard {text}: neither {_SLURM[0]} nor {_INDEX} with {_COUNT} is set; give I/N"
         )
-    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", seen)
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", share)
     if match is None or not int(match[1]) < int(match[2]):
-        told = text if seen == text else f"{text}, which is {seen} here"
-        raise InputError(f"--shard {told}: no share; give I/N with I from 0 to N - 1")
+        given = text if share == text else f"{text}, which is {share} here"
+        raise InputError(f"--shard {given}: not a share; give I/N with I from 0 to N - 1")
     return int(match[1]), int(match[2])
 
 
@@ -41,7 +41,7 @@ def _of_array(environment: Mapping[str, str]) -> str | None:
     """Returns the share of a task of a Slurm array.
 
     Raises:
-        InputError: Tasks are missing, as in an array of which a part is sent again.
+        InputError: Tasks are missing, as in an array of which a part was submitted again.
     """
     if not {_SLURM[0], _SLURM[-1]} <= environment.keys():
         return None
@@ -50,7 +50,7 @@ def _of_array(environment: Mapping[str, str]) -> str | None:
     step = environment.get(_SLURM[3], "1")
     words = (number, count, least, step) if most is None else (number, count, least, step, most)
     if not all(re.fullmatch(r"\d{1,9}", word) for word in words) or not int(step):
-        return f"{number}/{count}"  # which says what is wrong
+        return f"{number}/{count}"  # The message shows what is wrong.
     if most is not None and (int(most) - int(least)) // int(step) + 1 != int(count):
         raise InputError(
             f"--shard auto: the array has {count} of the tasks {least} to {most}; give the number "
@@ -60,7 +60,7 @@ def _of_array(environment: Mapping[str, str]) -> str | None:
 
 
 def _of_job(environment: Mapping[str, str]) -> str | None:
-    """Returns the share of a pod of an indexed job of Kubernetes."""
+    """Returns the share of a pod of an indexed Kubernetes job."""
     if not {_INDEX, _COUNT} <= environment.keys():
         return None
     return f"{environment[_INDEX]}/{environment[_COUNT]}"

@@ -1,4 +1,4 @@
-"""``jaxstyle sweep``: one or two options in several values each, and a sheet of all of them."""
+"""``jaxstyle sweep``: one or two options with several values each, and a sheet of the results."""
 
 import dataclasses
 import itertools
@@ -6,19 +6,16 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from tyro.conf import Positional, Suppress, arg
 
 import jaxstyle as js
-from jaxstyle import files, pretrained
-from jaxstyle.arrays import Image
+from jaxstyle import files
 from jaxstyle.cli import report, run
 from jaxstyle.cli.axes import Axis
 from jaxstyle.cli.contact_sheet import make_sheet
-from jaxstyle.cli.fitting import choose, told_of, watching
 from jaxstyle.cli.interruption import Interruption
-from jaxstyle.cli.memory import Demand, demand_of
 from jaxstyle.cli.options import (
     Cache,
     CompileCache,
@@ -31,23 +28,14 @@ from jaxstyle.cli.options import (
     Quiet,
 )
 from jaxstyle.cli.saving import write_table
-from jaxstyle.encoder.base import check_layers
+from jaxstyle.cli.streams import lenient_stderr
 from jaxstyle.errors import InputError
-from jaxstyle.files.result import digests, portable, save_result
-from jaxstyle.ops import resize
-from jaxstyle.recipes.paint import encoder_key, load_named
+from jaxstyle.files.result import portable
+from jaxstyle.jobs import Inputs, Job, Painter, Painting, check_inputs_kept, last_terms
+from jaxstyle.jobs.sweeps import paint_sweep
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.recipes.sweeps import NUMBERS, program_of
+from jaxstyle.recipes.sweeps import NUMBERS
 from jaxstyle.recipes.words import parse_setting
-
-
-class _Picture(NamedTuple):
-    """One of the sheet's."""
-
-    name: str
-    recipe: Recipe
-    encoder: js.VGGEncoder
-    result: js.Result
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +53,11 @@ class Sweep:
     recipe: Recipe
     axes: Suppress[tuple[Axis, ...]] = ()
     content_mask: Path | None = None
-    """A picture that paints the photograph's regions in flat colours, for --style-mask to match."""
+    """A picture with the photograph's regions in flat colours, which --style-mask matches."""
     style_mask: Files = ()
-    """The same for the painting; for several, once for each in their order."""
+    """The same for the painting; repeat it for each of several paintings, in their order."""
     lanes: int | None = None
-    """How many pictures at once; all that share a program if left out."""
+    """Number of pictures painted at once; all that share a program if left out."""
     preset: PresetName = "default"
     config: Config = None
     cache: Cache = None
@@ -87,125 +75,99 @@ class Sweep:
             raise InputError("nothing varies: give an option several values, --style-weight 1,3,10")
         if self.lanes is not None and self.lanes < 1:
             raise InputError(f"--lanes {self.lanes}: too few; give at least 1")
-        recipes = [self.recipe.updated(change) for change in self._changes()]
-        names = [self._name(words) for words in self._words()]
+        run.check_masks(self.content_mask, self.style_mask)
+        jobs = [
+            self._job(self.recipe.updated(change), self._name(words))
+            for change, words in zip(self._changes(), self._words(), strict=True)
+        ]
         folder = None if self.output.suffix else self.output
         sheet = self.output if folder is None else folder / "sheet.png"
+        outputs = [] if folder is None else [folder / job.output for job in jobs]
         if folder is not None:
             folder.mkdir(exist_ok=True)
-        for path in (sheet, *(folder / name for name in names if folder is not None)):
+        for path in (sheet, *outputs):
             files.check_output(path, overwrite=self.overwrite)
+        check_inputs_kept([sheet, *outputs], jobs, "choose another name")
         run.begin(self.cache, keep=self.compile_cache)
-        content = files.load_picture(self.content)
-        styles = [files.load_image(path) for path in self.styles]
-        # Refused before there is an encoder to wait for.
-        shapes = [recipe.shape_of(resize.shape_of(content.image)) for recipe in recipes]
-        masks = run.load_masks(self.content_mask, self.style_mask, self.content, self.styles)
-        init = None
-        if "init" not in {axis.name for axis in self.axes}:
-            init = run.load_init(self.recipe)
+        with lenient_stderr():
+            return self._paint(jobs, sheet, outputs)
+
+    def _paint(self, jobs: Sequence[Job], sheet: Path, outputs: Sequence[Path]) -> int:
         console = report.console(quiet=self.quiet)
-        encoders = self._encoders(recipes)
-        told = " × ".join(f"{len(axis.words)} {axis.name}" for axis in self.axes)
-        console.print(report.plain(f"{len(recipes)} pictures: {told}"))
-        demands = [
-            self._demand(encoder, recipe, shape, styles, masks)
-            for encoder, recipe, shape in zip(encoders, recipes, shapes, strict=True)
-        ]
-        chosen = _chosen(demands)
-        recipes = [demand.recipe for demand in chosen]
-        most, asked = max(zip(chosen, demands, strict=True), key=lambda pair: pair[0].resident)
-        console.print(told_of(most, asked.recipe.history))
+        painter = Painter(cache=self.cache, notice=console.print)
+        inputs = list(self._load(painter, jobs))
+        run.print_remarks(inputs[0])
+        varied = " × ".join(f"{len(axis.words)} {axis.name}" for axis in self.axes)
+        console.print(report.plain(f"{len(jobs)} pictures: {varied}"))
         with Interruption(console) as interruption:
-            with watching(most), report.Bar(console) as bar:
+            with report.Bar(console) as bar:
 
                 def show(fraction: float) -> bool:
                     bar.show(fraction)
                     return interruption.number is not None
 
-                results = js.paint_all(
-                    recipes,
-                    content.image,
-                    styles,
-                    encoder=encoders,
-                    init=init,
-                    content_masks=masks and masks.content,
-                    style_masks=masks and masks.styles,
-                    lanes=self.lanes,
-                    callback=show,
-                )
-            painted = [
-                _Picture(*picture)
-                for picture in zip(names, recipes, encoders, results, strict=False)
-            ]
-            in_place = folder is None or self._keep_all(folder, painted, content)
-            path, sheet_in_place = run.keep(partial(self._save_sheet, painted), sheet)
-        table = list(self._table(results))
+                paintings = paint_sweep(painter, inputs, lanes=self._lanes(), callback=show)
+            in_place = True
+            for painting, output in zip(paintings, outputs, strict=False):
+                save = partial(painter.save, painting, overwrite=self.overwrite)
+                in_place &= run.save_or_explain(save, output)[1]
+            table = list(self._table([painting.result for painting in paintings]))
+            if outputs:
+                write_table(sheet.parent / "table.csv", table)
+            save = partial(self._save_sheet, paintings, table)
+            path, sheet_in_place = run.save_or_explain(save, sheet)
         if not self.quiet:
             report.print_table(table[1:], table[0])
         report.print_path(path)
-        unpainted = any(r.status == "non-finite" and not len(r.terms.style) for r in results)
-        return interruption.exit_code if in_place and sheet_in_place and not unpainted else 1
+        painted = all(painting.is_painted for painting in paintings)
+        return interruption.exit_code if in_place and sheet_in_place and painted else 1
 
-    def _encoders(self, recipes: Sequence[Recipe]) -> list[js.VGGEncoder]:
-        """Returns the encoder of each recipe, each loaded once."""
-        kept: dict[Any, js.VGGEncoder] = {}
-        for recipe in recipes:
-            if (key := encoder_key(recipe)) not in kept:
-                kept[key] = load_named(recipe, self.cache)
-            check_layers(kept[key], recipe.make_objective().layers)
-        return [kept[encoder_key(recipe)] for recipe in recipes]
+    def _job(self, recipe: Recipe, name: str) -> Job:
+        varied = {axis.name: list(axis.words) for axis in self.axes}
+        return Job(
+            recipe=recipe,
+            content=self.content,
+            styles=self.styles,
+            output=name,
+            content_mask=self.content_mask,
+            style_masks=self.style_mask,
+            facts={"preset": self.preset, "varied": varied},
+        )
 
-    def _demand(
-        self,
-        encoder: js.VGGEncoder,
-        recipe: Recipe,
-        shape: tuple[int, int],
-        styles: Sequence[Image],
-        masks: files.Masks | None,
-    ) -> Demand:
-        seen = [recipe.style_shape_of(resize.shape_of(style), shape) for style in styles]
+    def _load(self, painter: Painter, jobs: Sequence[Job]) -> Iterator[Inputs]:
+        """Loads the pictures once, and the encoder of each job."""
+        first = painter.load(jobs[0])
+        yield first
+        for job in jobs[1:]:
+            inputs = first._replace(job=job, encoder=painter.encoder(job.recipe))
+            _ = inputs.shapes  # Refuses a size before anything is painted.
+            yield inputs
+
+    def _lanes(self) -> int:
         count = math.prod(len(axis.words) for axis in self.axes if axis.name in NUMBERS)
-        lanes = min(self.lanes or count, count)
-        return demand_of(encoder, recipe, shape, seen, lanes=lanes, masks=masks)
+        return min(self.lanes or count, count)
 
-    def _keep_all(
-        self, folder: Path, painted: Sequence["_Picture"], content: files.Picture
-    ) -> bool:
-        """Saves every picture and the table, and tells whether all are where they should be."""
-        prints: dict[int, str] = {}
-        in_place = True
-        for name, recipe, encoder, result in painted:
-            if id(encoder) not in prints:
-                prints[id(encoder)] = pretrained.fingerprint(encoder)
-            save = partial(
-                save_result,
-                result=result,
-                recipe=recipe,
-                fingerprint=prints[id(encoder)],
-                sources=self._sources(),
-                content=content,
-                overwrite=self.overwrite,
-            )
-            in_place &= run.keep(save, folder / name)[1]
-        write_table(folder / "table.csv", list(self._table([p.result for p in painted])))
-        return in_place
-
-    def _save_sheet(self, painted: Sequence["_Picture"], path: Path) -> Path:
-        results = [picture.result for picture in painted]
+    def _save_sheet(
+        self, paintings: Sequence[Painting], table: Sequence[Sequence[str]], path: Path
+    ) -> Path:
         title = f"{self.content.name} by {', '.join(path.name for path in self.styles)}"
         labels = [[self._label(axis, word) for word in axis.words] for axis in self.axes]
-        captions = [_caption(row) for row in list(self._table(results))[1:]]
+        names = table[0][len(self.axes) : -3]
+        captions = [
+            [f"{name} {row[len(self.axes) + i]}" for i, name in enumerate(names)]
+            for row in table[1:]
+        ]
+        images = [painting.result.image for painting in paintings]
         return files.save_image(
             path,
-            make_sheet([r.image for r in results], captions, title, labels),
+            make_sheet(images, captions, title, labels),
             metadata=portable(self.recipe).to_table(),
-            provenance=self._sources() | {"version": js.__version__},
+            provenance={**paintings[0].inputs.sources, "version": js.__version__},
             overwrite=self.overwrite,
         )
 
     def _words(self) -> Iterator[tuple[str, ...]]:
-        """Yields what was typed for each picture, a word an axis."""
+        """Yields what was typed for each picture, one word per axis."""
         return itertools.product(*(axis.words for axis in self.axes))
 
     def _changes(self) -> Iterator[dict[str, Any]]:
@@ -214,52 +176,20 @@ class Sweep:
             yield {axis.name: parse_setting(axis.name, word) for axis, word in pairs}
 
     def _name(self, words: Sequence[str]) -> str:
-        told = (f"{axis.name}={word}" for axis, word in zip(self.axes, words, strict=True))
-        return "_".join(told).replace("/", "-").replace(" ", "") + ".png"
+        parts = (f"{axis.name}={word}" for axis, word in zip(self.axes, words, strict=True))
+        return "_".join(parts).replace("/", "-").replace(" ", "") + ".png"
 
     @staticmethod
     def _label(axis: Axis, word: str) -> str:
         return f"{axis.name.replace('_', ' ')} {word}"
 
-    def _sources(self) -> dict[str, Any]:
-        sources: dict[str, Any] = {
-            "content": self.content.name,
-            "styles": [path.name for path in self.styles],
-            "preset": self.preset,
-            "varied": {axis.name: list(axis.words) for axis in self.axes},
-        }
-        pictures: dict[str, Any] = {"content": self.content, "styles": self.styles}
-        if self.content_mask is not None:
-            sources["content_mask"] = self.content_mask.name
-            sources["style_masks"] = [path.name for path in self.style_mask]
-            pictures |= {"content_mask": self.content_mask, "style_masks": self.style_mask}
-        return {**sources, "sha256": digests(**pictures)}
-
     def _table(self, results: Sequence[js.Result]) -> Iterator[tuple[str, ...]]:
-        names = tuple(axis.name for axis in self.axes)
-        yield (*names, "content", "style", "tv", "loss", "evaluations", "status")
-        for settings, result in zip(self._words(), results, strict=False):
-            content, style, tv, _ = terms = [float(t[-1]) if len(t) else 0.0 for t in result.terms]
-            numbers = (f"{x:.4g}" for x in (content, style, tv, sum(terms)))
-            yield (*settings, *numbers, str(result.evaluations), result.status)
-
-
-def _chosen(demands: Sequence[Demand]) -> list[Demand]:
-    """Returns how each is painted in the memory that there is: those of one program alike.
-
-    Raises:
-        ResourceError: One does not fit in any way.
-    """
-    ways: dict[str, Recipe] = {}
-    chosen = []
-    for demand in demands:
-        if (program := program_of(demand.recipe)) not in ways:
-            ways[program] = choose(demand)[0].settled.recipe
-        way = ways[program]
-        chosen.append(demand.with_recipe(memory=way.memory, history=way.history))
-    return chosen
-
-
-def _caption(row: Sequence[str]) -> list[str]:
-    content, style, tv = row[-6:-3]
-    return [f"content {content}", f"style {style}", f"tv {tv}"]
+        """Yields a header and a row per picture: settings, loss terms, their sum, how it ended."""
+        terms = [last_terms(result) for result in results]
+        every = dict.fromkeys(name for row in terms for name in row)
+        names = [name for name in every if any(row.get(name) for row in terms)]
+        yield (*(axis.name for axis in self.axes), *names, "loss", "evaluations", "status")
+        for settings, row, result in zip(self._words(), terms, results, strict=False):
+            numbers = [row.get(name, 0.0) for name in names] + [sum(row.values())]
+            words = (f"{number:.4g}" for number in numbers)
+            yield (*settings, *words, str(result.evaluations), result.status)

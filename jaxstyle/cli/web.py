@@ -3,19 +3,13 @@
 import dataclasses
 import importlib.util
 import ipaddress
-from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from tyro.conf import UseAppendAction, arg
 
-import jaxstyle as js
-from jaxstyle import files
 from jaxstyle.cli import report, run
-from jaxstyle.cli.fitting import within_memory
-from jaxstyle.cli.memory import demand_of
 from jaxstyle.cli.options import Cache, CompileCache, Debug, Quiet
 from jaxstyle.errors import InputError
-from jaxstyle.recipes.recipe import Recipe
 
 _NEEDED = ("starlette", "uvicorn")
 
@@ -56,7 +50,6 @@ class Web:
             raise InputError("jaxstyle web: a package is missing; pip install 'jaxstyle[web]'")
         from jaxstyle.web import serve
         from jaxstyle.web.limits import Limits
-        from jaxstyle.web.work import Tools
 
         for name in ("max_upload", "max_pixels", "max_result", "max_queue", "max_minutes"):
             if getattr(self, name) <= 0:
@@ -72,7 +65,6 @@ class Web:
             max_queue=self.max_queue,
             max_seconds=round(self.max_minutes * 60),
         )
-        tools = Tools(self.cache, _within_memory)
         if not _is_own(self.host):
             report.print_error(
                 f"--host {self.host}: everybody who can reach this machine can use the page, "
@@ -81,7 +73,7 @@ class Web:
         number = serve.serve(
             self.host,
             self.port,
-            tools,
+            self.cache,
             limits=limits,
             names=self.allow_host,
             ready=self._print_address,
@@ -93,18 +85,6 @@ class Web:
         report.console(quiet=self.quiet).print(
             "open this address in a browser; Ctrl-C stops the server"
         )
-
-
-def _within_memory(
-    encoder: js.VGGEncoder,
-    recipe: Recipe,
-    shape: tuple[int, int],
-    seen: Sequence[tuple[int, int]],
-    masks: files.Masks | None,
-    paint: Callable[[Recipe], js.Result],
-) -> tuple[Recipe, js.Result]:
-    demand = demand_of(encoder, recipe, shape, seen, masks=masks)
-    return within_memory(demand, paint, lambda line: None)
 
 
 def _is_own(host: str) -> bool:

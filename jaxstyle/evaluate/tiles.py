@@ -180,7 +180,7 @@ class _Part:
         image, local = window[0], jax.tree.unflatten(self.tree, window[1:])
         features = encode(image, encoder, layers_of(self.requests))
         counts = {
-            name: owned.mask(*f.shape[:2], field_at(encoder, name).stride)
+            name: owned.mask(f.shape[0], f.shape[1], field_at(encoder, name).stride)
             for name, f in features.items()
         }
         return {
@@ -218,7 +218,10 @@ def features_of_windows(
         (window,) = cut_windows(grid, (1,), (image,), table[i])
         owned = owned_by(table[i])
         found = encode(window, encoder, layers)
-        return {n: f * owned.mask(*f.shape[:2], strides[n])[..., None] for n, f in found.items()}
+        return {
+            n: f * owned.mask(f.shape[0], f.shape[1], strides[n])[..., None]
+            for n, f in found.items()
+        }
 
     def add(i: Any, total: Features) -> Features:
         found = features_of(i)

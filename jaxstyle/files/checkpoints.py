@@ -123,7 +123,9 @@ def _load(path: Path) -> Checkpoint:
     numbers = {name: int(arrays[name]) for name in _NUMBERS}
     # By their count, because damage to the table of contents can hide members.
     leaves = [arrays[_leaf(i)] for i in range(int(arrays["leaves"]))]
-    terms = {n.removeprefix(_TERM): array for n, array in arrays.items() if n.startswith(_TERM)}
+    terms: Any = {
+        n.removeprefix(_TERM): array for n, array in arrays.items() if n.startswith(_TERM)
+    }
     return Checkpoint(**numbers, terms=terms, image=arrays["image"], leaves=leaves)
 
 

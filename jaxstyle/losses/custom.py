@@ -46,4 +46,4 @@ class ImageTerm(Term):
     def value(self, sums: Any, target: Target, weight: Weight, size: Size) -> Scalar:
         """Returns the weighted value of the function."""
         data = () if self.data is None else (target.content,)
-        return weight.total * jnp.asarray(self.function(sums, *data))
+        return jnp.asarray(self.function(sums, *data)) * weight.total

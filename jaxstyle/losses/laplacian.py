@@ -33,7 +33,7 @@ class Laplacian(Term):
 
     def value(self, sums: Any, target: Target, weight: Weight, size: Size) -> Scalar:
         """Returns the weighted mean squared difference."""
-        return weight.total * jnp.square(sums - target.content).sum(-1).mean()
+        return jnp.square(sums - target.content).sum(-1).mean() * weight.total
 
     def _laplacian(self, image: Image) -> Feature:
         height, width = (n // self.block for n in image.shape[:2])

@@ -47,7 +47,7 @@ class Styles(NamedTuple):
     targets: Sequence[Mapping[str, Any]] | None = None
 
 
-def as_scene(content: Image | Scene) -> Scene:
+def as_scene(content: Image | Float[Array, "_ _ _ 3"] | Scene) -> Scene:
     """Returns a content picture as a scene."""
     return content if isinstance(content, Scene) else Scene(content)
 

@@ -14,6 +14,8 @@ from jaxstyle.losses.pictures import Scene, Styles, as_scene, as_styles
 from jaxstyle.ops import resize
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.pretrained.load import RANDOM
+from jaxstyle.recipes.demand import demand_of
+from jaxstyle.recipes.fitting import choose
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.initial_image import Init
@@ -80,12 +82,14 @@ def paint(
         encoder: Network and pretrained parameters; None for the encoder of the recipe.
         init: The initial image, or a ``Progress.checkpoint`` of the same run to continue from; None
             for the initial image of the recipe.
-        plan: Plan that evaluates the sums; None for the plan of the recipe.
+        plan: Plan that evaluates the sums; None for the plan of the recipe, which for ``auto`` is
+            the fastest one that fits into the memory.
         callback: Called with the progress after every chunk of iterations; returns True to stop.
         callback_every: As for :func:`jaxstyle.stylize`.
 
     Raises:
         InputError: As for :func:`jaxstyle.stylize`, or if the encoder is not available.
+        ResourceError: No plan fits into the memory, with ``auto``.
 
     Examples:
         >>> import jax, jaxstyle as js
@@ -99,6 +103,8 @@ def paint(
     for picture in styles.images:
         check_picture("style", picture)
     encoder = encoder_of(recipe) if encoder is None else encoder
+    if plan is None and recipe.memory == "auto":
+        recipe = _fitted(recipe, content, styles, encoder)
     start = named_init(recipe.init) if init is None else init
     options = recipe.make_options() | {
         "init": start,
@@ -114,6 +120,21 @@ def paint(
     shape = recipe.shape_of(resize.shape_of(scene.image))
     fitted = scale_scene(scene, shape), fit_styles(styles, recipe, shape)
     return stylize(*fitted, encoder, colour=recipe.colour, **options)
+
+
+def _fitted(
+    recipe: Recipe, content: Image | Scene | None, styles: Styles, encoder: Encoder
+) -> Recipe:
+    """Returns the recipe with the fastest memory plan that fits; custom encoders are not known."""
+    if not isinstance(encoder, VGGEncoder):
+        return recipe
+    scene = None if content is None else as_scene(content)
+    fit = texture_side(recipe) if scene is None else recipe
+    size = (1, 1) if scene is None else resize.shape_of(scene.image)
+    shape = texture_shape(recipe) if scene is None else recipe.shape_of(size)
+    seen = [fit.style_shape_of(resize.shape_of(image), shape) for image in styles.images]
+    regions = 0 if scene is None or scene.masks is None else len(scene.masks)
+    return choose(demand_of(encoder, recipe, shape, seen, regions=regions))[0].recipe
 
 
 def prepare_styles(

@@ -93,7 +93,7 @@ def _groups(recipes: Sequence[Recipe]) -> list[list[int]]:
 
 def fits_lanes(recipe: Recipe) -> bool:
     """Returns whether a sweep supports a recipe."""
-    return recipe.average == 0 and recipe.colour == "style"
+    return recipe.average == 0 and recipe.colour == "style" and recipe.memory != "tiles"
 
 
 def program_of(recipe: Recipe) -> str:

@@ -1,4 +1,4 @@
-"""The routes: what the page asks for, and what it is answered."""
+"""The routes of the web page."""
 
 import asyncio
 import contextlib
@@ -19,11 +19,13 @@ from starlette.routing import Route
 import jaxstyle as js
 from jaxstyle import files
 from jaxstyle.errors import InputError
+from jaxstyle.jobs import Painter
 from jaxstyle.web import controls
 from jaxstyle.web.answers import HANDLERS, events
 from jaxstyle.web.guard import Guard
 from jaxstyle.web.limits import Limits
 from jaxstyle.web.orders import chosen_order, enlarged_order, order_of, result_of
+from jaxstyle.web.painting import Order, encode, paint_run
 from jaxstyle.web.pictures import take_in
 from jaxstyle.web.reading import (
     EXAMPLES,
@@ -33,9 +35,8 @@ from jaxstyle.web.reading import (
     read_json,
     read_static,
 )
-from jaxstyle.web.runs import Queue, Run
+from jaxstyle.web.runs import Queue, QueuedRun
 from jaxstyle.web.sessions import Missing, Session, Sessions, Upload
-from jaxstyle.web.work import Order, Painter, Tools, encode
 
 _SWEEP = 60.0  # seconds
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
@@ -44,8 +45,9 @@ _TYPES |= {"jpg": "image/jpeg", "svg": "image/svg+xml"}
 
 def make_app(
     folder: Path,
-    tools: Tools,
+    cache: Path | None = None,
     *,
+    painter: Painter | None = None,
     limits: Limits | None = None,
     names: Iterable[str] = (),
     clock: Callable[[], float] = time.monotonic,
@@ -53,14 +55,16 @@ def make_app(
     """Returns the server's application.
 
     Args:
-        folder: Where visitors' files are kept while they are here; the application's own.
-        tools: What the host gives.
+        folder: Folder for visitors' files, which nothing else uses.
+        cache: Folder of downloads; None as for ``load_encoder``.
+        painter: Paints the runs; one that keeps nothing of visitors if None.
         limits: How much a visitor may ask for; ``Limits()`` if None.
-        names: Names that the server goes by, besides addresses.
-        clock: Seconds that only grow.
+        names: Host names of the server, besides addresses.
+        clock: A monotonic clock, in seconds.
     """
     limits = limits or Limits()
-    page = _Page(folder, tools, limits, clock)
+    painter = painter or Painter(cache=cache, reuse=False)
+    page = _Page(folder, cache, painter, limits, clock)
     run, result = "/api/runs/{run}", "/api/runs/{run}/results/{result:int}"
     routes = [
         Route("/", page.static),
@@ -82,33 +86,40 @@ def make_app(
         Route(f"{result}/picture{{suffix}}", page.download),
     ]
     middleware = [Middleware(Guard, names=tuple(names))]
-    return Starlette(
+    app = Starlette(
         routes=routes, middleware=middleware, exception_handlers=HANDLERS, lifespan=page.lifespan
     )
+    app.state.stop = page.queue.stop
+    return app
 
 
 class _Page:
-    """What answers the routes."""
+    """The functions behind the routes."""
 
     def __init__(
-        self, folder: Path, tools: Tools, limits: Limits, clock: Callable[[], float]
+        self,
+        folder: Path,
+        cache: Path | None,
+        painter: Painter,
+        limits: Limits,
+        clock: Callable[[], float],
     ) -> None:
         self._limits, self._clock = limits, clock
         self._sessions = Sessions(folder, limits, clock)
-        self._queue = Queue(Painter(tools, limits), limits)
+        self.queue = Queue(lambda run: paint_run(run, painter, limits), limits)
         self._static = read_static()
-        self._encoders = controls.encoders_here(tools.cache)
+        self._encoders = controls.encoders_here(cache)
 
     @contextlib.asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        """Runs the queue and the deletion of what is over while the server runs."""
-        self._queue.start()
+        """Runs the queue, and deletes expired sessions, while the server runs."""
+        self.queue.start()
         sweeping = asyncio.create_task(self._sweep())
         try:
             yield
         finally:
             sweeping.cancel()
-            await run_in_threadpool(self._queue.end, 5.0)
+            await run_in_threadpool(self.queue.end, 5.0)
 
     async def _sweep(self) -> None:
         while True:
@@ -118,18 +129,18 @@ class _Page:
     def _session(self, request: Request, *, touch: bool = False) -> Session:
         session = self._sessions.find(request.cookies.get(cookie_of(request)), touch=touch)
         if session is None:
-            raise Missing("your visit is over: pictures are deleted after an hour; begin again")
+            raise Missing("your session is over: pictures are deleted after an hour; start again")
         return session
 
-    def _run(self, request: Request, *, touch: bool = False) -> tuple[Session, Run]:
+    def _run(self, request: Request, *, touch: bool = False) -> tuple[Session, QueuedRun]:
         session = self._session(request, touch=touch)
         return session, session.run(request.path_params["run"])
 
-    def _snapshot(self, run: Run) -> dict[str, Any]:
-        return run.snapshot(self._queue.ahead(run))
+    def _snapshot(self, run: QueuedRun) -> dict[str, Any]:
+        return run.snapshot(self.queue.ahead(run))
 
     async def static(self, request: Request) -> Response:
-        """Returns a file of the page's own."""
+        """Returns one of the page's files."""
         name = request.path_params.get("name", "index.html")
         if name not in self._static:
             raise HTTPException(404, "there is no such page")
@@ -137,7 +148,7 @@ class _Page:
         return Response(self._static[name], media_type=kind)
 
     async def controls(self, request: Request) -> Response:
-        """Returns what the page's controls are made of."""
+        """Returns the description of the page's controls."""
         return JSONResponse(
             {
                 "controls": controls.describe(),
@@ -156,7 +167,7 @@ class _Page:
         )
 
     async def begin(self, request: Request) -> Response:
-        """Begins a visit, or goes on with one."""
+        """Starts a session, or continues one."""
         session = self._sessions.find(request.cookies.get(cookie_of(request)), touch=True)
         session = self._sessions.create() if session is None else session
         runs = [self._snapshot(run) for run in session.runs.values()]
@@ -167,7 +178,7 @@ class _Page:
         return answer
 
     async def end(self, request: Request) -> Response:
-        """Deletes all that is the visitor's."""
+        """Deletes everything of the visitor."""
         session = self._session(request)
         await run_in_threadpool(self._sessions.end, session)
         answer = JSONResponse({})
@@ -193,67 +204,68 @@ class _Page:
         return await run_in_threadpool(take_in, session, name, role, content, self._limits)
 
     async def upload(self, request: Request) -> Response:
-        """Takes a picture in: the body of the request, or an example."""
+        """Accepts a picture: the body of the request, or an example."""
         _, upload = await self._take_in(request)
         return JSONResponse(upload.facts)
 
     async def settings(self, request: Request) -> Response:
-        """Returns the settings that a picture of ours carries, and keeps nothing."""
+        """Returns the settings that a picture records; the picture is not kept."""
         session, upload = await self._take_in(request)
         session.remove(upload)
         if not upload.settings:
             raise InputError(
-                f"{upload.name}: carries no settings of jaxstyle; choose a picture of ours"
+                f"{upload.name}: has no settings of jaxstyle; choose a picture that jaxstyle saved"
             )
         return JSONResponse(upload.facts)
 
     async def picture(self, request: Request) -> Response:
-        """Shows an uploaded picture."""
+        """Returns an uploaded picture for display."""
         upload = self._session(request).upload(request.path_params["picture"])
         return Response(upload.preview, media_type="image/jpeg")
 
     async def remove(self, request: Request) -> Response:
-        """Takes an uploaded picture away; its file stays while a run needs it."""
+        """Removes an uploaded picture; its file stays while a run needs it."""
         session = self._session(request, touch=True)
         session.remove(session.upload(request.path_params["picture"]))
         return JSONResponse({})
 
     async def paint(self, request: Request) -> Response:
-        """Puts a run into the queue."""
+        """Adds a run to the queue."""
         session = self._session(request, touch=True)
-        wish = await read_json(request)
-        kind = wish.get("kind", "painting")
+        body = await read_json(request)
+        kind = body.get("kind", "painting")
         if kind not in ("painting", "sheet", "print"):
-            raise InputError("kind: none of painting, sheet and print; load the page again")
+            raise InputError("kind: not painting, sheet or print; reload the page")
         try:
-            run = Run(kind, session, self._order(session, kind, wish), self._limits, self._clock)
-            self._queue.add(run)
-        finally:  # Of what is refused, no masks stay either.
+            order = self._order(session, kind, body)
+            run = QueuedRun(kind, session, order, self._limits, self._clock)
+            self.queue.add(run)
+        finally:  # Masks of a refused run are deleted, too.
             session.make_room(self._limits)
         return JSONResponse(self._snapshot(run))
 
-    def _order(self, session: Session, kind: str, wish: dict[str, Any]) -> Order:
+    def _order(self, session: Session, kind: str, body: dict[str, Any]) -> Order:
         if kind == "print":
-            return enlarged_order(session, wish, self._limits)
-        if "from" in wish:
-            return chosen_order(session, wish)
-        return order_of(session, wish, self._encoders, self._limits)
+            return enlarged_order(session, body, self._limits)
+        if "from" in body:
+            return chosen_order(session, body)
+        return order_of(session, body, self._encoders, self._limits)
 
     async def state(self, request: Request) -> Response:
-        """Tells where a run is."""
+        """Returns the state of a run."""
         _, run = self._run(request)
         return JSONResponse(self._snapshot(run))
 
     async def events(self, request: Request) -> Response:
-        """Tells where a run is, again and again, until it is over or nobody listens."""
+        """Streams the progress of a run."""
         _, run = self._run(request)
-        return StreamingResponse(events(request, run, self._queue), media_type="text/event-stream")
+        return StreamingResponse(events(request, run, self.queue), media_type="text/event-stream")
 
     async def preview(self, request: Request) -> Response:
-        """Shows the present image of a run."""
+        """Returns the current image of a run."""
         _, run = self._run(request)
         if not run.preview:
-            raise Missing("there is nothing to be seen yet")
+            raise Missing("there is no picture yet")
         return Response(run.preview, media_type="image/jpeg")
 
     async def stop(self, request: Request) -> Response:
@@ -263,23 +275,26 @@ class _Page:
         return JSONResponse(self._snapshot(run))
 
     async def alive(self, request: Request) -> Response:
-        """Hears that a run's visitor is still there."""
+        """Records that a run's visitor is still there."""
         _, run = self._run(request, touch=True)
         run.hear()
         return JSONResponse({})
 
     async def result_preview(self, request: Request) -> Response:
-        """Shows a finished picture."""
+        """Returns a finished picture for display."""
         _, run = self._run(request)
-        found = result_of(run, request.path_params["result"])
-        return Response(found.preview, media_type="image/jpeg")
+        preview = result_of(run, request.path_params["result"]).preview
+        return Response(preview, media_type="image/jpeg")
 
     async def download(self, request: Request) -> Response:
-        """Returns a finished picture as a file with its settings in it."""
+        """Returns a finished picture as a file with its settings."""
         _, run = self._run(request, touch=True)
-        found, suffix = result_of(run, request.path_params["result"]), request.path_params["suffix"]
+        picture, suffix = (
+            result_of(run, request.path_params["result"]),
+            request.path_params["suffix"],
+        )
         if suffix not in files.SUFFIXES:
             raise HTTPException(404, f"there is no such format; use {', '.join(files.SUFFIXES)}")
-        path = await run_in_threadpool(encode, found, suffix)
+        path = await run_in_threadpool(encode, picture, suffix)
         stem = display_name(run.order.content.name).rpartition(".")[0] or "picture"
         return FileResponse(path, filename=f"{stem}-painted{suffix}")

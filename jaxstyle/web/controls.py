@@ -1,4 +1,4 @@
-"""The page's controls, made of the recipe's fields, so that names, help and defaults stand once."""
+"""The page's controls, made from the recipe's fields: names, help and defaults exist once."""
 
 import ast
 import dataclasses
@@ -11,17 +11,17 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from jaxstyle import pretrained
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, unknown
 from jaxstyle.ops.resize import MAX_SIDE, MIN_SIDE, Size
 from jaxstyle.recipes.presets import PRESETS, preset
 from jaxstyle.recipes.recipe import LayerWeights, Recipe
-from jaxstyle.run.start import Init
+from jaxstyle.run.initial_image import Init
 
 PRINT = "print"
 """The preset of large pictures, if there is one."""
 
-_LEAST_FACTOR = 1.5  # by which the sizes of a print grow
-_NEAR = 1.05  # times the preview's size: what is no larger is not painted again
+_MIN_FACTOR = 1.5  # between two sizes of a print
+_NEAR = 1.05  # times the preview's size: smaller sizes are not painted again
 
 REGIONS = {
     "#1d1d24": "the rest",
@@ -30,40 +30,40 @@ REGIONS = {
     "#3ea34d": "green",
     "#b44fc4": "violet",
 }
-"""Colours that the brush has, and what they are called; the first is where nothing is painted."""
+"""Colours of the brush and their names; the first one is where nothing is drawn."""
 
 
 @functools.cache
 def describe() -> list[dict[str, Any]]:
     """Returns a control for each field of the recipe: name, kind, choices, default, help."""
-    kinds, told, default = get_type_hints(Recipe), _help(), Recipe().to_table()
+    kinds, texts, default = get_type_hints(Recipe), _help(), Recipe().to_table()
     return [
         {
             "name": field.name,
             **_kind(field.name, kinds[field.name]),
             "default": default.get(field.name),
-            "help": told.get(field.name, ""),
+            "help": texts.get(field.name, ""),
         }
         for field in dataclasses.fields(Recipe)
-        if field.name != "encoder"  # has choices of its own
+        if field.name != "encoder"  # has its own choices
     ]
 
 
 def _help() -> dict[str, str]:
-    """Returns the sentences that stand below the recipe's fields."""
+    """Returns the docstrings of the recipe's fields."""
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(Recipe))).body
-    found: dict[str, str] = {}
+    texts: dict[str, str] = {}
     body = tree.body if isinstance(tree, ast.ClassDef) else []
     for field, below in itertools.pairwise(body):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
             match below:
                 case ast.Expr(value=ast.Constant(value=str(text))):
-                    found[field.target.id] = " ".join(text.split())
-    return found
+                    texts[field.target.id] = " ".join(text.split())
+    return texts
 
 
 def _kind(name: str, kind: Any) -> dict[str, Any]:
-    """Returns how a value of a type is asked for."""
+    """Returns the kind of control for a type."""
     if kind == Size:
         return {"kind": "size"}
     if kind == LayerWeights:
@@ -87,21 +87,21 @@ def _optional() -> set[str]:
 
 
 def encoders_here(cache: Path | None) -> list[str]:
-    """Returns the names of encoders that can paint now, the package's first."""
-    return [found.name for found in pretrained.available(cache) if found.here]
+    """Returns the names of encoders on this machine, the packaged one first."""
+    return [entry.name for entry in pretrained.available(cache) if entry.here]
 
 
 def presets_here(encoders: list[str]) -> list[dict[str, Any]]:
-    """Returns the presets of photographs, each with all its settings and whether it can be had."""
+    """Returns the presets for photographs: settings, and whether the encoder is here."""
     return [
         {
             "name": name,
-            "source": found.source,
-            "settings": found.recipe.to_table(),
-            "here": found.recipe.encoder in encoders,
+            "source": entry.source,
+            "settings": entry.recipe.to_table(),
+            "here": entry.recipe.encoder in encoders,
         }
-        for name, found in PRESETS.items()
-        if found.recipe.content_layers and name != PRINT
+        for name, entry in PRESETS.items()
+        if entry.recipe.content_layers and name != PRINT
     ]
 
 
@@ -109,27 +109,29 @@ def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
     """Returns the recipe that a page asks for.
 
     Args:
-        name: Of the preset.
-        settings: What is changed of it; an empty field means None.
-        encoders: Those that may be named: a name of any other kind would be a file's.
+        name: The preset.
+        settings: Settings that differ from it; an empty field means None.
+        encoders: Names of encoders that are allowed: any other name could be a file's.
 
     Raises:
-        InputError: There is no such preset, setting, value or encoder; or a field is empty that
-            needs a value.
+        InputError: There is no such preset, setting, value or encoder, or a field that needs a
+            value is empty.
     """
     if not isinstance(name, str) or not isinstance(settings, dict):
-        raise InputError("settings: not of the kind that they should be; load the page again")
+        raise InputError("settings: of a wrong type; reload the page")
     start = preset(name)
     if "texture" in name or not start.content_layers:
         raise InputError(f"preset {name}: paints without a photograph; use the command")
     empty = {k for k, v in settings.items() if v is None or v == ""}
     for field in sorted(empty - _optional()):
-        raise InputError(f"{field}: empty; give a value, or go back to the recipe's own")
+        raise InputError(f"{field}: empty; give a value, or reset it")
     start = start.replace(**dict.fromkeys(empty))
     try:
         recipe = start.updated({k: v for k, v in settings.items() if k not in empty})
     except TypeError as error:
         raise InputError(f"settings: {error}") from None
+    if recipe.init not in get_args(Init):  # It would be a file of the server.
+        raise unknown("init", recipe.init, get_args(Init))
     if recipe.encoder not in encoders:
         known = ", ".join(encoders)
         raise InputError(f"encoder: not on this machine; choose {known}, or download it first")
@@ -137,17 +139,17 @@ def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
 
 
 def enlarged(recipe: Recipe, size: int, start: tuple[int, int]) -> Recipe:
-    """Returns the recipe that goes on from a finished preview to a larger size.
+    """Returns the recipe that continues a finished preview at a larger size.
 
-    What the preview has settled is not painted again: the sizes are those above its own.
+    Only sizes above the preview's own are painted.
 
     Args:
-        recipe: Of the preview.
+        recipe: The preview's recipe.
         size: Longer side of the result, in pixels.
         start: Height and width of the preview.
 
     Raises:
-        InputError: The size is no larger, or larger than any picture's.
+        InputError: The size is not larger than the preview's, or too large.
     """
     if size > MAX_SIDE:
         raise InputError(f"size: too large; give at most {MAX_SIDE}")
@@ -156,8 +158,8 @@ def enlarged(recipe: Recipe, size: int, start: tuple[int, int]) -> Recipe:
     if PRINT in PRESETS:
         plain, printing = Recipe().to_table(), preset(PRINT).to_table()
         recipe = recipe.updated({k: v for k, v in printing.items() if v != plain.get(k)})
-    # A visitor's own factor, just above 1, would have as many scales as they like.
-    factor = max(recipe.scale_factor, _LEAST_FACTOR)
+    # A factor just above 1 would give any number of scales.
+    factor = max(recipe.scale_factor, _MIN_FACTOR)
     scales = max(1, math.ceil(math.log(size / (_NEAR * max(start)), factor)))
     return recipe.replace(
         size=size, side="longer", scales=scales, scale_factor=factor, coarsest=MIN_SIDE

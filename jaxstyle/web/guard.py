@@ -1,8 +1,8 @@
-"""What comes before every request: is it meant for this server, and does it come from its own page?
+"""Refuses requests that are not meant for this server, or do not come from its own page.
 
-A page of somebody else's can make a browser ask any address, this machine's own, too. It can do so
-under a name of its own that it lets point here (DNS rebinding), which shows in ``Host``, or from
-its own origin, which shows in ``Origin`` and ``Sec-Fetch-Site``.
+A page from another site can make a browser send requests to any address, including this machine.
+It can do so under its own host name, which it lets point here (DNS rebinding) and which shows in
+``Host``, or from its own origin, which shows in ``Origin`` and ``Sec-Fetch-Site``.
 """
 
 import ipaddress
@@ -39,11 +39,11 @@ _SAFE = ("GET", "HEAD")
 
 
 class Guard:
-    """Refuses requests that are meant for others, or come from pages of others.
+    """Refuses requests for other hosts or from other sites.
 
     Args:
-        app: What answers the rest.
-        names: Names that this server goes by, besides addresses.
+        app: The application that answers the rest.
+        names: Host names of this server, besides addresses.
     """
 
     def __init__(self, app: ASGIApp, names: Iterable[str] = ()) -> None:
@@ -70,7 +70,7 @@ class Guard:
     def _refusal(self, method: str, headers: Headers) -> str:
         host = headers.get("host", "")
         if not self._knows(host):
-            return "this server goes by another name; see --allow-host"
+            return "this server has another name; see --allow-host"
         if method not in _SAFE:
             origin = headers.get("origin")
             if origin is not None and origin.partition("://")[2] != host:
@@ -80,7 +80,7 @@ class Guard:
         return ""
 
     def _knows(self, host: str) -> bool:
-        """Tells whether a Host is an address, which no name of a stranger's is, or a known name."""
+        """Returns whether a Host is an address or one of the server's names."""
         name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
         try:
             ipaddress.ip_address(name.removeprefix("[").removesuffix("]"))

@@ -1,4 +1,4 @@
-"""Wishes of a page, checked and turned into what is to be painted."""
+"""Checks what a page asks for, and turns it into an order."""
 
 import base64
 import binascii
@@ -11,42 +11,42 @@ from jaxstyle.files.result import portable
 from jaxstyle.ops import resize
 from jaxstyle.web import controls
 from jaxstyle.web.limits import Limits
+from jaxstyle.web.painting import Order, check_shapes
 from jaxstyle.web.pictures import check_pixels
-from jaxstyle.web.runs import Painted, Run
+from jaxstyle.web.runs import FinishedPicture, QueuedRun
 from jaxstyle.web.sessions import Missing, Session
-from jaxstyle.web.work import Order, check_shapes
 
 
-def order_of(session: Session, wish: dict[str, Any], encoders: list[str], limits: Limits) -> Order:
-    """Returns what a page asks to be painted.
+def order_of(session: Session, body: dict[str, Any], encoders: list[str], limits: Limits) -> Order:
+    """Returns what a page asks for.
 
     Args:
-        session: The visitor's.
-        wish: What the page has sent.
-        encoders: Those that may be named.
-        limits: How much may be asked for.
+        session: The visitor's session.
+        body: The request, as JSON.
+        encoders: Names of encoders that are allowed.
+        limits: How much a visitor may ask for.
 
     Raises:
-        InputError: Something of it cannot be used.
-        Missing: A picture is not the visitor's.
+        InputError: A part of it cannot be used.
+        Missing: The visitor does not have one of the pictures.
     """
-    recipe = controls.recipe_of(wish.get("preset"), wish.get("settings"), encoders)
-    chosen = wish.get("styles")
+    recipe = controls.recipe_of(body.get("preset"), body.get("settings"), encoders)
+    chosen = body.get("styles")
     if not isinstance(chosen, list) or not all(isinstance(style, dict) for style in chosen):
-        raise InputError("styles: not of the kind that they should be; load the page again")
+        raise InputError("styles: of a wrong type; reload the page")
     if not chosen:
         raise InputError("no painting: choose one")
     if len(chosen) > limits.max_styles:
         raise InputError(f"{len(chosen)} paintings: at most {limits.max_styles}; remove some")
     styles = [session.upload(style.get("id")) for style in chosen]
     if len({style.id for style in styles}) < len(styles):
-        raise InputError("styles: a painting stands there twice; raise its share instead")
-    content = session.upload(wish.get("content"))
+        raise InputError("styles: a painting is there twice; raise its share instead")
+    content = session.upload(body.get("content"))
     shares = [_share(style.get("share", 1)) for style in chosen]
     if not any(shares):
-        raise InputError("shares: all paintings count nothing; raise a slider")
-    order = Order(recipe, str(wish.get("preset")), content, styles, shares)
-    masks = wish.get("masks")
+        raise InputError("shares: all of them are 0; raise a slider")
+    order = Order(recipe, str(body.get("preset")), content, styles, shares)
+    masks = body.get("masks")
     return _with_masks(session, order, masks, limits) if isinstance(masks, dict) else order
 
 
@@ -60,61 +60,61 @@ def _with_masks(session: Session, order: Order, masks: dict[str, Any], limits: L
     return order._replace(content_mask=content, style_masks=tuple(styles))
 
 
-def enlarged_order(session: Session, wish: dict[str, Any], limits: Limits) -> Order:
-    """Returns what finishes a preview at another size; with the exceptions of :func:`order_of`."""
-    run = session.run(wish.get("from"))
-    found, size = result_of(run, wish.get("result", 0)), wish.get("size")
+def enlarged_order(session: Session, body: dict[str, Any], limits: Limits) -> Order:
+    """Returns the order for a preview at a larger size; raises as :func:`order_of` does."""
+    run = session.run(body.get("from"))
+    picture, size = result_of(run, body.get("result", 0)), body.get("size")
     if not isinstance(size, int):
-        raise InputError("size: no number; choose how large the picture shall be")
-    recipe = controls.enlarged(found.recipe, size, found.shape)
-    check_shapes([resize.fit(found.shape, size)], limits)
+        raise InputError("size: not a number; choose the size of the picture")
+    recipe = controls.enlarged(picture.recipe, size, picture.shape)
+    check_shapes([resize.fit(picture.shape, size)], limits)
     return run.order._replace(
         recipe=recipe,
-        init=found.path,
-        # The print of a print goes back to the same preview.
-        continued_from=run.order.continued_from or portable(found.recipe).to_table(),
+        init=picture.path,
+        # The print of a print names the first preview.
+        continued_from=run.order.continued_from or portable(picture.recipe).to_table(),
     )
 
 
-def chosen_order(session: Session, wish: dict[str, Any]) -> Order:
-    """Returns what paints the strength that was chosen from a sheet, as the sheet was ordered.
+def chosen_order(session: Session, body: dict[str, Any]) -> Order:
+    """Returns the order for a strength that was chosen from a sheet.
 
     Raises:
-        InputError: It is from no sheet.
-        Missing: It is no longer there.
+        InputError: The run is not a sheet.
+        Missing: It no longer exists.
     """
-    run = session.run(wish.get("from"))
+    run = session.run(body.get("from"))
     if run.kind != "sheet":
-        raise InputError("from: no sheet of strengths; load the page again")
-    found = result_of(run, wish.get("result", 0))
+        raise InputError("from: not a sheet of strengths; reload the page")
+    picture = result_of(run, body.get("result", 0))
     order: Order = run.order
-    return order._replace(recipe=order.recipe.replace(style_weight=found.recipe.style_weight))
+    return order._replace(recipe=order.recipe.replace(style_weight=picture.recipe.style_weight))
 
 
 def _share(value: object) -> float:
     if not isinstance(value, int | float) or not 0 <= value <= 1e6:
-        raise InputError(f"share {value!r}: none; give a number from 0")
+        raise InputError(f"share {value!r}: not a share; give a number from 0")
     return float(value)
 
 
 def _keep_mask(session: Session, content: object, limits: Limits) -> Path:
-    """Keeps a mask that the page has painted, a PNG in base64, until no run needs it."""
+    """Saves a mask that was drawn on the page, a PNG in base64, until no run needs it."""
     path = session.folder / f"mask-{secrets.token_hex(8)}.png"
     try:
         path.write_bytes(base64.b64decode(str(content), validate=True))
         check_pixels(path, limits.max_mask)
     except binascii.Error:
-        raise InputError("masks: no PNG; load the page again") from None
+        raise InputError("masks: not a PNG; reload the page") from None
     except InputError as error:
-        raise InputError(session.told(error)) from None
+        raise InputError(session.message_of(error)) from None
     return path
 
 
-def result_of(run: Run, index: object) -> Painted:
+def result_of(run: QueuedRun, index: object) -> FinishedPicture:
     """Returns one of a run's finished pictures.
 
     Raises:
-        Missing: There is none of that number.
+        Missing: There is none with this number.
     """
     if not isinstance(index, int) or not 0 <= index < len(run.results):
         raise Missing("there is no such picture; paint it again")

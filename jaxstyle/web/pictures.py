@@ -17,24 +17,24 @@ from jaxstyle.web.limits import Limits
 from jaxstyle.web.sessions import Session, Upload
 
 PREVIEW = 1024
-"""Longer side of what is shown, in pixels."""
+"""Longer side of pictures for display, in pixels."""
 
-# One picture is decoded at a time, so that visitors share the memory that this takes.
+# One picture is decoded at a time, to limit the memory.
 DECODING = threading.Lock()
 
 
 def take_in(session: Session, name: str, role: str, content: bytes, limits: Limits) -> Upload:
-    """Keeps an uploaded picture; one at a time of a session.
+    """Checks and keeps an uploaded picture; call it for one picture of a session at a time.
 
     Args:
-        session: Whose it is.
-        name: Of the visitor's file.
+        session: The visitor's session.
+        name: The name of the visitor's file.
         role: ``content`` or ``style``.
-        content: Of that file.
+        content: The bytes of the file.
         limits: How large it may be.
 
     Raises:
-        InputError: It is no picture, damaged or too large, or there are too many.
+        InputError: It is not a picture, damaged or too large, or there are too many.
     """
     if len(session.kept) >= limits.max_files:
         raise InputError(f"{name}: you have {limits.max_files} pictures here; remove one first")
@@ -59,7 +59,7 @@ def take_in(session: Session, name: str, role: str, content: bytes, limits: Limi
         path=path,
         preview=to_jpeg(picture.image),
         shape=resize.shape_of(picture.image),
-        # A print's own are of no use without the preview that it goes on from.
+        # A print's own settings are useless without its preview.
         settings=_whole(sources.get("continued_from", settings)),
         sources=sources,
     )
@@ -76,11 +76,11 @@ def _read_metadata(path: Path) -> files.Metadata:
 
 
 def check_pixels(path: Path, most: int) -> None:
-    """Refuses a picture by what its header says, before it fills the memory.
+    """Refuses a picture that is too large by its header, before it fills the memory.
 
     Args:
         path: The picture's file.
-        most: Pixels that it may have.
+        most: Largest number of pixels.
 
     Raises:
         InputError: It has too many pixels.
@@ -93,17 +93,17 @@ def check_pixels(path: Path, most: int) -> None:
 
 
 def _whole(settings: object) -> dict[str, object]:
-    """Returns a recipe's whole table, in which the defaults of this version fill gaps."""
+    """Returns a recipe's whole table; the defaults of this version fill the gaps."""
     if not settings or not isinstance(settings, dict):
         return {}
     try:
         return Recipe().updated(settings).to_table()
-    except (InputError, TypeError, ValueError):  # of another version, or made by somebody else
+    except (InputError, TypeError, ValueError):  # from another version or another program
         return {}
 
 
 def to_jpeg(image: Image, longest: int = PREVIEW) -> bytes:
-    """Returns a JPEG to be shown: small, and of values that need not be in [0, 1]."""
+    """Returns a small JPEG for display; values outside [0, 1] are clipped."""
     pixels = np.rint(np.clip(np.nan_to_num(np.asarray(image)), 0, 1) * 255).astype(np.uint8)
     small = PillowImage.fromarray(pixels)
     small.thumbnail((longest, longest), PillowImage.Resampling.LANCZOS)

@@ -1,7 +1,10 @@
-"""What is read: bodies of requests, names of visitors' files, and the page's own."""
+"""Reads bodies of requests, names of visitors' files, and the page's own files."""
 
+import asyncio
+import contextlib
 import importlib.resources
 import json
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -10,26 +13,27 @@ from starlette.requests import Request
 from jaxstyle.errors import InputError
 
 EXAMPLES = {"harbour.jpg": "content", "painting.jpg": "style", "window.jpg": "style"}
-"""Pictures to try, and what they are."""
+"""Example pictures and their roles."""
 
 _LARGEST_JSON = 4_000_000
+_SILENT_SECONDS = 30.0  # without a byte of a body
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """Reads a request's body, and no more than may be.
+    """Reads a request's body up to a limit.
 
     Args:
-        request: From a visitor.
-        most: Bytes that it may have.
+        request: The request.
+        most: Largest number of bytes.
 
     Raises:
         HTTPException: It has more.
     """
-    told = request.headers.get("content-length", "0")
-    parts, size = [], int(told) if told.isdigit() else 0
+    length = request.headers.get("content-length", "0")
+    parts, size = [], int(length) if length.isdigit() else 0
     if size <= most:
         size = 0
-        async for part in request.stream():
+        async for part in _with_timeout(request.stream()):
             size += len(part)
             if size > most:
                 break
@@ -39,36 +43,50 @@ async def read_body(request: Request, most: int) -> bytes:
     return b"".join(parts)
 
 
+async def _with_timeout(stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    """Yields the parts of a body.
+
+    Raises:
+        HTTPException: The next part does not arrive.
+    """
+    with contextlib.suppress(StopAsyncIteration):
+        while True:
+            try:
+                yield await asyncio.wait_for(anext(stream), _SILENT_SECONDS)
+            except TimeoutError:
+                raise HTTPException(408, "the upload stopped; try again") from None
+
+
 async def read_json(request: Request) -> dict[str, Any]:
     """Reads a request's JSON object.
 
     Raises:
-        InputError: It is none.
+        InputError: The body is not a JSON object.
     """
     try:
-        found = json.loads(await read_body(request, _LARGEST_JSON))
+        document = json.loads(await read_body(request, _LARGEST_JSON))
     except (ValueError, RecursionError):
-        raise InputError("the request is no JSON; load the page again") from None
-    if not isinstance(found, dict):
-        raise InputError("the request is no JSON object; load the page again")
-    return found
+        raise InputError("the request is not JSON; reload the page") from None
+    if not isinstance(document, dict):
+        raise InputError("the request is not a JSON object; reload the page")
+    return document
 
 
 def cookie_of(request: Request) -> str:
-    """Returns the name of the cookie that a visitor is known by; cookies of a host ignore ports."""
+    """Returns the name of the session cookie; it has the port, which browsers ignore in cookies."""
     port = request.headers.get("host", "").rpartition(":")[2]
     return f"jaxstyle-{port}" if port.isdecimal() else "jaxstyle"
 
 
 def display_name(name: str) -> str:
-    """Returns the last part of a file's name, printable and of bearable length."""
+    """Returns the last part of a file's name, printable and of limited length."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(c for c in last if c.isprintable())[-100:] or "picture"
 
 
 def read_static() -> dict[str, bytes]:
-    """Reads the page's own files once: no request ever becomes a path."""
+    """Reads the page's own files into memory, so that no request becomes a path."""
     root = importlib.resources.files("jaxstyle.web") / "static"
-    found = [(entry.name, entry) for entry in root.iterdir() if entry.is_file()]
-    found += [(f"examples/{name}", root / "examples" / name) for name in EXAMPLES]
-    return {name: entry.read_bytes() for name, entry in found}
+    document = [(entry.name, entry) for entry in root.iterdir() if entry.is_file()]
+    document += [(f"examples/{name}", root / "examples" / name) for name in EXAMPLES]
+    return {name: entry.read_bytes() for name, entry in document}

@@ -1,4 +1,4 @@
-"""The queue: runs wait in turn, one thread paints them, and what nobody watches gives way."""
+"""The queue: one thread paints the runs in order; runs that nobody watches are dropped."""
 
 import contextlib
 import secrets
@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from jaxstyle.errors import InputError, ResourceError
+from jaxstyle.jobs.outcome import progress_terms
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.run.stylize import Progress
+from jaxstyle.run.progress import Progress
 from jaxstyle.web.limits import Limits
 from jaxstyle.web.pictures import to_jpeg
 from jaxstyle.web.sessions import Session
@@ -18,19 +19,19 @@ State = Literal["waiting", "preparing", "painting", "done", "stopped", "failed"]
 Kind = Literal["painting", "sheet", "print"]
 
 _OVER = ("done", "stopped", "failed")
-_DEAF_SECONDS = 90.0  # without an answer from a page that seems to be there
-_MOST_OF_ONE = 2  # runs of a visitor that are not over
+_SILENT_SECONDS = 90.0  # without a sign from a page that is still connected
+_MAX_OF_VISITOR = 2  # unfinished runs
 
 
-class Painted(NamedTuple):
+class FinishedPicture(NamedTuple):
     """A finished picture.
 
     Attributes:
-        path: The image as numbers, ``f32[h, w, 3]`` or with opacity ``f32[h, w, 4]``.
-        preview: JPEG to be shown.
+        path: The image as an array, ``f32[h, w, 3]``, or ``f32[h, w, 4]`` with opacity.
+        preview: A JPEG for display.
         shape: Height and width.
         recipe: How it was painted.
-        provenance: What it came from.
+        provenance: What it records about its origin.
     """
 
     path: Path
@@ -40,19 +41,19 @@ class Painted(NamedTuple):
     provenance: dict[str, Any]
 
 
-class Run:
-    """A visitor's wish, from the queue to the finished pictures.
+class QueuedRun:
+    """A run, from the queue to the finished pictures.
 
     Attributes:
-        id: What the page calls it by.
+        id: A random name.
         kind: A painting, a sheet of strengths, or a preview at print size.
-        session: Whose it is.
+        session: The visitor's session.
         order: What is to be painted.
-        state: What has become of it.
-        message: Why it failed, or what there is to say about the result.
+        state: The present state.
+        message: Why it failed, or a remark about the result.
         results: The finished pictures.
-        version: Grows with every change that a page should hear of.
-        preview: JPEG of the present image.
+        version: A number that grows with every change.
+        preview: A JPEG of the current image.
     """
 
     def __init__(
@@ -66,22 +67,22 @@ class Run:
         )
         self.state: State = "waiting"
         self.message = ""
-        self.results: list[Painted] = []
+        self.results: list[FinishedPicture] = []
         self.version, self.preview = 0, b""
         self._limits, self._clock = limits, clock
         self._stopped, self._watchers = False, 0
-        self._left = self._heard = clock()
+        self._left = self._last_sign = clock()
         self._began = self._ended = self._first = None
         self._shown: dict[str, Any] = {}
 
     @property
     def over(self) -> bool:
-        """Whether nothing more becomes of it."""
+        """Whether it has ended."""
         return self.state in _OVER
 
     @property
     def stopping(self) -> bool:
-        """Whether it should end: its visitor says so or has left, or its time is over."""
+        """Whether it should end: on request, because its visitor has left, or after its time."""
         return self._stopped or self.abandoned or self._late
 
     @property
@@ -89,26 +90,26 @@ class Run:
         """Whether its visitor has left."""
         now = self._clock()
         gone = not self._watchers and now - self._left > self._limits.grace_seconds
-        return gone or now - self._heard > _DEAF_SECONDS
+        return gone or now - self._last_sign > _SILENT_SECONDS
 
     @property
     def _late(self) -> bool:
         return self._began is not None and self._clock() - self._began > self._limits.max_seconds
 
     def stop(self) -> None:
-        """Asks for its end; what is painted is kept."""
+        """Stops it; the picture so far is kept."""
         self._stopped = True
         self.version += 1
         if self.state == "waiting":
             self.become("stopped")
 
     def hear(self) -> None:
-        """Notes that its visitor is there."""
-        self._heard = self._clock()
+        """Records that its visitor is still there."""
+        self._last_sign = self._clock()
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """While the block runs somebody watches."""
+        """Counts as watched while the block runs."""
         self._watchers += 1
         self.hear()
         try:
@@ -118,7 +119,7 @@ class Run:
             self._left = self._clock()
 
     def become(self, state: State, message: str = "") -> None:
-        """Goes on to another state."""
+        """Changes the state."""
         if state == "preparing":
             self._began = self._clock()
         if state in _OVER:
@@ -127,17 +128,17 @@ class Run:
         self.version += 1
 
     def show(self, progress: Progress, before: float = 0.0, part: float = 1.0) -> bool:
-        """Takes a progress to be shown, and tells whether to stop.
+        """Records the progress; returns whether to stop.
 
         Args:
-            progress: Of the present picture.
-            before: Part of the whole run that was done before this picture.
-            part: Part of the whole run that this picture is.
+            progress: The progress of the current picture.
+            before: The fraction of the run that was done before this picture.
+            part: The fraction of the run that this picture is.
         """
         now, fraction = self._clock(), before + part * progress.fraction
         if self._first is None:
             self._first = (now, fraction)
-        terms = {name: float(value) for name, value in progress.terms._asdict().items()}
+        terms = progress_terms(progress)
         self._shown = {
             "step": progress.step,
             "steps": progress.steps,
@@ -152,7 +153,7 @@ class Run:
         return self.stopping
 
     def _left_of(self, now: float, fraction: float) -> float | None:
-        """Returns the seconds left, by what there was to do since the first progress."""
+        """Returns the seconds left, estimated from the time since the first progress."""
         first, done = self._first or (now, fraction)
         if fraction <= done:
             return None
@@ -162,10 +163,10 @@ class Run:
         return max(0.0, self._limits.max_seconds - (now - (self._began or now)))
 
     def snapshot(self, ahead: int) -> dict[str, Any]:
-        """Returns all that a page shows of it.
+        """Returns what a page shows of it.
 
         Args:
-            ahead: How many runs come before.
+            ahead: Number of runs before it in the queue.
         """
         seconds = None
         if self._began is not None and self._ended is not None:
@@ -183,50 +184,59 @@ class Run:
             **self._shown,
             "results": [
                 {
-                    "shape": found.shape,
-                    "style_weight": found.recipe.style_weight,
-                    "settings": found.recipe.to_table(),
+                    "shape": picture.shape,
+                    "style_weight": picture.recipe.style_weight,
+                    "settings": picture.recipe.to_table(),
                 }
-                for found in self.results
+                for picture in self.results
             ],
         }
 
 
-Work = Callable[[Run], None]
-"""Paints a run; puts the pictures into its results."""
+PaintRun = Callable[[QueuedRun], None]
+"""Paints a run, and adds the pictures to its results."""
 
 
 class Queue:
-    """Runs in turn, and the thread that paints them.
+    """Runs in order, and the thread that paints them.
 
-    Args:
-        work: Paints one.
-        limits: How many may wait.
+    Attributes:
+        ended: Whether the server stops, so that nothing more is painted.
     """
 
-    def __init__(self, work: Work, limits: Limits) -> None:
-        self._work, self._limits = work, limits
-        self._runs: list[Run] = []
+    def __init__(self, paint: PaintRun, limits: Limits) -> None:
+        """Makes an empty queue.
+
+        Args:
+            paint: Paints a run.
+            limits: How many runs may wait.
+        """
+        self._paint, self._limits = paint, limits
+        self._runs: list[QueuedRun] = []
         self._changed = threading.Condition()
-        self._ended = False
+        self.ended = False
         self._thread = threading.Thread(target=self._paint_all, name="painter", daemon=True)
 
     def start(self) -> None:
         """Starts the thread."""
         self._thread.start()
 
-    def end(self, wait_seconds: float) -> None:
-        """Stops the present run and the thread; waits for it."""
+    def stop(self) -> None:
+        """Stops all runs, and the thread after the current one."""
         with self._changed:
-            self._ended = True
+            self.ended = True
             for run in self._runs:
                 run.stop()
             self._changed.notify()
+
+    def end(self, wait_seconds: float) -> None:
+        """Stops all runs and the thread, and waits for it."""
+        self.stop()
         if self._thread.is_alive():
             self._thread.join(wait_seconds)
 
-    def add(self, run: Run) -> None:
-        """Puts a run at the end.
+    def add(self, run: QueuedRun) -> None:
+        """Adds a run at the end.
 
         Raises:
             InputError: There are too many, of this visitor or of all.
@@ -234,31 +244,31 @@ class Queue:
         with self._changed:
             waiting = self._settle()
             own = [other for other in self._runs if other.session is run.session]
-            if len(own) >= _MOST_OF_ONE:
+            if len(own) >= _MAX_OF_VISITOR:
                 raise InputError("two of your pictures are under way; stop one, or wait for it")
             if len(waiting) >= self._limits.max_queue:
-                raise InputError(f"{len(waiting)} others are waiting; come back in a while")
+                raise InputError(f"{len(waiting)} others are waiting; try again in a while")
             self._runs.append(run)
             run.session.runs[run.id] = run
             self._changed.notify()
 
-    def ahead(self, run: Run) -> int:
-        """Returns how many come before a run; 0 for the present one and for those that are over."""
+    def ahead(self, run: QueuedRun) -> int:
+        """Returns the number of runs before one; 0 if it is being painted or is over."""
         with self._changed:
             self._settle()
             return self._runs.index(run) if run in self._runs else 0
 
-    def _settle(self) -> list[Run]:
-        """Drops what is over or abandoned, and returns what waits."""
+    def _settle(self) -> list[QueuedRun]:
+        """Drops runs that are over or abandoned; returns those that wait."""
         for run in self._runs:
             if run.state == "waiting" and run.abandoned:
                 run.stop()
         self._runs = [run for run in self._runs if not run.over]
         return [run for run in self._runs if run.state == "waiting"]
 
-    def _next(self) -> Run | None:
+    def _next(self) -> QueuedRun | None:
         with self._changed:
-            while not self._ended:
+            while not self.ended:
                 if waiting := self._settle():
                     waiting[0].become("preparing")
                     return waiting[0]
@@ -268,10 +278,10 @@ class Queue:
     def _paint_all(self) -> None:
         while run := self._next():
             try:
-                self._work(run)
+                self._paint(run)
                 run.become("stopped" if run.stopping else "done")
             except (InputError, ResourceError) as error:
-                run.become("failed", run.session.told(error))
-            except Exception as error:  # Whatever it is, the next visitor's turn comes.
-                told = run.session.told(error) or type(error).__name__
-                run.become("failed", f"something went wrong: {told[:200]}")
+                run.become("failed", run.session.message_of(error))
+            except Exception as error:  # The next visitor's run is painted all the same.
+                message = run.session.message_of(error) or type(error).__name__
+                run.become("failed", f"something went wrong: {message[:200]}")

@@ -1,4 +1,4 @@
-"""What each visitor has: pictures, runs and results, in a folder that goes when they are over."""
+"""What each visitor has: pictures, runs and results, in a folder that is deleted at the end."""
 
 import asyncio
 import contextlib
@@ -16,24 +16,24 @@ from jaxstyle.web.limits import Limits
 
 
 class Missing(LookupError):
-    """What was asked for is not this visitor's, or no longer there."""
+    """Something that this visitor does not have, or no longer has."""
 
 
 @dataclasses.dataclass(kw_only=True)
 class Upload:
-    """A picture that a visitor has handed in.
+    """A picture that a visitor has uploaded.
 
     Attributes:
-        id: What the page calls it by.
-        name: Of the visitor's file, for messages and metadata only.
-        role: Whether it is a photograph or a painting: ``content`` or ``style``.
-        path: Where it is kept.
-        preview: JPEG to be shown.
+        id: A random name.
+        name: The name of the visitor's file, for messages and metadata only.
+        role: ``content`` for a photograph, ``style`` for a painting.
+        path: The file.
+        preview: A JPEG for display.
         shape: Height and width, upright.
-        settings: The recipe's table if it is a picture of ours, of a print its preview's; else
-            empty.
-        sources: What a picture of ours was painted from, by name.
-        removed: Whether its owner has taken it away; its file stays while a run needs it.
+        settings: The table of the recipe that it records, for a print that of its preview; empty
+            if it records none.
+        sources: What it records about its origin.
+        removed: Whether the visitor has removed it; its file stays while a run needs it.
     """
 
     id: str
@@ -48,24 +48,24 @@ class Upload:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What its owner's page shows of it."""
+        """What the page shows of it."""
         height, width = self.shape
-        told = {"id": self.id, "name": self.name, "role": self.role}
-        told |= {"width": width, "height": height}
-        return told | {"settings": self.settings, "sources": self.sources}
+        facts = {"id": self.id, "name": self.name, "role": self.role}
+        facts |= {"width": width, "height": height}
+        return facts | {"settings": self.settings, "sources": self.sources}
 
 
 @dataclasses.dataclass(kw_only=True)
 class Session:
-    """One visitor's.
+    """What one visitor has.
 
     Attributes:
-        id: Random, and known to their browser alone.
-        folder: Where their files are.
-        touched: When they last did something, or a run of theirs ended.
-        uploads: By id.
-        runs: By id, and so are those that are done; see :class:`jaxstyle.web.runs.Run`.
-        receiving: Held while a picture is taken in: one at a time.
+        id: A random secret, stored in the browser's cookie.
+        folder: The folder of their files.
+        touched: Time of their last action, or of the end of their last run.
+        uploads: Pictures by id.
+        runs: Runs by id, finished ones included; see :class:`jaxstyle.web.runs.QueuedRun`.
+        receiving: Held while a picture is received: one at a time.
     """
 
     id: str
@@ -77,34 +77,34 @@ class Session:
 
     @property
     def busy(self) -> bool:
-        """Whether a run of theirs waits or paints."""
+        """Whether a run waits or is being painted."""
         return any(not run.over for run in self.runs.values())
 
     def upload(self, key: object) -> Upload:
-        """Returns an uploaded picture of theirs.
+        """Returns an uploaded picture.
 
         Raises:
-            Missing: There is none.
+            Missing: There is none with this id.
         """
         return _find(self.uploads, key)
 
     def run(self, key: object) -> Any:
-        """Returns a run of theirs, with the same exception."""
+        """Returns a run; raises the same exception."""
         return _find(self.runs, key)
 
     @property
     def empty(self) -> bool:
-        """Whether nothing of theirs would be lost."""
+        """Whether it has neither pictures nor runs."""
         return not (self.uploads or self.runs or self.receiving.locked())
 
     @property
     def kept(self) -> list[Upload]:
-        """The uploaded pictures that they have not taken away."""
+        """The uploaded pictures that have not been removed."""
         return [upload for upload in self.uploads.values() if not upload.removed]
 
     @property
     def used(self) -> int:
-        """The bytes of their files."""
+        """The size of all files in bytes."""
         total = 0
         with contextlib.suppress(FileNotFoundError):  # Saving makes files that vanish.
             for path in self.folder.iterdir():
@@ -113,16 +113,16 @@ class Session:
         return total
 
     def remove(self, upload: Upload) -> None:
-        """Takes an uploaded picture away, as soon as no run needs it."""
+        """Removes an uploaded picture; its file as soon as no run needs it."""
         upload.removed = True
         self._tidy()
 
     def make_room(self, limits: Limits, more: int = 0) -> None:
-        """Deletes the oldest runs that are over, beyond what is kept, and what only they needed.
+        """Deletes the oldest finished runs beyond the limits, and files that only they needed.
 
         Args:
             limits: How much is kept.
-            more: Bytes that are to come.
+            more: Bytes that will be added.
         """
         over = [run for run in self.runs.values() if run.over]
         goes_on = {run.order.init for run in self.runs.values() if not run.over}
@@ -130,20 +130,20 @@ class Session:
         for run in over:
             if left <= limits.max_files and self.used + more <= limits.max_bytes:
                 break
-            if not goes_on & {found.path for found in run.results}:
+            if not goes_on & {picture.path for picture in run.results}:
                 left -= 1
                 self._forget(run)
         self._tidy()
 
     def _forget(self, run: Any) -> None:
         del self.runs[run.id]
-        for found in run.results:
-            for path in self.folder.glob(f"{found.path.name}*"):
+        for picture in run.results:
+            for path in self.folder.glob(f"{picture.path.name}*"):
                 path.unlink(missing_ok=True)
         self._tidy()
 
     def _tidy(self) -> None:
-        """Deletes masks that no run needs, and pictures that have been taken away besides."""
+        """Deletes masks and removed pictures that no run needs."""
         needed = {path for run in self.runs.values() for path in run.order.files}
         for upload in list(self.uploads.values()):
             if upload.removed and upload.path not in needed:
@@ -152,10 +152,10 @@ class Session:
         for path in set(self.folder.glob("mask-*.png")) - needed:
             path.unlink(missing_ok=True)
 
-    def told(self, error: object) -> str:
-        """Returns a message that names pictures as their owner does, and no path."""
+    def message_of(self, error: object) -> str:
+        """Returns an error's message with the visitor's names of files, and without paths."""
         message = str(error).strip().partition("\n")[0]
-        for upload in list(self.uploads.values()):  # the painter's thread asks, too
+        for upload in list(self.uploads.values()):  # The painting thread changes it, too.
             message = message.replace(str(upload.path), upload.name)
         message = re.sub(r"\S*/mask-\w+\.png", "masks", message)
         return message.replace(f"{self.folder}/", "").replace("--", "")
@@ -163,17 +163,17 @@ class Session:
 
 def _find(table: dict[str, Any], key: object) -> Any:
     if not isinstance(key, str) or key not in table:
-        raise Missing("it is no longer here: pictures are deleted after an hour; hand it in again")
+        raise Missing("it is no longer here: pictures are deleted after an hour; upload it again")
     return table[key]
 
 
 class Sessions:
-    """All visitors'.
+    """The sessions of all visitors.
 
     Args:
-        folder: Where their folders are made; this object's own.
+        folder: Folder for their folders, which nothing else uses.
         limits: How many there may be, and for how long.
-        clock: Seconds that only grow.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(self, folder: Path, limits: Limits, clock: Callable[[], float]) -> None:
@@ -182,7 +182,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def find(self, key: str | None, *, touch: bool = False) -> Session | None:
-        """Returns the session of a cookie; None if it is over, or never was."""
+        """Returns the session of a cookie; None if there is none."""
         self.expire()
         session = self._sessions.get(key or "")
         if session is not None and touch:
@@ -190,9 +190,9 @@ class Sessions:
         return session
 
     def create(self) -> Session:
-        """Begins a session; its id is never one that a visitor has brought along.
+        """Starts a session with a new id, whatever the visitor's cookie says.
 
-        Where there are too many, the one that has been idle and empty for longest gives way.
+        If there are too many, the empty one that has been idle for longest is ended.
 
         Raises:
             InputError: There are too many.
@@ -210,16 +210,16 @@ class Sessions:
     def _make_way(self) -> None:
         empty = [session for session in self._sessions.values() if session.empty]
         if not empty:
-            raise InputError("too many visitors at the moment; come back in a while")
+            raise InputError("too many visitors at the moment; try again in a while")
         oldest = min(empty, key=lambda session: session.touched)
         del self._sessions[oldest.id]
         shutil.rmtree(oldest.folder, ignore_errors=True)
 
     def expire(self) -> None:
-        """Deletes what is over: an hour after the last action or the end of the last run."""
+        """Deletes sessions, an hour after the last action or the end of the last run."""
         before = self._clock() - self._limits.keep_seconds
         with self._lock:
-            # Busy first: a run that ends touches, then is over.
+            # Busy first: a run updates `touched` before it is over.
             over = [s for s in self._sessions.values() if not s.busy and s.touched < before]
             for session in over:
                 del self._sessions[session.id]
@@ -227,7 +227,7 @@ class Sessions:
             shutil.rmtree(session.folder, ignore_errors=True)
 
     def end(self, session: Session) -> None:
-        """Deletes all that is one visitor's, at their wish."""
+        """Deletes a session on its visitor's request."""
         for run in session.runs.values():
             run.stop()
         with self._lock:

@@ -52,16 +52,17 @@ class PyTorch:
             for name, p in params.items()
         }
         normalise = problem.encoder.preprocessing
-        content, style = (
+        content, painting = (
             place(np.asarray(normalise(picture)).transpose(2, 0, 1)[None])
             for picture in problem.pictures
         )
         weights, layers = problem.loss_weights, problem.objective.style_layers
-        self._content_weight = np.asarray(weights.of_content("conv4_2")).item()
-        self._style_weights = {name: np.asarray(weights.of_style(name)).item() for name in layers}
+        content_weight, style = weights.of("content").of("conv4_2"), weights.of("style")
+        self._content_weight = np.asarray(content_weight).item()
+        self._style_weights = {name: np.asarray(style.of(name)).item() for name in layers}
         with torch.no_grad():
             self._content = _features(content, self._kernels)["conv4_2"]
-            features = _features(style, self._kernels)
+            features = _features(painting, self._kernels)
             self._grams = {name: _gram(features[name]) for name in layers}
         self.image = content.clone().requires_grad_()
         self._loss = torch.compile(self.loss) if compiled else self.loss

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxstyle.encoder.vgg import VGG
-from jaxstyle.pretrained import download, registry
+from jaxstyle.pretrained import registry
 
 from .files import judge, torchvision
 from .mutations import mutate
@@ -30,7 +30,8 @@ def fetch(count: int, seed: int, folder: Path) -> Iterator[tuple[str, str]]:
             if number % 10 == 0:  # neither more bytes nor an end
                 time.sleep(2)
 
-    download._TIMEOUT_S = 1
+    module: Any = importlib.import_module("jaxstyle.pretrained.download")
+    module._TIMEOUT_S = 1
     os.environ["NO_PROXY"] = "127.0.0.1"
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as server:
         server.daemon_threads, server.block_on_close = True, False

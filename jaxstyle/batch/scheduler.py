@@ -1,46 +1,48 @@
-"""Whose turn it is: workers stay with one program while they can, and each job is done once."""
+"""Which jobs a worker gets next: it stays with its program, and each job is painted once."""
 
 from collections import Counter, deque
 from collections.abc import Callable, Hashable, Iterable
 from itertools import groupby
 
-from jaxstyle.batch.jobs import Job, shared_by
+from jaxstyle.batch.order import program_key
+from jaxstyle.jobs import Job
 
 _TRIES = 3
 
 Room = Callable[[Job], int]
-"""Returns how many jobs like one are taken at once."""
+"""Returns how many jobs like one are painted at once."""
 
 
-class Turns:
-    """Jobs that wait, and which program each worker has compiled.
+class Scheduler:
+    """Waiting jobs by program, and the program that each worker has compiled.
 
-    A worker goes on with the program that it has as long as there are jobs of it, and then helps
-    where the most jobs wait for each worker. A job whose worker died is suspect: it is tried alone,
-    so that the next death tells whether it is the job's fault.
+    A worker continues with its program while there are jobs of it, and then takes the program with
+    the most waiting jobs per worker. A job whose worker died is a suspect: it is tried alone, so
+    that the next death shows whether the job is the cause.
     """
 
     def __init__(self, jobs: Iterable[Job]) -> None:
-        self._groups = [deque(group) for _, group in groupby(jobs, shared_by)]
+        self._groups: list[deque[Job]] = []
         self._suspects: deque[Job] = deque()
         self._deaths: Counter[str] = Counter()
         self._at: dict[Hashable, deque[Job]] = {}
+        self.add(jobs)
 
     def __bool__(self) -> bool:
-        """Whether any job waits."""
+        """Returns whether any job waits."""
         return bool(self._suspects) or any(self._groups)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Takes more jobs, in order, that are to wait for their turns."""
-        self._groups += [deque(group) for _, group in groupby(jobs, shared_by)]
+        """Adds jobs; those of one program are neighbours."""
+        self._groups += [deque(group) for _, group in groupby(jobs, program_key)]
 
     def take(self, worker: Hashable, busy: int, room: Room = lambda job: 1) -> list[Job]:
-        """Returns the next jobs of a worker, which are of one program; none if none waits.
+        """Returns the next jobs for a worker, all of one program; empty if none waits.
 
         Args:
-            worker: Who asks.
-            busy: How much it has to do already; 0 for nothing.
-            room: Returns how many jobs like one the worker takes at once.
+            worker: The worker.
+            busy: Number of groups of jobs that it has already.
+            room: Returns how many jobs like one the worker paints at once.
         """
         if self._suspects:
             return [] if busy else [self._suspects.popleft()]
@@ -57,9 +59,9 @@ class Turns:
         return taken
 
     def give_back(self, job: Job) -> int:
-        """Takes back a job whose worker died, and returns after how many deaths that was.
+        """Takes back a job whose worker died; returns the number of deaths so far.
 
-        From the third on it stays away.
+        After three deaths it is not tried again.
         """
         self._deaths[job.output] += 1
         if self._deaths[job.output] < _TRIES:
@@ -67,15 +69,15 @@ class Turns:
         return self._deaths[job.output]
 
     def is_waiting(self, job: Job) -> bool:
-        """Whether a job that was taken back is to be tried again."""
+        """Returns whether a job that was given back will be tried again."""
         return self._deaths[job.output] < _TRIES
 
     def is_suspect(self, job: Job) -> bool:
-        """Whether a worker has died of a job before, so that it is to run alone."""
+        """Returns whether a worker died with a job before, so that it must run alone."""
         return self._deaths[job.output] > 0
 
-    def leave(self, worker: Hashable) -> None:
-        """Forgets a worker that is no more."""
+    def remove(self, worker: Hashable) -> None:
+        """Forgets a worker."""
         self._at.pop(worker, None)
 
     def _need(self, group: deque[Job]) -> float:
