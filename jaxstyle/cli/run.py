@@ -63,8 +63,8 @@ def check_devices() -> None:
         if not wanted:
             raise
         raise InputError(
-            f"JAX_PLATFORMS={wanted}: JAX finds no such device; unset it, or install the JAX that "
-            "supports it"
+            f"JAX_PLATFORMS={wanted}: names no device that JAX finds; unset it, or install the JAX "
+            "that supports it"
         ) from error
 
 
