@@ -23,7 +23,7 @@ import jaxstyle as js
 from jaxstyle import cli, files
 from jaxstyle.atomic import name_temporary
 from jaxstyle.batch import claims, loop
-from jaxstyle.batch.inputs import Input
+from jaxstyle.batch.inputs import PictureFile
 from jaxstyle.batch.lists import make_jobs
 from jaxstyle.batch.local import LocalExecutor
 from jaxstyle.batch.manifest import Manifest
@@ -486,8 +486,8 @@ def run_at_once(folder, jobs, *, notice=lambda line: None, progress=lambda fract
 def three(monkeypatch):
     """Three jobs."""
     monkeypatch.setattr(loop, "POLL", 0.01)
-    photographs = [Input(Path(name)) for name in ("a.png", "b.png", "c.png")]
-    return make_jobs(photographs, [Input(Path("p.png"))], js.Recipe(), "{content}.png")
+    photographs = [PictureFile(Path(name)) for name in ("a.png", "b.png", "c.png")]
+    return make_jobs(photographs, [PictureFile(Path("p.png"))], js.Recipe(), "{content}.png")
 
 
 def test_it_waits_for_jobs_of_other_processes(tmp_path, three):

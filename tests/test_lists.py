@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import jaxstyle as js
-from jaxstyle.batch.inputs import Input, find_pictures
+from jaxstyle.batch.inputs import PictureFile, find_pictures
 from jaxstyle.batch.lists import make_jobs, read_jobs
 from jaxstyle.batch.order import shard_of
 
@@ -205,8 +205,8 @@ def test_names_as_files_have_them(tmp_path):
 
 
 def test_shards_are_all_jobs_once():
-    contents = [Input(Path(f"{i}.png")) for i in range(5)]
-    jobs = make_jobs(contents, [Input(Path("p.png"))], RECIPE)
+    contents = [PictureFile(Path(f"{i}.png")) for i in range(5)]
+    jobs = make_jobs(contents, [PictureFile(Path("p.png"))], RECIPE)
     for count in (1, 2, 3, 7):
         shards = [shard_of(jobs, i, count) for i in range(count)]
         assert [job for shard in shards for job in shard] == jobs
@@ -215,7 +215,7 @@ def test_shards_are_all_jobs_once():
 
 def test_a_digest_follows_files_and_settings_and_no_name_of_an_encoder():
     touch("c.png", "p.png")
-    pictures = [[Input(Path(name))] for name in ("c.png", "p.png")]
+    pictures = [[PictureFile(Path(name))] for name in ("c.png", "p.png")]
     (job,) = make_jobs(*pictures, RECIPE.replace(encoder="random"))
     before = job.digest
     Path("random").mkdir()

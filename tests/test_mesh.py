@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import jaxstyle as js
-from command import LAYERS, folder  # noqa: F401
+from command import LAYERS, check_refused, folder  # noqa: F401
 from jaxstyle import cli, files
 from jaxstyle.cli import processes, rerun
 
@@ -123,6 +123,26 @@ def test_options_that_are_missing_are_told(folder, capsys):  # noqa: F811
         assert capsys.readouterr().err.startswith(f"jaxstyle: {told}")
 
 
+def several(address, count):
+    where = ["--devices", "all", "--coordinator", address, "--process-id", "0"]
+    return [*where, "--num-processes", str(count)]
+
+
+def test_coordinators_that_cannot_be_used_are_one_line(folder, monkeypatch, capsys):  # noqa: F811
+    """Such as a port in use, with which JAX would end by signal 11."""
+    monkeypatch.setattr(processes, "are_several", lambda command: False)  # in this process
+    with socket.create_server(("", 0)) as other:
+        used = f"localhost:{other.getsockname()[1]}"
+        for address, count, message in (
+            (used, 2, f"--coordinator {used}: process 0 cannot listen on this port (Address"),
+            ("localhost", 2, "--coordinator localhost: not an address"),
+            ("localhost:1", 0, "--num-processes 0: give 1 or more"),
+        ):
+            words = ["stylize", "photo.png", "painting.png", "-o", "out.png"]
+            code = cli.main([*words, *several(address, count)])
+            check_refused(capsys, folder, code, message)
+
+
 def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, monkeypatch):  # noqa: F811
     """The run is stopped on the way and gone on with by ``resume``, to the picture of one."""
     # By itself one device is as none.
@@ -130,7 +150,7 @@ def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, monkeyp
     small = [*LAYERS, "--encoder", "narrow.h5", "--size", "40", "--iterations", "9"]
     pictures = ["stylize", "photo.png", "painting.png", *small]
     shared = ["--devices", "1", "--memory", "auto", "--checkpoint", "kept", "--save-every", "4"]
-    assert cli.main([*pictures, "-o", "one.png", "--memory", "low"]) == 0
+    assert cli.main([*pictures, "-o", "one.png"]) == 0
     heard = files.save_checkpoint
     with pytest.MonkeyPatch.context() as patch:
 

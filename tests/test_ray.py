@@ -16,7 +16,7 @@ import command
 import jaxstyle as js
 from jaxstyle import files
 from jaxstyle.batch import ray
-from jaxstyle.batch.inputs import Input, find_pictures
+from jaxstyle.batch.inputs import PictureFile, find_pictures
 from jaxstyle.batch.lists import make_jobs
 from jaxstyle.batch.local import LocalExecutor
 from jaxstyle.batch.loop import run_jobs
@@ -121,8 +121,8 @@ def test_a_remote_worker_paints_what_it_is_sent(folder, pictures):
     """Bytes in, bytes out: the pictures of a local painter; paintings are fetched once."""
     files.save_image("other.png", 1 - pictures[1])
     recipe = js.Recipe(encoder="narrow.h5", size=40, scales=1, iterations=2, **LAYERS)
-    paintings = [Input(Path("painting.png")), Input(Path("other.png"))]
-    jobs = make_jobs([Input(Path("photo.png"))], paintings, recipe, "{style}/a.png")
+    paintings = [PictureFile(Path("painting.png")), PictureFile(Path("other.png"))]
+    jobs = make_jobs([PictureFile(Path("photo.png"))], paintings, recipe, "{style}/a.png")
     painter, fetched = Painter(), []
     loaded = painter.encoder(recipe)
     shared = {path.name: path.read_bytes() for path, _ in paintings}
@@ -162,7 +162,9 @@ def test_a_remote_worker_paints_what_it_is_sent(folder, pictures):
     ((record, _),) = worker([sent._replace(job=there, content=b"no picture")], fetch)
     assert record.reason.startswith(f"{odd}: ")
     # Photographs with the same name that are their own paintings.
-    itself = make_jobs([Input(Path("photo.png"))], [Input(Path("photo.png"))], recipe, "a.png")[0]
+    itself = make_jobs(
+        [PictureFile(Path("photo.png"))], [PictureFile(Path("photo.png"))], recipe, "a.png"
+    )[0]
     for name in ("photo.png", "other.png"):
         sent = RemoteJob(itself, Path(name).read_bytes(), (name,), "encoder")
         inputs = worker._load(sent, lambda key: Path(key).read_bytes())
@@ -237,7 +239,7 @@ def test_a_cluster_that_falls_apart(folder, pictures, cluster, capsys, lanes, le
         iterations=4,
         coarsest=16,
     )
-    paintings = [Input(Path("painting.png")), Input(Path("other.png"))]
+    paintings = [PictureFile(Path("painting.png")), PictureFile(Path("other.png"))]
     contents, facts = find_pictures([Path("photos")]), {"preset": "default"}
     jobs = make_jobs(contents, paintings, recipe, "{style}/{content}.png", facts=facts)
     jobs = in_order(jobs)

@@ -16,7 +16,7 @@ TEXT_LIST = ".txt"
 """Suffix of a text file that names a picture per line."""
 
 
-class Input(NamedTuple):
+class PictureFile(NamedTuple):
     """A picture to paint from.
 
     Attributes:
@@ -34,7 +34,7 @@ def find_pictures(
     painted: Collection[Path] = (),
     output: Path | None = None,
     repeats: bool = False,
-) -> list[Input]:
+) -> list[PictureFile]:
     """Returns the pictures that files, folders, patterns and text files name.
 
     Folders are searched with their subfolders. In folders and patterns only picture files count,
@@ -49,12 +49,12 @@ def find_pictures(
     Raises:
         InputError: A folder or pattern has no picture.
     """
-    inputs: list[Input] = []
+    inputs: list[PictureFile] = []
     for path in (path.expanduser() for path in paths):
         if path.suffix.lower() == TEXT_LIST and path.is_file():
-            inputs += [Input(path.parent / line) for line in _lines(path)]
+            inputs += [PictureFile(path.parent / line) for line in _lines(path)]
         elif path.is_file() or not (path.is_dir() or glob.has_magic(str(path))):
-            inputs.append(Input(path))
+            inputs.append(PictureFile(path))
         else:
             inside = _in_folder(path, output) if path.is_dir() else _of_pattern(path)
             own = [each for each in inside if Path(os.path.realpath(each.path)) not in painted]
@@ -77,7 +77,7 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
     return [(int(p) if p.isdecimal() else -1, p) for p in parts]
 
 
-def with_distinct_folders(inputs: list[Input]) -> list[Input]:
+def with_distinct_folders(inputs: list[PictureFile]) -> list[PictureFile]:
     """Returns inputs with their folders if files that were named one by one have the same name."""
     flat = [each.path for each in inputs if each.folder == "."]
     counts = Counter((path.stem, str(path.parent)) for path in set(flat))
@@ -85,10 +85,10 @@ def with_distinct_folders(inputs: list[Input]) -> list[Input]:
         return inputs
     top = os.path.commonpath([os.path.abspath(path.parent) for path in flat])
     folders = {path: os.path.relpath(os.path.abspath(path.parent), top) for path in flat}
-    return [Input(path, folders.get(path, folder)) for path, folder in inputs]
+    return [PictureFile(path, folders.get(path, folder)) for path, folder in inputs]
 
 
-def _in_folder(folder: Path, output: Path | None) -> list[Input]:
+def _in_folder(folder: Path, output: Path | None) -> list[PictureFile]:
     paths: list[Path] = []
     seen: set[str] = set()
     excluded = "" if output is None else os.path.realpath(output)
@@ -103,16 +103,16 @@ def _in_folder(folder: Path, output: Path | None) -> list[Input]:
         ]
         paths += [Path(current, name) for name in names]
     pictures = sorted(filter(_counts, paths), key=natural_key)
-    return [Input(path, os.path.relpath(path.parent, folder)) for path in pictures]
+    return [PictureFile(path, os.path.relpath(path.parent, folder)) for path in pictures]
 
 
-def _of_pattern(pattern: Path) -> list[Input]:
+def _of_pattern(pattern: Path) -> list[PictureFile]:
     fixed = Path(*_before_magic(pattern.parts))
     matched = filter(_counts, map(Path, glob.glob(str(pattern), recursive=True)))
     # A link that leads back to a folder above gives the same file many paths.
     shortest = {(os.path.realpath(p.parent), p.name): p for p in sorted(matched, key=_depth)[::-1]}
     pictures = sorted((p for p in shortest.values() if not p.is_dir()), key=natural_key)
-    return [Input(path, os.path.relpath(path.parent, fixed)) for path in pictures]
+    return [PictureFile(path, os.path.relpath(path.parent, fixed)) for path in pictures]
 
 
 def _depth(path: Path) -> int:

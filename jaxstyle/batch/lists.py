@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from jaxstyle import files
-from jaxstyle.batch.inputs import Input, with_distinct_folders
+from jaxstyle.batch.inputs import PictureFile, with_distinct_folders
 from jaxstyle.batch.tables import read_rows
 from jaxstyle.errors import InputError
 from jaxstyle.jobs import Job
@@ -26,8 +26,8 @@ _NO_FACTS: Mapping[str, Any] = {}
 
 
 def make_jobs(
-    contents: Sequence[Input],
-    styles: Sequence[Input],
+    contents: Sequence[PictureFile],
+    styles: Sequence[PictureFile],
     recipe: Recipe,
     name: str = NAME,
     *,
@@ -96,14 +96,14 @@ def read_jobs(
 
 
 def _pair(
-    contents: Sequence[Input], styles: Sequence[Input], pairs: Pairs
-) -> list[tuple[Input, Input]]:
+    contents: Sequence[PictureFile], styles: Sequence[PictureFile], pairs: Pairs
+) -> list[tuple[PictureFile, PictureFile]]:
     if pairs == "order":
         if len(contents) != len(styles):
             count = f"{len(contents)} photographs for {len(styles)} paintings"
             raise InputError(f"--pairs: {count}; give as many")
         return list(zip(contents, styles, strict=True))
-    by_name: dict[tuple[str, str], Input] = {}
+    by_name: dict[tuple[str, str], PictureFile] = {}
     for style in styles:
         if (other := by_name.setdefault(_name_key(style), style)) != style:
             raise InputError(f"--pairs name: {other.path} and {style.path} have the same name")
@@ -113,7 +113,7 @@ def _pair(
     return [(content, by_name[_name_key(content)]) for content in contents]
 
 
-def _name_key(picture: Input) -> tuple[str, str]:
+def _name_key(picture: PictureFile) -> tuple[str, str]:
     return picture.folder, unicodedata.normalize("NFC", picture.path.stem)
 
 
@@ -135,7 +135,7 @@ def _from_row(row: dict[str, Any], folder: Path, recipe: Recipe, name: str) -> J
             path = folder / Path(word).expanduser()
             row[setting] = str(path) if path.is_file() else word
     own = recipe.updated(row)
-    named = _check(output) if output else _output(name, Input(content[0]), styles, own)
+    named = _check(output) if output else _output(name, PictureFile(content[0]), styles, own)
     return Job(
         recipe=own,
         content=content[0],
@@ -156,7 +156,7 @@ def _paths(row: dict[str, Any], name: str, folder: Path) -> tuple[Path, ...]:
     return tuple(folder / Path(path).expanduser() for path in value)
 
 
-def _output(name: str, content: Input, styles: Sequence[Path], recipe: Recipe) -> str:
+def _output(name: str, content: PictureFile, styles: Sequence[Path], recipe: Recipe) -> str:
     words = recipe.to_table() | {
         "content": content.path.stem,
         "style": "+".join(style.stem for style in styles),

@@ -17,7 +17,7 @@ from jaxstyle.batch.manifest import Manifest
 from jaxstyle.batch.object_store import ObjectStore
 from jaxstyle.batch.order import lanes_of
 from jaxstyle.batch.ray_cluster import connected
-from jaxstyle.batch.ray_workers import Worker, Workers
+from jaxstyle.batch.ray_workers import RayWorker, Workers
 from jaxstyle.batch.records import Record, failed
 from jaxstyle.jobs import Job
 from jaxstyle.recipes.sweeps import FractionCallback
@@ -80,7 +80,7 @@ class _Task(NamedTuple):
     """Jobs that a worker paints at once."""
 
     group: list[Claimed]
-    worker: Worker
+    worker: RayWorker
 
 
 class RayExecutor:
@@ -115,16 +115,16 @@ class RayExecutor:
         """Number of jobs that workers have."""
         return sum(len(task.group) for task in self._tasks.values())
 
-    def free(self) -> Iterator[Worker]:
+    def free(self) -> Iterator[RayWorker]:
         """Yields workers that can take another group, the least busy ones first."""
         self._workers.renew()
         return self._workers.free()
 
-    def room(self, worker: Worker, job: Job) -> int:
+    def room(self, worker: RayWorker, job: Job) -> int:
         """Returns how many jobs like one a worker paints at once."""
         return lanes_of(job, self._lanes, worker.platform)
 
-    def submit(self, worker: Worker, group: Sequence[Claimed], *, alone: bool) -> None:
+    def submit(self, worker: RayWorker, group: Sequence[Claimed], *, alone: bool) -> None:
         """Sends jobs to a worker."""
         packed, shared = [], {}
         for claimed in group:
@@ -182,7 +182,7 @@ class RayExecutor:
             return failed(claimed.job, claimed.digest, error)
         return record._replace(digest=claimed.digest)
 
-    def _bury(self, worker: Worker, error: Exception) -> None:
+    def _bury(self, worker: RayWorker, error: Exception) -> None:
         self._workers.remove(worker, error)
         own = [reference for reference, task in self._tasks.items() if task.worker is worker]
         groups = [self._tasks.pop(reference).group for reference in own]

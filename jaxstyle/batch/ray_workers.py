@@ -59,7 +59,7 @@ class Actor:
         self._worker.close()
 
 
-class Worker:
+class RayWorker:
     """An actor on a device.
 
     Attributes:
@@ -95,7 +95,7 @@ class Workers:
 
     def __init__(self, ray: Any, store_programs: bool, notice: Callable[[str], None]) -> None:
         self._ray, self._notice, self._store_programs = ray, notice, store_programs
-        self._workers: dict[Device, Worker] = {}
+        self._workers: dict[Device, RayWorker] = {}
         self._failures: Counter[Device] = Counter()
         self._reason = ""
         self._scanned = -_SCAN_INTERVAL
@@ -133,14 +133,14 @@ class Workers:
             self._scanned = time.monotonic()
         self._check_started()
 
-    def free(self) -> Iterator[Worker]:
+    def free(self) -> Iterator[RayWorker]:
         """Yields workers that can take another group of jobs, the least busy ones first."""
         for busy in range(_AT_ONCE):
             for worker in list(self._workers.values()):
                 if worker.ready and worker.busy == busy and not worker.alone:
                     yield worker
 
-    def remove(self, worker: Worker, error: Exception) -> None:
+    def remove(self, worker: RayWorker, error: Exception) -> None:
         """Ends a worker that is dead or cannot be reached."""
         if self._workers.pop(worker.key, None) is None:
             return
@@ -148,7 +148,7 @@ class Workers:
         self._reason = _line(error)
         self._notice(f"{worker.key.address}: a worker died ({self._reason})")
 
-    def _start(self, device: Device) -> Worker:
+    def _start(self, device: Device) -> RayWorker:
         resources: dict[str, Any] = {"num_cpus": 0}
         if device.kind == "TPU":
             resources["resources"] = {"TPU": device.amount}
@@ -159,7 +159,7 @@ class Workers:
         made = self._ray.remote(Actor).options(
             **options, **resources, scheduling_strategy=strategy(device.node, soft=False)
         )
-        return Worker(device, made.remote(self._store_programs))
+        return RayWorker(device, made.remote(self._store_programs))
 
     def _check_started(self) -> None:
         starting = {worker.started: worker for worker in self._workers.values() if not worker.ready}
@@ -175,7 +175,7 @@ class Workers:
             self._notice(f"no worker yet: waiting for one of the cluster's {count} devices")
             self._alone_since = float("inf")
 
-    def _confirm(self, worker: Worker) -> None:
+    def _confirm(self, worker: RayWorker) -> None:
         try:
             version, platform = self._ray.get(worker.started)
             if version != __version__:

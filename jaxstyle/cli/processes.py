@@ -101,7 +101,10 @@ def watch(arguments: Sequence[str]) -> int:
 def _describe_death(number: int) -> str:
     """Returns what it means that a signal has ended the child."""
     if number == signal.SIGABRT:  # JAX aborts the processes that are left.
-        return "another process that shares the picture has ended; see its own message"
+        return (
+            "a process that shares the picture has ended, or did not connect within "
+            f"{_CONNECT_SECONDS} s (each needs its own --process-id)"
+        )
     likely = " (out of memory?)" if number == signal.SIGKILL else ""
     return f"this process was ended by signal {number}{likely}"
 
@@ -135,7 +138,7 @@ def tell_lost(error: BaseException) -> None:
     """Prints the line about an error that may be due to another process's end."""
     message = str(error).strip().partition("\n")[0]
     report.print_error(
-        f"a process that shares the picture has ended, or this one failed itself ({message}); "
+        f"a process that shares the picture has ended, or this one failed by itself ({message}); "
         "nothing is saved here"
     )
 
@@ -198,8 +201,8 @@ def _check_port(address: str) -> None:
         socket.create_server(("", int(match[2]))).close()
     except OSError as error:
         raise InputError(
-            f"--coordinator {address}: process 0 cannot listen on this port ({error.strerror}); "
-            "choose another"
+            f"--coordinator {address}: process 0 cannot listen on this port "
+            f"({os.strerror(error.errno or 0)}); choose another"
         ) from None
 
 

@@ -19,7 +19,7 @@ from jaxstyle.errors import InputError
 from jaxstyle.files.result import opacity_of
 from jaxstyle.jobs import Inputs, Job, Painter, check_inputs_kept, last_terms, steps_done
 from jaxstyle.jobs.checkpoints import Command, RunFolder, check_folder
-from jaxstyle.jobs.painter import Run
+from jaxstyle.jobs.painter import RunOnce
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
 
@@ -63,8 +63,8 @@ def check_devices() -> None:
         if not wanted:
             raise
         raise InputError(
-            f"JAX_PLATFORMS={wanted}: JAX finds no such device; unset it, or install the JAX that "
-            "supports it"
+            f"JAX_PLATFORMS={wanted}: names no device that JAX finds; unset it, or install the JAX "
+            "that supports it"
         ) from error
 
 
@@ -143,7 +143,7 @@ def run_job(
     with Interruption(console) as interruption:
         began = time.monotonic()
 
-        def attempt(recipe: Recipe, run: Run) -> js.Result:
+        def attempt(recipe: Recipe, run: RunOnce) -> js.Result:
             resume = folder.begin(recipe)
             console.print(f"device {jax.devices()[0].device_kind}, size {shape[1]}×{shape[0]}")
             with watchers:

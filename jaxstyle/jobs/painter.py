@@ -57,10 +57,10 @@ class Painting(NamedTuple):
         return self.result.status != "non-finite" or bool(last_terms(self.result))
 
 
-Run = Callable[..., Result]
+RunOnce = Callable[..., Result]
 """Paints; takes ``callback``, ``callback_every`` and ``resume`` as :func:`jaxstyle.paint` does."""
 
-Around = Callable[[Recipe, Run], Result]
+Around = Callable[[Recipe, RunOnce], Result]
 """Called for each attempt to paint: with the recipe and its memory plan, and what paints by it."""
 
 
