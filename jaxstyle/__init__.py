@@ -1,7 +1,7 @@
 """Neural style transfer in JAX: a photograph, painted in the manner of a painting."""
 
 from jaxstyle import interrupts as _interrupts  # noqa: F401 # isort: skip - first: the others take seconds
-from jaxstyle import compilation, perceptual
+from jaxstyle import batch, compilation, perceptual
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.evaluate.devices import Devices
@@ -83,6 +83,7 @@ __all__ = [
     "Whole",
     "__version__",
     "adam",
+    "batch",
     "compilation",
     "encode",
     "from_optax",
