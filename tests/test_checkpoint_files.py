@@ -12,13 +12,15 @@ from jaxstyle.run.checkpoint import Checkpoint
 
 
 def make(count, rng):
-    image, terms = (jnp.asarray(rng.random(shape), "float32") for shape in ((2, 3, 3), (count, 4)))
+    image, values = (jnp.asarray(rng.random(shape), "float32") for shape in ((2, 3, 3), (2, count)))
+    terms = dict(zip(("content", "style"), values, strict=True))
     return Checkpoint(0, count, count, terms, image, [image, jnp.asarray([count])])
 
 
 def same(one, other):
-    arrays = zip([one.terms, one.image, *one.leaves], [other.terms, other.image, *other.leaves])
+    arrays = zip(*([*c.terms.values(), c.image, *c.leaves] for c in (one, other)), strict=False)
     numbers = one[:3] == other[:3] and len(one.leaves) == len(other.leaves)
+    numbers = numbers and list(one.terms) == list(other.terms)
     return numbers and all(np.array_equal(a, b) for a, b in arrays)
 
 

@@ -15,12 +15,8 @@ MODULES = sorted(
     if not module.name.endswith("__main__")
 )
 WITHOUT_EXAMPLE = {
-    # Their own tests, or the example of the function beside them, show how they are used.
+    # The example of the function beside them shows how they are used.
     "loss_terms",
-    "make_targets",
-    "compare",
-    "content_targets",
-    "sharded_targets",
     "style_targets",
 }
 

@@ -306,7 +306,7 @@ class TestAgainst:
             assert cli.main(["weights", "verify", file, "--against", original]) == 0
             told = capsys.readouterr().out
             assert told.startswith(f"{packaged}: good\n")
-            assert f"every parameter is that of the original, {original}, as {dtype}\n" in told
+            assert f"every parameter equals that of {original}, as {dtype}\n" in told
         assert server.requests == ["/good"] * 2 * by_name
         assert not (tmp_path / "cache").exists()
 
@@ -321,7 +321,7 @@ class TestAgainst:
         assert cli.main(["weights", "verify", "vgg16", "--against", "vgg16"]) == 2
         told = capsys.readouterr()
         assert told.out == ""
-        line = f"jaxstyle: {packaged}: conv2_1 differs from the original, vgg16, as {dtype}"
+        line = f"jaxstyle: {packaged}: conv2_1 differs from vgg16, as {dtype}"
         assert told.err.splitlines()[-1] == line
 
     @pytest.mark.parametrize("network", [VGG((1,), (4,)), VGG((1, 2), (4, 5)), VGG((1, 1), (4, 6))])

@@ -105,7 +105,7 @@ def test_invalid_settings(folder, capsys, text, needle):
 @pytest.mark.parametrize("name", ["pipe", "/dev/zero", "."])
 def test_settings_that_are_not_a_file(folder, capsys, name):
     os.mkfifo("pipe")
-    check_refused(capsys, folder, stylize("--config", name), name, "no ordinary file")
+    check_refused(capsys, folder, stylize("--config", name), name, "not a regular file")
 
 
 @pytest.mark.parametrize(

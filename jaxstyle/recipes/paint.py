@@ -102,9 +102,12 @@ def paint(
     styles = as_styles(style)
     for picture in styles.images:
         check_picture("style", picture)
+    scene = None if content is None else as_scene(content)
+    if scene is not None:
+        check_picture("content", scene.image)
     encoder = encoder_of(recipe) if encoder is None else encoder
     if plan is None and recipe.memory == "auto":
-        recipe = _fitted(recipe, content, styles, encoder)
+        recipe = _fitted(recipe, scene, styles, encoder)
     start = named_init(recipe.init) if init is None else init
     options = recipe.make_options() | {
         "init": start,
@@ -112,23 +115,18 @@ def paint(
         "callback": callback,
         "callback_every": callback_every,
     }
-    if content is None:
+    if scene is None:
         shape = texture_shape(recipe)
         return texture(fit_styles(styles, texture_side(recipe), shape), shape, encoder, **options)
-    scene = as_scene(content)
-    check_picture("content", scene.image)
     shape = recipe.shape_of(resize.shape_of(scene.image))
     fitted = scale_scene(scene, shape), fit_styles(styles, recipe, shape)
     return stylize(*fitted, encoder, colour=recipe.colour, **options)
 
 
-def _fitted(
-    recipe: Recipe, content: Image | Scene | None, styles: Styles, encoder: Encoder
-) -> Recipe:
+def _fitted(recipe: Recipe, scene: Scene | None, styles: Styles, encoder: Encoder) -> Recipe:
     """Returns the recipe with the fastest memory plan that fits; custom encoders are not known."""
     if not isinstance(encoder, VGGEncoder):
         return recipe
-    scene = None if content is None else as_scene(content)
     fit = texture_side(recipe) if scene is None else recipe
     size = (1, 1) if scene is None else resize.shape_of(scene.image)
     shape = texture_shape(recipe) if scene is None else recipe.shape_of(size)
