@@ -201,8 +201,7 @@ def test_targets_are_renewed(encoder, pictures, solver):
     """The value of the term counts renewals: at the start, and before every further two steps."""
     content, style = pictures
     objective = js.Objective(**LAYERS, extra={"follow": Follow()})
-    weights = js.LossWeights(style=0.0, content=0.0, tv=0.0, extra={"follow": 1.0})
-    weights = weights.replace(tv=1e-6)
+    weights = js.LossWeights(style=0.0, content=0.0, tv=1e-6, extra={"follow": 1.0})
     targets = js.make_targets(content, style, encoder, objective)
     run = js.optimise(content, targets, weights, encoder, objective, iterations=5, solver=solver)
     assert np.floor(run.terms["follow"] + 1e-3).tolist() == [1, 1, 2, 2, 3]
@@ -214,6 +213,17 @@ def test_targets_are_renewed(encoder, pictures, solver):
     np.testing.assert_allclose(chunked.terms["follow"], run.terms["follow"], atol=1e-3)
     swept = js.sweep(content, style, encoder, **options, schedule=schedule, seeds=[0, 1])
     assert np.floor(swept.terms["follow"] + 1e-3).tolist() == [3, 3]
+
+
+def test_targets_are_renewed_once_at_the_start_of_each_scale(encoder, pictures):
+    objective = js.Objective(**LAYERS, extra={"follow": Follow(renewal=0)})
+    weights = js.LossWeights(style=0.0, content=0.0, tv=1e-6, extra={"follow": 1.0})
+    schedule = js.Schedule(
+        iterations=3, coarse_iterations=2, scales=2, coarsest=16, scale_factor=1.4
+    )
+    options = {"objective": objective, "loss_weights": weights, "solver": js.adam()}
+    run = js.stylize(*pictures, encoder, **options, schedule=schedule)
+    assert np.floor(run.terms["follow"] + 1e-3).tolist() == [1] * 5
 
 
 def test_prepared_encoder_is_made_inside_optimise(problem):
