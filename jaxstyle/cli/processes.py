@@ -211,8 +211,3 @@ def mesh_of(command: Any) -> js.Mesh | None:
     devices = parse_devices(command.devices)
     mesh = None if devices is None else js.mesh(devices)
     return None if mesh is None or len(mesh) == 1 else mesh
-
-
-def memories_of(mesh: js.Mesh | None) -> int:
-    """Returns how many devices with a memory of their own share the picture."""
-    return 1 if mesh is None or mesh.devices[0].platform == "cpu" else len(mesh)
