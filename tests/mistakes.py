@@ -28,6 +28,7 @@ MISTAKES = {
     "load_image": lambda p, c, s: js.make_targets("photo.jpg", s, *p[3:]),
     "uint8": lambda p, c, s: js.make_targets((c * 255).astype(jnp.uint8), s, *p[3:]),
     "torch.Tensor": lambda p, c, s: js.perceptual.content_distance(_tensor(), c, p[3]),
+    "make it a subclass": lambda p, c, s: js.encode(c, object(), ("conv1_1",)),
     "not an optimiser": lambda p, c, s: js.from_optax(js.adam()),
     "not a Term": lambda p, c, s: js.Objective(extra={"mine": abs}),
     "perhaps laplacian": lambda p, c, s: js.Objective(extra=["laplacien"]),

@@ -163,8 +163,11 @@ def check_layers(encoder: Encoder, layers: Iterable[str]) -> tuple[str, ...]:
     """Returns the layers without duplicates.
 
     Raises:
-        InputError: The encoder lacks a layer.
+        InputError: The encoder is not an :class:`Encoder`, or lacks a layer.
     """
+    if not isinstance(encoder, Encoder):
+        kind = type(encoder).__name__
+        raise InputError(f"encoder: a {kind} is not a js.Encoder; make it a subclass")
     names = tuple(dict.fromkeys(layers))
     for name in names:
         check_choice("layer", name, (IMAGE, *encoder.layers))
