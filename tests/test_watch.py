@@ -303,8 +303,8 @@ def test_a_trace_has_every_term(encoder, pictures, tmp_path, style_weight):
         result = run(encoder, pictures, loss_weights=weights, solver=solver, callback=watchers.see)
         watchers.end(result)
     rows, terms = trace_of(path)
-    assert [*rows[0]["terms"]] == [*report.named_terms(result.terms)]
-    values = np.asarray([*report.named_terms(result.terms).values()])
+    assert [*rows[0]["terms"]] == [*result.terms]
+    values = np.asarray([*result.terms.values()])
     assert np.array_equal(terms.astype(np.float32), values)
     assert [row["iteration"] for row in rows] == list(range(1, len(rows) + 1))
     places = [(row["scale"], row["width"], row["height"]) for row in rows]

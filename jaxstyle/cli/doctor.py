@@ -189,7 +189,7 @@ def _painting() -> Iterator[str]:
     objective = js.Objective(content_layers=("conv2_2",), style_layers=("conv1_1", "conv2_1"))
     schedule = js.Schedule(iterations=8, scales=1)
     result = js.stylize(content, style, encoder, objective=objective, schedule=schedule)
-    losses = np.sum([*report.named_terms(result.terms).values()], axis=0)
+    losses = np.sum([*result.terms.values()], axis=0)
     if not losses[-1] < losses[0]:
         yield f"the loss does not decrease ({losses[0]:.4g} to {losses[-1]:.4g})"
     targets = jax.jit(js.make_targets, static_argnums=3)(content, style, encoder, objective)

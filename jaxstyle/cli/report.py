@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from jaxstyle.jobs.outcome import progress_terms
 from jaxstyle.run.progress import Progress as RunProgress
 
 _LONGEST = 1000
@@ -181,18 +182,13 @@ class RunBar(Bar):
         )
 
 
-def named_terms(terms: Any) -> dict[str, Any]:
-    """Returns loss terms by name, from a mapping or a named tuple."""
-    return dict(terms) if isinstance(terms, Mapping) else terms._asdict()
-
-
 def _rate(rate: float) -> str:
     return f"{rate:.2f} it/s" if rate >= 1 else f"{1 / rate:.1f} s/it"
 
 
 def _terms(progress: RunProgress) -> str:
     # A term that is 0 has a weight of 0.
-    terms = {name: float(value) for name, value in named_terms(progress.terms).items()}
+    terms = progress_terms(progress)
     return "  ".join(f"{name} {value:.3g}" for name, value in terms.items() if value)
 
 

@@ -1,11 +1,9 @@
 """The options of every subcommand as data: for ``--help``, suggestions and shell completion."""
 
-import ast
 import dataclasses
 import functools
 import inspect
 import operator
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -13,6 +11,7 @@ from tyro.conf import DisallowNone, FlagCreatePairsOff, Positional, Suppress, ar
 
 from jaxstyle.cli.options import Flag
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.words import field_docs
 
 # What stands in no group is `expert` if it is a setting of the recipe, and `result` if not.
 _GROUPS = {
@@ -85,7 +84,7 @@ def options_of(command: type, default: Any = None) -> Iterator[Option]:
         command: The dataclass.
         default: Object whose attributes replace the defaults.
     """
-    hints, docs = get_type_hints(command, include_extras=True), _field_docs(command)
+    hints, docs = get_type_hints(command, include_extras=True), field_docs(command)
     for field in dataclasses.fields(command):
         hint, value = hints[field.name], getattr(default, field.name, field.default)
         if value is dataclasses.MISSING and field.default_factory is not dataclasses.MISSING:
@@ -116,21 +115,6 @@ def _subcommands(hint: Any) -> dict[str, type]:
         for note in getattr(member, "__metadata__", ())
         if getattr(note, "name", None)
     }
-
-
-def _field_docs(command: type) -> dict[str, str]:
-    """Returns the docstrings below the fields of a dataclass."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(command))).body
-    docs, name = {}, ""
-    for node in tree.body if isinstance(tree, ast.ClassDef) else []:
-        match node:
-            case ast.AnnAssign(target=ast.Name(id=name)):
-                pass
-            case ast.Expr(value=ast.Constant(value=str(text))) if name:
-                docs[name] = " ".join(text.split())
-            case _:
-                name = ""
-    return docs
 
 
 def root(commands: Mapping[str, type], chosen: str | None, defaults: Any) -> type:

@@ -1,7 +1,10 @@
-"""Parsing of settings from text, as typed on the command line or in the cells of a table."""
+"""Settings as text: as typed on the command line or in a table, and their descriptions."""
 
+import ast
 import dataclasses
+import inspect
 import json
+import textwrap
 from typing import Any
 
 from jaxstyle.errors import InputError
@@ -53,3 +56,18 @@ def parse_layers(text: str) -> LayerWeights:
         name: float(weight) if equals else 1.0
         for name, (_, equals, weight) in zip(names, parts, strict=True)
     }
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """Returns the docstrings below the fields of a dataclass."""
+    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    docs, name = {}, ""
+    for node in tree.body if isinstance(tree, ast.ClassDef) else []:
+        match node:
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                pass
+            case ast.Expr(value=ast.Constant(value=str(text))) if name:
+                docs[name] = " ".join(text.split())
+            case _:
+                name = ""
+    return docs

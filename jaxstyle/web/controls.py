@@ -1,12 +1,8 @@
 """The page's controls, made from the recipe's fields: names, help and defaults exist once."""
 
-import ast
 import dataclasses
 import functools
-import inspect
-import itertools
 import math
-import textwrap
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -15,6 +11,7 @@ from jaxstyle.errors import InputError, unknown
 from jaxstyle.ops.resize import MAX_SIDE, MIN_SIDE, Size
 from jaxstyle.recipes.presets import PRESETS, preset
 from jaxstyle.recipes.recipe import LayerWeights, Recipe
+from jaxstyle.recipes.words import field_docs
 from jaxstyle.run.initial_image import Init
 
 PRINT = "print"
@@ -36,7 +33,7 @@ REGIONS = {
 @functools.cache
 def describe() -> list[dict[str, Any]]:
     """Returns a control for each field of the recipe: name, kind, choices, default, help."""
-    kinds, texts, default = get_type_hints(Recipe), _help(), Recipe().to_table()
+    kinds, texts, default = get_type_hints(Recipe), field_docs(Recipe), Recipe().to_table()
     return [
         {
             "name": field.name,
@@ -47,19 +44,6 @@ def describe() -> list[dict[str, Any]]:
         for field in dataclasses.fields(Recipe)
         if field.name != "encoder"  # has its own choices
     ]
-
-
-def _help() -> dict[str, str]:
-    """Returns the docstrings of the recipe's fields."""
-    (tree,) = ast.parse(textwrap.dedent(inspect.getsource(Recipe))).body
-    texts: dict[str, str] = {}
-    body = tree.body if isinstance(tree, ast.ClassDef) else []
-    for field, below in itertools.pairwise(body):
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name):
-            match below:
-                case ast.Expr(value=ast.Constant(value=str(text))):
-                    texts[field.target.id] = " ".join(text.split())
-    return texts
 
 
 def _kind(name: str, kind: Any) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from typing import IO
 import numpy as np
 
 import jaxstyle as js
-from jaxstyle.cli.report import named_terms
 from jaxstyle.cli.watch.watcher import Snapshot, Watcher
 
 SUFFIXES = (".jsonl",)
@@ -43,7 +42,7 @@ class Trace(Watcher):
 
     def see(self, progress: js.Progress, snapshot: Snapshot) -> None:
         """Writes one line per iteration of the chunk."""
-        terms = {k: np.asarray(v, np.float32) for k, v in named_terms(progress.recent).items()}
+        terms = {k: np.asarray(v, np.float32) for k, v in progress.recent.items()}
         count = max(map(len, terms.values()), default=0)
         first = progress.step - count + 1
         if self._uncut:

@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, UInt8
 
 import jaxstyle as js
 from jaxstyle.arrays import Image
-from jaxstyle.cli.report import named_terms
+from jaxstyle.jobs import steps_done
 
 Pixels = UInt8[np.ndarray, "h w 3"]
 Alpha = Callable[[Image], Float[Array, "_ _"] | None]
@@ -109,7 +109,7 @@ class Watchers:
 
     def end(self, result: js.Result) -> None:
         """Calls ``end`` of every watcher."""
-        step = max(map(len, named_terms(result.terms).values()), default=0)
+        step = steps_done(result)
         if step:
             self._call("end", step, Snapshot(lambda: result.image, self._alpha))
 
