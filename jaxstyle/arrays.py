@@ -31,12 +31,13 @@ A = TypeVar("A", bound=Any)
 _OUTSIDE = 0.01
 
 
-def check_picture(name: str, picture: Any, *, outside: float = _OUTSIDE) -> None:
+def check_picture(name: str, picture: Any, *, least: int = 1, outside: float = _OUTSIDE) -> None:
     """Checks the kind and the range of a picture's values, where they are known.
 
     Args:
         name: Name of the argument, for the message.
         picture: ``f32[h, w, 3]``, sRGB in [0, 1].
+        least: Minimum length of each side in pixels.
         outside: By how much values may leave [0, 1].
 
     Raises:
@@ -48,7 +49,7 @@ def check_picture(name: str, picture: Any, *, outside: float = _OUTSIDE) -> None
         advice |= {"pathlib": "give js.load_image(path)", "builtins": "give js.load_image(path)"}
         todo = advice.get(kind.partition(".")[0], "give a NumPy or JAX array")
         raise InputError(f"{name}: a {kind} is not an array; {todo}")
-    check_image(name, picture)
+    check_image(name, picture, least=least)
     if is_traced(picture) or not getattr(picture, "is_fully_addressable", True):
         return
     values = np.asarray(picture, np.float32)

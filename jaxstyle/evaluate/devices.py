@@ -102,10 +102,9 @@ class Devices(Plan):
         norms: LossWeights | None = None,
     ) -> dict[str, Any]:
         """Returns the requested sums."""
-        check_additive([(request.name, request.term) for request in requests], "Devices")
         encoder = _check_vgg(encoder)
         layers = layers_of(requests)
-        rows, patches = self._cut(size, encoder, tuple(size.layers), layers)
+        rows, patches = self._cut(size, encoder, layers)
         leaves, owners, tree = flatten({r.name: local[r.name] for r in requests})
         spread = [
             rows.at(halvings(layer)).pad(leaf) for leaf, layer in zip(leaves, owners, strict=True)
@@ -144,7 +143,7 @@ class Devices(Plan):
     ) -> Features:
         """Returns the features of an image, spread over the devices; zero in added rows."""
         encoder = _check_vgg(encoder)
-        rows, patches = self._cut(size, encoder, tuple(size.layers), layers)
+        rows, patches = self._cut(size, encoder, layers)
 
         def own_features(image: Image, encoder: Any) -> Features:
             if patches is not None:
@@ -160,10 +159,10 @@ class Devices(Plan):
         return program(rows.pad(widen(image)), encoder)
 
     def _cut(
-        self, size: Size, encoder: Encoder, reached: tuple[str, ...], layers: tuple[str, ...]
+        self, size: Size, encoder: Encoder, layers: tuple[str, ...]
     ) -> tuple[Rows, Patches | None]:
         """Returns how rows are spread, and the windows of each device, or None for no windows."""
-        rows, width = self.layout(size.shape, reached), size.shape[1]
+        rows, width = self.layout(size.shape, tuple(size.layers)), size.shape[1]
         if self.tile is None or rows.share * width <= self.tile**2 or encoder.wraps:
             return rows, None
         return rows, patches_of(rows, width, joint_field(encoder, layers), self.tile)

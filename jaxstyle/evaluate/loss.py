@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from jaxstyle.arrays import Image, Scalar, check_image, widen
 from jaxstyle.configuration import configured
-from jaxstyle.encoder import IMAGE, Encoder
+from jaxstyle.encoder import Encoder
 from jaxstyle.encoder.base import check_layers, deep
 from jaxstyle.errors import InputError
 from jaxstyle.evaluate.plan import Plan, Request, size_of
@@ -14,7 +14,7 @@ from jaxstyle.evaluate.targets import Targets, check_targets
 from jaxstyle.evaluate.whole import WHOLE
 from jaxstyle.losses.loss_weights import LossWeights
 from jaxstyle.losses.objective import Objective
-from jaxstyle.losses.term import View
+from jaxstyle.losses.term import View, total
 from jaxstyle.ops.derivatives import derivatives
 
 Terms = dict[str, Scalar]
@@ -60,7 +60,8 @@ def loss(
         >>> gradient(content, targets, js.LossWeights(), encoder, objective).shape
         (32, 32, 3)
     """
-    return total(loss_terms(image, targets, loss_weights, encoder, objective, plan=plan))
+    terms = loss_terms(image, targets, loss_weights, encoder, objective, plan=plan)
+    return total(terms.values())
 
 
 @configured
@@ -80,14 +81,6 @@ def loss_terms(
     return terms_of(
         layout.pad(image), targets, loss_weights, encoder, objective, plan=plan, shape=shape
     )
-
-
-def total(terms: Terms) -> Scalar:
-    """Returns the sum of the terms."""
-    first, *others = terms.values()
-    for term in others:
-        first = first + term
-    return first
 
 
 @configured
@@ -114,7 +107,7 @@ def terms_of(
     """
     loss_weights.check(objective)
     plan.check(encoder, objective)
-    size = size_of(shape, encoder, (IMAGE, *objective.layers))
+    size = size_of(shape, encoder, objective.layers)
     layout = plan.layout(shape, objective.layers)
     check_targets(targets, objective, size, layout)
     terms, image = objective.terms, widen(image)

@@ -102,14 +102,14 @@ def content_targets(
         plan: Plan that evaluates the features; static.
     """
     image = widen(jnp.asarray(scene.image))
+    scene = scene._replace(image=image)
+    if not plan.serial:
+        return _content_program(scene, encoder, objective, plan)
     shape = image.shape[0], image.shape[1]
     size = size_of(shape, encoder, objective.layers)
-    if not plan.serial:
-        return _content_program(scene._replace(image=image), encoder, objective, plan)
     traced = is_traced(image, encoder, jnp.zeros(()))
     layout = plan.layout(shape, objective.layers)
     spread = layout.pad(image) if traced else layout.lay(image)
-    scene = scene._replace(image=image)
     # On the host outside a program, so that features can stay in files or spread over devices.
     return _content_parts(
         scene if traced else plan.replicate(scene), spread, encoder, objective, plan, size
@@ -166,6 +166,7 @@ def style_targets(
     """
     styles = as_styles(style)
     check_styles(styles)
+    plan.check(encoder, objective)
     size = size_of(shape, encoder, objective.layers)
     requests = tuple(
         Request(name, term, "of_style")

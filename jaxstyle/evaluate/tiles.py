@@ -21,7 +21,7 @@ from jaxstyle.encoder.receptive import field_at, joint_field
 from jaxstyle.errors import InputError
 from jaxstyle.evaluate.grid import Grid, grid_of
 from jaxstyle.evaluate.plan import Plan, Request, flatten, layers_of
-from jaxstyle.evaluate.whole import Whole
+from jaxstyle.evaluate.whole import WHOLE
 from jaxstyle.evaluate.windows import (
     Owned,
     Table,
@@ -104,10 +104,9 @@ class Tiles(Plan):
         norms: LossWeights | None = None,
     ) -> dict[str, Any]:
         """Returns the requested sums."""
-        check_additive([(request.name, request.term) for request in requests], "Tiles")
         grid = self.grid(size.shape, encoder, layers_of(requests))
         if grid is None:
-            return Whole().measure(image, requests, local, encoder, size, norms)
+            return WHOLE.measure(image, requests, local, encoder, size, norms)
         return measure_windows(image, requests, local, encoder, grid, jnp.asarray(grid.table))
 
     def features(

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-import jax.numpy as jnp
-
 from jaxstyle import files, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.encoder.base import check_layers
@@ -77,8 +75,7 @@ class Inputs(NamedTuple):
     @property
     def painted_styles(self) -> Styles:
         """The paintings with their weights and masks."""
-        blend = None if self.job.blend is None else jnp.asarray(self.job.blend, jnp.float32)
-        return Styles(self.styles, blend, self.masks and self.masks.styles)
+        return Styles(self.styles, self.job.blend, self.masks and self.masks.styles)
 
     @property
     def group(self) -> object:

@@ -10,7 +10,7 @@ from jaxstyle.compilation import jit
 from jaxstyle.errors import InputError
 from jaxstyle.losses.normalisation import NORMALISATIONS, Normalisation
 from jaxstyle.losses.pictures import Scene
-from jaxstyle.losses.term import Local, Size, Target, Term, View, Weight, zero
+from jaxstyle.losses.term import Local, Size, Target, Term, View, Weight, total
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,14 +45,12 @@ class Content(Term):
 
     def value(self, sums: Any, target: Target, weight: Weight, size: Size) -> Scalar:
         """Returns the weighted distance of the features."""
-        total = None
+        parts = []
         for name, distance in sums.items():
             elements = size.positions(name) * target.local[name].shape[-1]
             divisor = self.normalisation.content_divisor(target.content[name], elements)
-            part = weight.of(name) * distance / divisor
-            total = zero(distance) + part if total is None else total + part
-        assert total is not None  # an objective omits terms without layers
-        return total
+            parts.append(weight.of(name) * distance / divisor)
+        return total(parts)
 
 
 @jit()

@@ -1,7 +1,7 @@
 """The objective: the terms of the loss and their settings. Static."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -110,13 +110,13 @@ def _as_pairs(extra: Any) -> tuple[tuple[str, Term], ...]:
     return pairs
 
 
-def check_additive(terms: Mapping[str, Term] | Sequence[tuple[str, Term]], plan: str) -> None:
+def check_additive(terms: Mapping[str, Term], plan: str) -> None:
     """Checks that all terms are sums over positions, which can be added up over parts of an image.
 
     Raises:
         InputError: A term is not.
     """
-    for name, term in dict(terms).items():
+    for name, term in terms.items():
         if term.layers and not term.additive:
             raise InputError(
                 f"plan {plan}: the term {name} is not a sum over positions; choose Whole, or a "

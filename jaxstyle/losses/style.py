@@ -15,7 +15,7 @@ from jaxstyle.errors import InputError
 from jaxstyle.losses.normalisation import NORMALISATIONS, Normalisation, StyleLayer
 from jaxstyle.losses.pictures import Scene
 from jaxstyle.losses.statistics import Gram, Statistic, region_sums
-from jaxstyle.losses.term import Local, Size, Target, Term, View, Weight, zero
+from jaxstyle.losses.term import Local, Size, Target, Term, View, Weight, total
 from jaxstyle.ops.pooling import pool
 from jaxstyle.ops.resize import resize_masks
 
@@ -80,7 +80,7 @@ class Style(Term):
 
     def value(self, sums: Any, target: Target, weight: Weight, size: Size) -> Scalar:
         """Returns the weighted distance of the statistics."""
-        total = None
+        parts = []
         for name in self.layers:
             if name not in target.style:
                 raise InputError(f"targets: the style layer {name} is missing; make them again")
@@ -100,10 +100,8 @@ class Style(Term):
             )
             shares = positions / positions.sum()
             divisor = self.normalisation.style_divisor(layer)
-            part = weight.of(name) * (shares * distances / divisor).sum()
-            total = zero(first) + part if total is None else total + part
-        assert total is not None  # an objective omits terms without layers
-        return total
+            parts.append(weight.of(name) * (shares * distances / divisor).sum())
+        return total(parts)
 
     def _check(self, name: str, sums: Any, target: Any, size: Size) -> None:
         """Checks that a target was made with this statistic."""
@@ -172,8 +170,8 @@ def _combine(
     for name, size in zip(term.layers, sizes, strict=True):
         counted = jnp.stack([of_layers[name] for of_layers in positions])
         present = blend[:, None] * (counted > _LEAST * counted.sum(1, keepdims=True))
-        total = present.sum(0)
-        present = present / jnp.where(total > 0, total, 1.0)
+        whole = present.sum(0)
+        present = present / jnp.where(whole > 0, whole, 1.0)
         targets[name] = jax.vmap(partial(term.statistic.target, size=size))(
             [of_layers[name] for of_layers in stats], list(counted), blend=present.T
         )

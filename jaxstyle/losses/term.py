@@ -6,11 +6,12 @@ A term does not depend on tiles or devices. A plan (:mod:`jaxstyle.evaluate`) de
 are evaluated, and every plan gives the same loss and gradient.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax.export
-import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from jaxstyle.arrays import Features, Image, Scalar
@@ -191,6 +192,6 @@ class Term:
         return target
 
 
-def zero(like: Array) -> Scalar:
-    """Returns 0 with the data type of an array."""
-    return jnp.zeros((), like.dtype)
+def total(parts: Iterable[Scalar]) -> Scalar:
+    """Returns the sum of one or more parts."""
+    return functools.reduce(operator.add, parts)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 
-from jaxstyle.arrays import Feature, Features, Image, check_image, check_picture, is_traced, widen
+from jaxstyle.arrays import Feature, Features, Image, check_picture, widen
 from jaxstyle.encoder import IMAGE, Encoder, VGGEncoder, encode
 from jaxstyle.encoder.base import check_layers, check_size, deep
 from jaxstyle.encoder.vgg import Border
@@ -20,7 +20,7 @@ def check_pair(image: Image, reference: Image) -> None:
         InputError: A picture is not an image, or the sizes differ.
     """
     for name, picture in (("image", image), ("reference", reference)):
-        (check_image if is_traced(picture) else check_picture)(name, picture)
+        check_picture(name, picture)
     if image.shape != reference.shape:
         (h, w, _), (m, n, _) = image.shape, reference.shape
         raise InputError(f"reference of {n}×{m} px: the image has {w}×{h} px; give equal sizes")

@@ -6,12 +6,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxstyle.arrays import Image
 from jaxstyle.encoder import Encoder
 from jaxstyle.losses.loss_weights import LossWeights
-from jaxstyle.losses.pictures import Scene, Styles, as_scene, as_styles
+from jaxstyle.losses.pictures import Scene, Styles, as_scene, as_styles, shares_of
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of, fit_styles, named_init, paint
 from jaxstyle.recipes.recipe import Recipe
@@ -120,12 +119,9 @@ def _sweep(
 ) -> list[Result]:
     first = recipes[0]
     shape = first.shape_of(resize.shape_of(scene.image))
-    if styles.blend is not None:
-        shares = np.asarray(styles.blend, np.float64)
-        styles = styles._replace(blend=(shares / shares.max()).astype(np.float32))
     swept = sweep(
         scale_scene(scene, shape),
-        fit_styles(styles, first, shape),
+        fit_styles(styles._replace(blend=shares_of(styles)), first, shape),
         encoder,
         **_options(recipes),
         init=named_init(first.init) if init is None else init,

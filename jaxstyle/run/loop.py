@@ -15,13 +15,13 @@ from jaxstyle.arrays import Image, Scalar
 from jaxstyle.encoder import Encoder
 from jaxstyle.encoder.base import check_layers, deep
 from jaxstyle.errors import InputError, choose
-from jaxstyle.evaluate.loss import Terms, terms_of, total
+from jaxstyle.evaluate.loss import Terms, terms_of
 from jaxstyle.evaluate.plan import ONE_DEVICE, Layout, Plan, size_of
 from jaxstyle.evaluate.targets import Targets
 from jaxstyle.evaluate.whole import WHOLE
 from jaxstyle.losses.loss_weights import LossWeights
 from jaxstyle.losses.objective import Objective
-from jaxstyle.losses.term import Target, Term
+from jaxstyle.losses.term import Target, Term, total
 from jaxstyle.ops.derivatives import varying_like
 from jaxstyle.run.parameterisation import (
     PARAMETERISATIONS,
@@ -304,7 +304,7 @@ def _objective(
         plan=program.plan,
         shape=program.shape,
     )
-    return total(terms), terms
+    return total(terms.values()), terms
 
 
 def _renewed(

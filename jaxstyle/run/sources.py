@@ -63,6 +63,17 @@ class Sources(NamedTuple):
             style = plan.replicate(style)
         return join_targets(content_targets(self.scene, encoder, objective, plan=plan), style)
 
+    def check_scales(self, scales: int) -> None:
+        """Checks that style targets computed before are those of a number of scales.
+
+        Raises:
+            InputError: They are not.
+        """
+        made = self.styles.targets
+        if made is not None and len(made) != scales:
+            count = f"{len(made)} for {scales} scales"
+            raise InputError(f"style targets: {count}; make them for this size and schedule")
+
     def parts(self, scales: int) -> list[Any]:
         """Returns the style parts that are already computed, for the last scales of a run."""
         return (
@@ -70,28 +81,22 @@ class Sources(NamedTuple):
         )
 
 
-def make_sources(
-    content: Image | Scene, style: Image | Sequence[Image] | Styles, scales: int | None = None
-) -> Sources:
+def make_sources(content: Image | Scene, style: Image | Sequence[Image] | Styles) -> Sources:
     """Checks that the pictures of a run belong together.
 
     Args:
         content: ``f32[h, w, 3]``, sRGB in [0, 1]; or a scene with masks and data.
         style: ``f32[h', w', 3]``, or several; or styles with a blend and masks.
-        scales: Number of scales of the run; None if unknown.
 
     Raises:
         InputError: A picture has a wrong shape, type or range or is smaller than 16 px; the numbers
-            of styles, weights, masks and scales differ; or a region of the content is missing from
+            of styles, weights and masks differ; or a region of the content is missing from
             all styles.
     """
     scene, styles = as_scene(content), as_styles(style)
     check_scene(scene, least=MIN_SIDE)
     check_styles(styles, least=MIN_SIDE)
     check_regions(scene, styles)
-    if styles.targets is not None and scales is not None and len(styles.targets) != scales:
-        count = f"{len(styles.targets)} for {scales} scales"
-        raise InputError(f"style targets: {count}; make them for this size and schedule")
     # Convert to one type, because other types would recompile programs.
     images = [jnp.array(picture, jnp.float32) for picture in styles.images]
     return Sources(

@@ -115,7 +115,7 @@ def stylize(
     sources = make_sources(content, style)
     original, shape = sources.scene.image, resize.shape_of(sources.scene.image)
     scales = schedule.scales_of(shape)
-    sources = make_sources(sources.scene, sources.styles, len(scales))
+    sources.check_scales(len(scales))
     sources = _recoloured(sources, colour)
     replicate = program.plan.replicate
     data = Data(

@@ -15,8 +15,8 @@ from jaxstyle.evaluate.targets import Targets, content_targets, join_targets, st
 from jaxstyle.losses.loss_weights import LossWeights
 from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.pictures import (
-    Scene,
     Styles,
+    as_scene,
     as_styles,
     check_regions,
     check_scene,
@@ -39,7 +39,7 @@ def make_sweep_sources(content: Any, style: Any) -> Sources:
     Raises:
         InputError: As for ``stylize``.
     """
-    scene = content if isinstance(content, Scene) else Scene(content)
+    scene = as_scene(content)
     own = style if isinstance(style, Styles) else Styles(style)
     batched = not isinstance(own.images, Sequence) and jnp.ndim(own.images) == 4
     styles = own if batched else as_styles(style)
