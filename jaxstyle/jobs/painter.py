@@ -172,13 +172,25 @@ class Painter:
                 if not (isinstance(error, ResourceError) or is_exhausted(error)):
                     return [error] * len(inputs)
         ends: list[Painting | Exception] = []
-        for i, each in enumerate(inputs):
-            show = scaled(callback, i / len(inputs), 1 / len(inputs))
+        for i in range(len(inputs)):
             try:
-                ends.append(self.paint(each, around=lambda _, run, show=show: run(callback=show)))
+                ends.append(self.paint_one_of(inputs, i, callback))
             except Exception as error:
                 ends.append(error)
         return ends
+
+    def paint_one_of(
+        self, inputs: Sequence[Inputs], i: int, callback: FractionCallback | None
+    ) -> Painting:
+        """Paints one of several jobs that are painted in turn.
+
+        Args:
+            inputs: All of them.
+            i: Index of the one to paint.
+            callback: Receives the fraction of all that is done; returns True to stop.
+        """
+        show = scaled(callback, i / len(inputs), 1 / len(inputs))
+        return self.paint(inputs[i], around=lambda _, run: run(callback=show))
 
     def save(self, painting: Painting, path: Path, *, overwrite: bool, **facts: Any) -> Path:
         """Saves a picture with its recipe and its origin.

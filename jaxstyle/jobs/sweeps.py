@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from jaxstyle.errors import ResourceError
 from jaxstyle.jobs.loading import Inputs
-from jaxstyle.jobs.painter import Painter, Painting, scaled
+from jaxstyle.jobs.painter import Painter, Painting
 from jaxstyle.recipes.fitting import choose_all, describe_plan, reporting_exhaustion
 from jaxstyle.recipes.sweeps import FractionCallback, paint_all, program_of
 
@@ -61,9 +61,8 @@ def _paint_in_turn(
     painter: Painter, inputs: Sequence[Inputs], callback: FractionCallback | None
 ) -> list[Painting]:
     paintings: list[Painting] = []
-    for i, each in enumerate(inputs):
-        show = scaled(callback, i / len(inputs), 1 / len(inputs))
-        painting = painter.paint(each, around=lambda _, run, show=show: run(callback=show))
+    for i in range(len(inputs)):
+        painting = painter.paint_one_of(inputs, i, callback)
         paintings.append(painting)
         if painting.result.status == "stopped":
             break
