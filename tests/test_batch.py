@@ -557,7 +557,7 @@ def test_a_folder_that_is_removed_meanwhile(folder, pictures, monkeypatch, capsy
     with monkeypatch.context() as patch:
         patch.setattr(Manifest, "add", add)
         assert batch("photo.png", "twin.png", "--styles", "painting.png") == 1
-    assert "all: 1 pictures were removed meanwhile" in capsys.readouterr().err
+    assert "all: 1 results were removed during the run" in capsys.readouterr().err
     assert batch("photo.png", "twin.png", "--styles", "painting.png") == 0
 
 

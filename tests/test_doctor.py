@@ -95,7 +95,7 @@ def test_doctor_without_a_device(folder):
     assert {"extra web", "extra plot", "extra video", "extra ray", "free memory"} <= rows.keys()
     assert "self-test" not in rows
     assert len(found["errors"]) == printed.stderr.count("\n") == 1
-    assert "JAX_PLATFORMS=no-such: names no device" in printed.stderr
+    assert "JAX_PLATFORMS=no-such: no such device" in printed.stderr
     assert "unset it" in printed.stderr
 
 

@@ -150,7 +150,7 @@ def test_a_picture_is_saved_where_there_is_room(places, monkeypatch, capsys, ful
     else:
         saved = working / "out.png" if full == 1 else temporary / "out-1.png"
         assert Path(out.strip()).resolve() == saved
-        assert f"the picture is in {saved}" in told
+        assert f"the picture was saved as {saved}" in told
         assert js.load_image(saved).shape == (33, 40, 3)
     assert (temporary / "out.png").read_bytes() == b"another's"
     assert not [*working.rglob("*.tmp"), *temporary.rglob("*.tmp")]
@@ -165,7 +165,7 @@ def test_a_folder_that_goes_away_meanwhile(places, monkeypatch, capsys, quiet):
     assert out == "out.png\n"
     line = told.splitlines()[-1]
     assert line.startswith("jaxstyle: there/out.png: ")
-    assert line.endswith(f"the picture is in {working / 'out.png'}")
+    assert line.endswith(f"the picture was saved as {working / 'out.png'}")
 
 
 def test_a_file_that_appears_meanwhile_stays(folder, monkeypatch, capsys):

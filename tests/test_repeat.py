@@ -48,7 +48,7 @@ def test_rerun_with_other_settings_and_pictures_says_so(folder, capsys):
     assert rerun("out.png", "--style-weight", "3", "-o", "other.png") == 0
     told = capsys.readouterr().err
     assert "different from out.png: style_weight 3.0, was " in told
-    assert "different from out.png: another file: content" in told
+    assert "different from out.png: inputs: content" in told
     assert "same file" not in told
     before, after = (files.load_metadata(name) for name in ("out.png", "other.png"))
     assert after.settings == before.settings | {"style_weight": 3.0}

@@ -125,7 +125,7 @@ def test_programs_of_a_folder_that_others_may_write_to_are_not_run(folder, tmp_p
     for number, cache in enumerate((mine, shared)):
         told = run(*words, "-o", f"{number}.png", "--cache", str(cache), "--quiet")
         assert told.returncode == 0, told.stderr
-        assert (b"others than you may write" in told.stderr) == (cache == shared)
+        assert (b"other users can write" in told.stderr) == (cache == shared)
     assert list((mine / "compiled").iterdir())
     assert (mine / "compiled").stat().st_mode & 0o777 == 0o700
     assert not list((shared / "compiled").iterdir())

@@ -239,7 +239,7 @@ def test_flags_and_paths_with_commas_are_no_axes(tmp_path):
     (["--seed=1,2", "--lanes", "0"], ["lanes 0"]),
     (["--content-layers", "conv1_1=much;conv2_1"], ["--content-layers", "much"]),
     (["--seed", ","], ["--seed"]),
-    (["--style-weight", "6,1,6.0"], ["--style-weight", "6.0 is there twice"]),
+    (["--style-weight", "6,1,6.0"], ["--style-weight", "6.0 is repeated"]),
 ])  # fmt: skip
 def test_sweeps_that_are_none(folder, capsys, options, needles):
     words = ["sweep", "photo.png", "painting.png", "-o", "out.png", *command.ENCODER]

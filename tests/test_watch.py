@@ -440,7 +440,7 @@ def test_plots_that_are_refused(traces, capsys, monkeypatch):
     Path("empty.jsonl").write_text("")
     Path("half.jsonl").write_text(Path("one.jsonl").read_text()[:-9])
     cases = {
-        ("no.jsonl", "-o", "a.png"): "no.jsonl: not a trace",
+        ("no.jsonl", "-o", "a.png"): "no.jsonl: is not a trace",
         ("empty.jsonl", "-o", "a.png"): "empty.jsonl: has no line",
         ("absent.jsonl", "-o", "a.png"): "absent.jsonl",
         ("one.jsonl", "-o", "a.bmp"): "a.bmp: unknown suffix",

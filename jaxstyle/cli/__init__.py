@@ -1,7 +1,7 @@
 """The command line: reads options, calls the library, and reports results and errors.
 
 Options are generated from dataclasses, one module per subcommand, with the defaults of the library.
-Results go to stdout, everything else to stderr. Exit codes: 0 success; 1 an error that the input
+Results go to stdout and everything else to stderr. Exit codes: 0 success; 1 failure that the input
 does not cause; 2 bad input; 129, 130, 143 stopped by SIGHUP, Ctrl-C, SIGTERM.
 """
 
@@ -79,7 +79,7 @@ COMMANDS: dict[str, type] = _PAINTING | {
 
 
 def _defaults(arguments: Sequence[str], axes: tuple[Axis, ...]) -> dict[str, Any]:
-    """Returns the defaults that a command line chooses by a preset, a file or a picture."""
+    """Returns the defaults of a command line, from its preset, file or picture."""
     word = arguments[0]
     picture = first_picture(arguments) if word == "rerun" else None
     name, recipe = base(arguments, "texture" if word == "texture" else "default", picture)
@@ -91,7 +91,7 @@ def _parse(arguments: Sequence[str]) -> _Command:
     """Parses the arguments.
 
     Raises:
-        InputError: They are wrong; one line instead of tyro's box.
+        InputError: The arguments are invalid; the message has one line.
     """
     chosen = next((word for word in arguments[:1] if not word.startswith("-")), None)
     if chosen is not None and chosen not in COMMANDS:
@@ -131,14 +131,14 @@ def _parse(arguments: Sequence[str]) -> _Command:
 
 
 def _refused(box: str, chosen: str | None) -> InputError:
-    """Returns the error of tyro's box, as one line."""
+    """Returns tyro's error message as one line."""
     # The box has lines, or only dashes where the terminal's encoding lacks them.
     rows = [line[2:].removesuffix("│") for line in box.splitlines()[1:]]
     rows = itertools.dropwhile(_is_ruler, rows)
     rows = itertools.takewhile(lambda row: not _is_ruler(row), rows)
     # The deeply indented rows repeat the help of an option.
     message = " ".join(row.strip() for row in rows if not row.startswith(" " * 8)).rstrip(".")
-    # A message of ours says all that is needed.
+    # An error of jaxstyle needs no reference to the help.
     if ours := re.match(r"Error parsing \S*recipe: (.*)", message):
         return InputError(ours[1])
     shown = " ".join(filter(None, ("jaxstyle", chosen, "--help")))

@@ -1,4 +1,4 @@
-"""Options with several values, as they are typed."""
+"""Options with several values."""
 
 import dataclasses
 import os
@@ -19,7 +19,7 @@ class Axis(NamedTuple):
 
     Attributes:
         name: The field of the recipe.
-        words: The values, as they were typed.
+        words: The values as text.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Axis(NamedTuple):
 
     @property
     def option(self) -> str:
-        """The option's name on the command line."""
+        """The name of the option on the command line."""
         return f"--{self.name.replace('_', '-')}"
 
 
@@ -35,10 +35,10 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
     """Returns the arguments with one value for each option, and the options with several.
 
     Values are separated by commas; layers, which contain commas, by semicolons. The path of an
-    existing file is one value, whatever is in it; flags have none.
+    existing file is a single value.
 
     Raises:
-        InputError: More than two options have several values, or a value is there twice.
+        InputError: More than two options have several values, or a value is repeated.
     """
     valued = (f.name for f in dataclasses.fields(Recipe) if not isinstance(f.default, bool))
     fields = {f"--{name.replace('_', '-')}": name for name in valued}
@@ -61,7 +61,7 @@ def split_axes(arguments: Sequence[str]) -> tuple[list[str], tuple[Axis, ...]]:
         single += [option] if value is None else [option, value]
     if len(axes) > _MOST:
         names = ", ".join(axis.option for axis in axes)
-        raise InputError(f"{names}: too many options with several values; vary one or two")
+        raise InputError(f"{names}: too many options with several values; use one or two")
     return single, tuple(axes)
 
 
@@ -70,7 +70,7 @@ def _check_distinct(axis: Axis) -> None:
     for word in axis.words:
         if (value := parse_setting(axis.name, word)) in seen:
             given = ",".join(axis.words)
-            raise InputError(f"{axis.option} {given}: {word} is there twice; leave it out once")
+            raise InputError(f"{axis.option} {given}: {word} is repeated; remove one")
         seen.append(value)
 
 

@@ -41,47 +41,46 @@ from jaxstyle.jobs import Job, Painter, check_inputs_kept
 from jaxstyle.jobs.provenance import STRIP
 from jaxstyle.recipes.recipe import Recipe
 
-_STOPPING = "finished pictures will be saved, unfinished ones are left for the next run"
+_STOPPING = "saving finished pictures; the next run paints the others"
 
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Paint every photograph in the manner of every painting, or a list of jobs.
+    """Paint every photograph in the style of every painting, or a list of jobs.
 
-    Pictures that are in the folder already are painted again only if their settings or files have
-    changed, so the same command continues after any interruption. Several may share a folder.
+    Existing results are painted again only if their settings or inputs have changed, so the same
+    command continues after any interruption. Several processes can share a folder.
     """
 
     inputs: Annotated[
         Positional[tuple[Path, ...]], arg(metavar="CONTENT|JOBS …", help_behavior_hint="")
     ]
-    """Photographs: files, folders, patterns, or .txt with a file per line; or one list of jobs:
+    """Photographs: files, folders, patterns, or .txt with one path per line; or a list of jobs:
     .csv, .tsv, .toml, .json or .jsonl."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """The folder to paint into; it gets the subfolders of the photographs' folder."""
+    """Folder for the results, with the same subfolders as the photographs."""
     recipe: Recipe
     styles: Annotated[tuple[Path, ...], arg(help_behavior_hint="")] = ()
     """Paintings: files, folders, patterns, or .txt with a file per line."""
     pairs: Annotated[tuple[str, ...] | None, arg(metavar="[name]", help_behavior_hint="")] = None
-    """Paint the first photograph with the first painting, the second with the second, and so on;
-    name: with the painting that has the same file name."""
+    """Pair photographs and paintings in order, or by file name with `--pairs name`, instead of
+    painting every combination."""
     name: str = NAME
-    """Pattern of the outputs' names; it may also have {suffix} and settings, as in
+    """Pattern for the names of the results, also with {suffix} and settings such as
     {style_weight}."""
     shard: str | None = None
-    """I/N: only share I of N, from 0; auto: as Slurm or Kubernetes numbers this process; auto/N: of
-    N shares, however many are running."""
+    """Paint only share I of N, from 0; auto reads the numbers that Slurm or Kubernetes set; auto/N
+    reads only I."""
     ray: Annotated[tuple[str, ...] | None, arg(metavar="[ADDRESS]", help_behavior_hint="")] = None
-    """Paint on a Ray cluster, with HOST:PORT of its head; without it, on this machine's cluster."""
+    """Paint on the Ray cluster at HOST:PORT; without an address, on all devices of this machine."""
     lanes: str = "auto"
-    """Number of pictures of one shape painted at once; auto: one on a CPU, more elsewhere."""
+    """Number of pictures of one shape to paint at once; auto is one on a CPU, more elsewhere."""
     dry_run: Flag = False
-    """List the jobs and what they need, and paint nothing."""
+    """List the jobs with an estimate of time and memory, and paint nothing."""
     status: Flag = False
-    """Print what became of the folder's jobs, and paint nothing."""
+    """Print the status of the jobs, and paint nothing."""
     overwrite: Flag = False
-    """Also replace files that this batch has not painted, but never a picture that is painted
-    from."""
+    """Also replace files that this batch did not write, but never an input."""
     strip: Strip = False
     preset: PresetName = "default"
     config: Config = None
@@ -107,7 +106,7 @@ class Batch:
         if self.ray is None:
             run.begin(self.cache, keep=self.compile_cache)
         else:
-            # Reading parameters would start the accelerator, which is a worker's.
+            # Otherwise, loading parameters would occupy the accelerator that a worker needs.
             jax.config.update("jax_platforms", "cpu")
             connection = ray.connected(self._address())
         with connection, lenient_stderr():
@@ -149,7 +148,7 @@ class Batch:
             console.print(report.plain(advice))
         missing = {job.output for job in jobs} & set(manifest.missing())
         if missing:
-            advice = "pictures were removed meanwhile; run the same command again"
+            advice = "results were removed during the run; run the same command again"
             report.print_error(f"{self.output}: {len(missing)} {advice}")
         if unprinted and not isinstance(unprinted[0], BrokenPipeError):
             report.print_error(f"standard output: {unprinted[0].strerror}")
@@ -165,13 +164,13 @@ class Batch:
         lists = [path for path in self.inputs if path.suffix.lower() in LISTS]
         facts = {"preset": self.preset} | ({STRIP: True} if self.strip else {})
         if not self.inputs:
-            raise InputError("no photographs: name files, folders, or a list of jobs")
+            raise InputError("no photographs: give files, folders, or a list of jobs")
         if lists:
             if len(self.inputs) > 1 or self.styles or self.pairs is not None:
-                raise InputError(f"{lists[0]}: a list has all jobs; name nothing else beside it")
+                raise InputError(f"{lists[0]}: a list of jobs must be the only input")
             return read_jobs(lists[0].expanduser(), self.recipe, self.name, facts=facts)
         if not self.styles:
-            raise InputError("no paintings: name them after --styles")
+            raise InputError("no paintings: give them after --styles")
         pairs = _parse_pairs(self.pairs)
         options: dict[str, Any] = {"painted": painted_pictures(self.output), "output": self.output}
         contents, styles = (
@@ -217,23 +216,25 @@ def _parse_pairs(words: Sequence[str] | None) -> Pairs | None:
     """Returns how pictures are paired; None if they are not.
 
     Raises:
-        InputError: It is neither nothing nor "name".
+        InputError: The words are neither empty nor "name".
     """
     if words is None:
         return None
     if list(words) not in ([], ["name"]):
-        raise InputError(f"--pairs {' '.join(words)}: give nothing or name, and photographs first")
+        raise InputError(
+            f"--pairs {' '.join(words)}: invalid; photographs come first, and the only value is name"
+        )
     return "name" if words else "order"
 
 
 def _parse_lanes(text: str) -> int | None:
-    """Returns how many pictures are painted at once; None for the best number.
+    """Returns how many pictures are painted at once; None for auto.
 
     Raises:
-        InputError: It is not a number.
+        InputError: The text is not a number.
     """
     if text == "auto":
         return None
     if not re.fullmatch(r"[1-9]\d{0,3}", text):
-        raise InputError(f"--lanes {text}: not a number; give auto, or 1 and more")
+        raise InputError(f"--lanes {text}: invalid; give auto, or a number from 1 to 9999")
     return int(text)

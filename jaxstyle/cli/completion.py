@@ -1,4 +1,4 @@
-"""``jaxstyle completion``: a script that completes subcommands, options, names and files."""
+"""``jaxstyle completion``: prints a script that completes subcommands, options and files."""
 
 import argparse
 import dataclasses
@@ -17,7 +17,7 @@ from jaxstyle.recipes.presets import PRESETS
 
 @dataclasses.dataclass(frozen=True)
 class Completion:
-    """Print a completion script; load it with eval "$(jaxstyle completion bash)" or from a file."""
+    """Print a completion script; load it with eval "$(jaxstyle completion bash)"."""
 
     shell: Annotated[Positional[Literal["bash", "zsh", "fish"]], arg(metavar="SHELL")]
     """bash, zsh or fish."""

@@ -29,7 +29,7 @@ class Interruption:
 
         Args:
             console: For the line about the stop.
-            kept: What that line says about unfinished work.
+            kept: Text of that line about unfinished work.
         """
         self.number: int | None = None
         self._console, self._kept = console, kept
@@ -54,7 +54,7 @@ class Interruption:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of a program that ended by the signal, as in shells; 0 without a signal."""
+        """The exit code for the signal, as in shells; 0 without a signal."""
         return 0 if self.number is None else 128 + self.number
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
@@ -64,7 +64,7 @@ class Interruption:
             return
         self.number = number
         self._leave_closed_terminals()
-        again = " (Ctrl-C again to give up)" if number == signal.SIGINT else ""
+        again = " (press Ctrl-C again to quit without saving)" if number == signal.SIGINT else ""
         self._console.print(f"stopping: {self._kept}{again}")
 
     def _leave_closed_terminals(self) -> None:

@@ -20,32 +20,38 @@ Cache: TypeAlias = Annotated[
         help_behavior_hint="(default: $JAXSTYLE_CACHE, or the user's cache folder)",
     ),
 ]
-CompileCache: TypeAlias = Annotated[
-    Flag, arg(help="Do not save compiled programs in the cache folder.")
-]
+CompileCache: TypeAlias = Annotated[Flag, arg(help="Do not cache compiled programs.")]
 CheckpointFolder: TypeAlias = Annotated[
     Path | None,
     arg(
-        help="Folder for the run's state, from which `jaxstyle resume` continues.",
+        help="Save the state of the run in this folder; `jaxstyle resume` continues from it.",
         help_behavior_hint="",
     ),
 ]
-CheckpointEvery: TypeAlias = Annotated[float, arg(help="Seconds between two checkpoints.")]
+CheckpointEvery: TypeAlias = Annotated[float, arg(help="Seconds between checkpoints.")]
 Config: TypeAlias = Annotated[
     Path | None,
-    arg(help="Read settings from TOML, as `jaxstyle presets show` prints it, or a result."),
+    arg(help="Read settings from a TOML file (see `jaxstyle presets show`) or from a result."),
 ]
 Debug: TypeAlias = Annotated[Flag, arg(help="Show the traceback of an error.")]
 Files: TypeAlias = UseAppendAction[tuple[Path, ...]]
+ContentMask: TypeAlias = Annotated[
+    Path | None,
+    arg(help="Mask of the photograph, one flat colour per region; --style-mask has the same ones."),
+]
+StyleMask: TypeAlias = Annotated[
+    Files,
+    arg(help="Mask of the painting; repeat the option for each of several paintings, in order."),
+]
 Json: TypeAlias = Annotated[Flag, arg(help="Print one JSON object on stdout.")]
 Overwrite: TypeAlias = Annotated[Flag, arg(help="Replace existing files.")]
 PresetName: TypeAlias = Annotated[
-    str, arg(metavar="NAME", help="Recipe that the other options change; see `jaxstyle presets`.")
+    str, arg(metavar="NAME", help="Preset to start from; see `jaxstyle presets`.")
 ]
-Quiet: TypeAlias = Annotated[Flag, arg(help="Print only the path of the result.")]
+Quiet: TypeAlias = Annotated[Flag, arg(help="Print only results and errors.")]
 
 Strip: TypeAlias = Annotated[
-    Flag, arg(help="Leave out the photograph's date, artist, copyright and resolution.")
+    Flag, arg(help="Do not copy the date, artist, copyright and resolution of the photograph.")
 ]
 
 registry = ConstructorRegistry()

@@ -1,4 +1,4 @@
-"""``jaxstyle plot``: the loss terms of runs."""
+"""``jaxstyle plot``: plots the loss terms of runs."""
 
 import dataclasses
 import itertools
@@ -75,14 +75,14 @@ class Run(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Plot:
-    """Plot the loss terms of runs from the files of --trace."""
+    """Plot the loss terms of runs, from the files of --trace."""
 
     traces: Annotated[
         Positional[tuple[Path, ...]], arg(metavar="TRACE [TRACE …]", help_behavior_hint="")
     ]
-    """Traces (.jsonl); several are drawn into the same panels."""
+    """Traces (.jsonl); several share the same panels."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """The plot to write: .png, .svg or .pdf."""
+    """Plot to write: .png, .svg or .pdf."""
     over: Literal["iteration", "seconds"] = "iteration"
     """Quantity on the horizontal axis."""
     overwrite: Overwrite = False
@@ -91,7 +91,7 @@ class Plot:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         if not self.traces:
-            raise InputError("no trace: give a file that --trace has written")
+            raise InputError("no trace: give a file written by --trace")
         files.check_output(self.output, overwrite=self.overwrite, suffixes=SUFFIXES)
         try:
             import matplotlib as mpl
@@ -115,7 +115,7 @@ class Plot:
 
 
 def read_trace(path: Path, name: str) -> Run:
-    """Reads a trace; of one that is being written, the complete lines.
+    """Reads the complete lines of a trace.
 
     Raises:
         InputError: The file is not a trace, or has no complete line.
@@ -129,14 +129,14 @@ def read_trace(path: Path, name: str) -> Run:
             for key in dict.fromkeys(key for row in rows for key in row["terms"])
         }
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise InputError(f"{path}: not a trace; give a file that --trace has written") from error
+        raise InputError(f"{path}: is not a trace; give a file written by --trace") from error
     if not rows:
-        raise InputError(f"{path}: has no line yet; wait for the first iterations of the run")
+        raise InputError(f"{path}: is empty; wait for the first iterations of the run")
     return Run(name, columns, terms)
 
 
 def _families() -> list[str]:
-    """Returns matplotlib's font, and installed ones for the characters that it lacks."""
+    """Returns matplotlib's font, and installed fonts for missing characters."""
     from matplotlib.font_manager import FontProperties, fontManager
 
     paths = [str(font.path) for font in system_fonts()]

@@ -1,4 +1,4 @@
-"""``jaxstyle presets``: lists and prints named recipes."""
+"""``jaxstyle presets``: lists and prints presets."""
 
 import dataclasses
 from typing import Annotated
@@ -27,7 +27,7 @@ class List:
 
 @dataclasses.dataclass(frozen=True)
 class Show:
-    """Print a preset as TOML: save it to a file, edit it, and pass it to --config."""
+    """Print a preset as TOML, to edit and to pass to --config."""
 
     name: Annotated[Positional[str], arg(metavar="NAME")]
     """Name of a preset; see `jaxstyle presets`."""
@@ -43,7 +43,7 @@ class Show:
 
 @dataclasses.dataclass(frozen=True)
 class Presets:
-    """List and print presets: named recipes, also those of other well-known tools."""
+    """List the presets, or print one as TOML."""
 
     command: Annotated[List, subcommand("list")] | Annotated[Show, subcommand("show")] = (
         dataclasses.field(default_factory=List)

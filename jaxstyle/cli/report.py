@@ -67,7 +67,7 @@ def answering() -> Iterator[dict[str, Any]]:
 
 
 def answer(**facts: Any) -> None:
-    """Adds facts to the JSON object; does nothing without ``--json``."""
+    """Adds values to the JSON object; does nothing without ``--json``."""
     if (found := _ANSWER.get()) is not None:
         found.update(facts)
 
@@ -230,7 +230,7 @@ class DownloadBar:
 
 
 def print_table(rows: Sequence[Sequence[object]], header: Sequence[str]) -> None:
-    """Prints a table on stdout; cells are never cut, however narrow the terminal is."""
+    """Prints a table on stdout, without truncating cells."""
     if _ANSWER.get() is not None:
         answer(rows=[dict(zip(header, row, strict=True)) for row in rows])
         return

@@ -1,4 +1,4 @@
-"""``jaxstyle rerun``: paint a picture again, from what it records."""
+"""``jaxstyle rerun``: paints a result again, from the settings recorded in it."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,29 +48,29 @@ def first_picture(arguments: Sequence[str]) -> Path | None:
 
 @dataclasses.dataclass(frozen=True)
 class Rerun:
-    """Paint a picture again from the settings in it, or with some of them changed.
+    """Paint a result again from the settings recorded in it, or with changes.
 
-    On the same machine, with the same versions, the result is the same file. Its photograph and
-    paintings are searched for beside it and in the working folder.
+    With the same versions on the same machine, the result is the same file. Its inputs are searched
+    for beside it and in the working folder.
     """
 
     picture: Annotated[Positional[Path], arg(metavar="PICTURE")]
-    """The picture; this argument comes first."""
+    """The result to paint again; must be the first argument."""
     recipe: Recipe
     output: Annotated[Path | None, arg(aliases=["-o"], help_behavior_hint="")] = None
-    """The picture to write; the picture's name with -rerun if left out."""
+    """Picture to write; by default, the name of PICTURE with -rerun."""
     content: Annotated[Path | None, arg(help_behavior_hint="")] = None
-    """The photograph, if it has moved, or to paint another one."""
+    """The photograph, if it was moved, or another one."""
     styles: Files = ()
-    """The same for the painting; repeat it for each of several paintings, in their order."""
+    """The painting, if it was moved, or another one; repeat the option for several."""
     content_mask: Annotated[Path | None, arg(help_behavior_hint="")] = None
-    """The same for the photograph's mask."""
+    """The mask of the photograph, if it was moved, or another one."""
     style_mask: Files = ()
-    """The same for the painting's mask."""
+    """The mask of the painting, if it was moved, or another one; repeat the option for several."""
     blend: str | None = None
-    """Weights of several paintings; as they were if left out."""
+    """Weights of several paintings; by default, as recorded."""
     devices: Annotated[str | None, arg(metavar="N|all", help_behavior_hint="")] = None
-    """Number of devices that share the picture's rows; as before, if they exist here."""
+    """Number of devices that share the picture; by default, as recorded if possible."""
     source: Suppress[Path | None] = None
     preset: PresetName = "default"
     config: Config = None
@@ -87,11 +87,11 @@ class Rerun:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         if self.picture != self.source:
-            raise InputError(f"{self.picture}: name the picture first, and options after it")
+            raise InputError(f"{self.picture}: give the picture first, and options after it")
         check_devices()
         metadata = files.load_metadata(self.picture)
         if "varied" in metadata.provenance and "status" not in metadata.provenance:
-            raise InputError(f"{self.picture}: is a sheet; paint it again with jaxstyle sweep")
+            raise InputError(f"{self.picture}: is a sheet; use jaxstyle sweep to paint it again")
         command = self._command(metadata.provenance)
         with lenient_stderr():
             console = report.console(quiet=self.quiet)
@@ -113,7 +113,7 @@ class Rerun:
         styles = self.styles or self._find_all(recorded, "styles")
         if "content" not in recorded and self.content is None:
             if self.devices is not None:
-                raise InputError("--devices: not for a texture; leave it out")
+                raise InputError("--devices: cannot be used for a texture; remove it")
             return Texture(styles=styles, **common)
         content_mask, style_mask = None, ()
         if "content_mask" in recorded or self.content_mask is not None:
@@ -164,7 +164,7 @@ class Rerun:
         raise InputError(f"{self.picture}: its {name} is {where}; use {option}")
 
     def _places(self, name: str) -> tuple[Path, Path]:
-        name = Path(name).name  # A picture by a stranger must not lead anywhere else.
+        name = Path(name).name  # An untrusted picture must not lead to other folders.
         return self.picture.parent / name, Path(name)
 
     def _located(self, recipe: Recipe) -> Recipe:
@@ -197,18 +197,18 @@ class Rerun:
                 yield f"{name} {table.get(name)}, was {settings.get(name)}"
         here, before = sources_of(command.job())["sha256"], recorded.get("sha256")
         if not isinstance(before, dict):
-            yield "pictures, perhaps: their checksums are not recorded"
+            yield "the inputs may differ: their checksums are not recorded"
         elif here != before:
             other = [name for name in {**here, **before} if here.get(name) != before.get(name)]
-            yield f"another file: {', '.join(other)}"
+            yield f"inputs: {', '.join(other)}"
         if "varied" in recorded:
-            yield "painted alone, was painted in a sweep"
+            yield "painted alone; it was painted in a sweep"
         if "continued_from" in recorded:
-            yield "painted from the start, was continued from a preview: not exactly the same"
+            yield "painted from the start; it was continued from a preview"
         if recorded.get("masks"):
-            yield "painted without masks, was painted with masks of the web page, which keeps none"
+            yield "painted without masks; the masks of the web page are not saved"
         if recorded.get("status") == "stopped":
-            yield "painted to its end, was stopped early"
+            yield "painted to the end; it was stopped early"
 
 
 def _checksums(recorded: Mapping[str, Any], role: str) -> Any:

@@ -1,4 +1,4 @@
-"""``jaxstyle resume``: continue a run that was interrupted, from its last checkpoint."""
+"""``jaxstyle resume``: continues an interrupted run from its last checkpoint."""
 
 import contextlib
 import dataclasses
@@ -32,12 +32,12 @@ _DECIDED = {field.name for field in dataclasses.fields(Recipe)} - {"memory", "hi
 
 @dataclasses.dataclass(frozen=True)
 class Resume:
-    """Continue a run that was started with --checkpoint; the picture is the same in the end."""
+    """Continue a run that was started with --checkpoint, to the same result."""
 
     folder: Annotated[Positional[Path], arg(metavar="DIR")]
-    """The folder that --checkpoint was given."""
+    """The folder given to --checkpoint."""
     output: Annotated[Path | None, arg(aliases=["-o"], help_behavior_hint="")] = None
-    """The picture to write; the run's own output if left out."""
+    """Picture to write; by default, the output of the run."""
     checkpoint_every: CheckpointEvery = 60.0
     cache: Cache = None
     compile_cache: CompileCache = True

@@ -1,4 +1,4 @@
-"""What the painting subcommands share: one job with its progress, checkpoints and output."""
+"""Code that the painting subcommands share: one job with progress, checkpoints and output."""
 
 import os
 import time
@@ -46,12 +46,12 @@ def keep_programs(cache: Path | None) -> None:
     """Stores compiled programs in the cache folder, unless other users may write there."""
     if not pretrained.keep_programs(cache):
         folder = pretrained.cache_folder(cache)
-        line = f"{folder}: others than you may write there; compiled programs are not stored"
+        line = f"{folder}: other users can write to this folder; compiled programs are not cached"
         report.console().print(report.plain(line))
 
 
 def check_devices() -> None:
-    """Refuses a JAX_PLATFORMS that names no device of this machine.
+    """Checks that JAX_PLATFORMS names a device of this machine.
 
     Raises:
         InputError: It does not.
@@ -63,24 +63,23 @@ def check_devices() -> None:
         if not wanted:
             raise
         raise InputError(
-            f"JAX_PLATFORMS={wanted}: names no device that JAX finds; unset it, or install the JAX "
-            "that supports it"
+            f"JAX_PLATFORMS={wanted}: no such device; unset it, or install the matching JAX"
         ) from error
 
 
 def check_masks(content_mask: Path | None, style_masks: Sequence[Path]) -> None:
-    """Refuses masks of one side only.
+    """Checks that there are masks for both sides or for none.
 
     Raises:
-        InputError: There are some.
+        InputError: There are masks for one side only.
     """
     if (content_mask is None) != (not style_masks):
         lacking = "--style-mask" if content_mask else "--content-mask"
-        raise InputError(f"{lacking}: missing; masks come for the photograph and the painting")
+        raise InputError(f"{lacking}: missing; give masks for both the photograph and the painting")
 
 
 def print_remarks(inputs: Inputs) -> None:
-    """Prints what does not count in masks, even if quiet: not all that was drawn counts."""
+    """Prints which parts of masks are ignored, even if quiet."""
     for line in inputs.masks.remarks if inputs.masks else ():
         report.console().print(report.plain(line))
 
@@ -99,7 +98,7 @@ def run_job(
     Args:
         command: ``Stylize`` or ``Texture``: the output, and how the run is watched and saved.
         name: The subcommand, for ``jaxstyle resume``.
-        job: What is painted.
+        job: The job to paint.
         options: The subcommand's other options, for ``jaxstyle resume``.
         mesh: The devices that share the picture; one device if None.
         writes: Whether this is the process that saves the picture.
@@ -188,19 +187,19 @@ def save_or_explain(save: Callable[[Path], Path], output: Path) -> tuple[Path, b
         ResourceError: It cannot be saved anywhere.
     """
     path, trouble = save_somewhere(save, output)
-    if trouble:  # Even if quiet: the picture is not where it was asked for.
-        report.print_error(f"{trouble}; the picture is in {path.resolve()}")
+    if trouble:  # Even if quiet, because the picture is not in the requested place.
+        report.print_error(f"{trouble}; the picture was saved as {path.resolve()}")
     return path, not trouble
 
 
 def _print_status(result: js.Result, console: Console) -> None:
     steps = steps_done(result)
     if result.status == "converged":
-        console.print(f"converged after {steps} iterations: no step lowers the loss any further")
+        console.print(f"converged after {steps} iterations: no step lowers the loss further")
     if result.status == "non-finite":
         named = " and ".join(result.overflowed) + " term" * (result.overflowed != ("gradient",))
         advice = _ADVICE.get(result.overflowed[0], "smaller weights")
-        # Even if quiet: the picture is not what was asked for.
+        # Even if quiet, because the picture is not as requested.
         report.console().print(
             f"stopped after {steps} iterations: the loss's {named} is not finite; saving the last "
             f"good image; try {advice}"

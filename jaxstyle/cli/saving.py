@@ -1,4 +1,4 @@
-"""Saving results: a picture in its place or, if that fails, elsewhere; tables."""
+"""Saving of results: pictures, elsewhere if necessary, and tables."""
 
 import csv
 import io
@@ -22,10 +22,10 @@ def save_somewhere(save: Callable[[Path], Path], output: Path) -> tuple[Path, st
         output: The path.
 
     Returns:
-        Where the picture is, and why it is elsewhere; the reason is empty if it is not.
+        The path of the picture, and why it is not ``output``; the reason is empty if it is.
 
     Raises:
-        ResourceError: It cannot be saved anywhere.
+        ResourceError: The picture cannot be saved anywhere.
     """
     try:
         return save(output), ""
@@ -36,7 +36,7 @@ def save_somewhere(save: Callable[[Path], Path], output: Path) -> tuple[Path, st
             return save(path), trouble
         except Exception:
             continue
-    raise ResourceError(f"{trouble}; it cannot be saved elsewhere either, and is lost")
+    raise ResourceError(f"{trouble}; saving elsewhere failed as well, and the picture is lost")
 
 
 def _reason(error: Exception, output: Path) -> str:

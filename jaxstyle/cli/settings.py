@@ -1,4 +1,4 @@
-"""The recipe that a command line starts from: a preset, changed by a file, or that of a picture."""
+"""The recipe that the options of a command line change: from a preset, a file or a picture."""
 
 import codecs
 import itertools
@@ -30,20 +30,20 @@ def _named(arguments: Sequence[str], option: str) -> str | None:
 def base(
     arguments: Sequence[str], otherwise: str, picture: Path | None = None
 ) -> tuple[str, Recipe]:
-    """Returns the recipe that the options change, and the name of its preset.
+    """Returns the name of a preset, and the recipe that the options change.
 
     Args:
         arguments: The command line.
-        otherwise: The preset if none is named.
+        otherwise: The default preset.
         picture: The picture that is painted again; None if there is none.
 
     Raises:
-        InputError: A preset and a picture are named, or one of them cannot be used.
+        InputError: Both a preset and a picture are given, or one of them cannot be used.
     """
     name, config, table = _named(arguments, "--preset"), _named(arguments, "--config"), {}
     if name is not None and _is_picture(config):
         raise InputError(
-            f"--preset {name} --config {config}: a picture has every setting; leave one of them out"
+            f"--preset {name} --config {config}: a picture has every setting; remove one option"
         )
     if config is not None:
         table = _read_settings(Path(config))
@@ -78,18 +78,18 @@ def _read_settings(path: Path) -> dict[str, Any]:
         return _of_picture(path)
     try:
         if path.exists() and not path.is_file():  # A pipe might never end.
-            raise InputError(f"{path}: is not a regular file; save the settings in one")
+            raise InputError(f"{path}: is not a regular file; save the settings in a file")
         if path.stat().st_size > _LARGEST_SETTINGS:
-            raise InputError(f"{path}: is too large for settings; name a TOML file")
+            raise InputError(f"{path}: is too large for settings; give a TOML file")
         return tomllib.loads(_decode(path.read_bytes()))
     except InputError:
         raise
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
     except RecursionError:
-        raise InputError(f"{path}: not settings: too deeply nested") from None
+        raise InputError(f"{path}: is too deeply nested; give a TOML file with settings") from None
     except ValueError as error:  # Also for numbers with thousands of digits.
-        raise InputError(f"{path}: not TOML: {error}") from None
+        raise InputError(f"{path}: is not valid TOML: {error}") from None
 
 
 def _decode(text: bytes) -> str:

@@ -1,4 +1,4 @@
-"""``--shard``: the share of the jobs that a process paints, as given or by a launcher."""
+"""``--shard``: the share of the jobs that a process paints."""
 
 import os
 import re
@@ -11,7 +11,7 @@ _INDEX, _COUNT = "JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"  # Kubernetes
 
 
 def parse_shard(text: str, environment: Mapping[str, str] = os.environ) -> tuple[int, int]:
-    """Returns the number of the share, from 0, and the number of shares.
+    """Returns the index of the share, from 0, and the number of shares.
 
     Args:
         text: ``I/N``; ``auto``; or ``auto/N``, for which only I comes from the environment.
@@ -28,12 +28,12 @@ def parse_shard(text: str, environment: Mapping[str, str] = os.environ) -> tuple
         share = index and f"{index}/{text.removeprefix('auto/')}"
     if not share:
         raise InputError(
-            f"--shard {text}: neither {_SLURM[0]} nor {_INDEX} with {_COUNT} is set; give I/N"
+            f"--shard {text}: neither {_SLURM[0]} nor {_INDEX} and {_COUNT} are set; give I/N"
         )
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", share)
     if match is None or not int(match[1]) < int(match[2]):
-        given = text if share == text else f"{text}, which is {share} here"
-        raise InputError(f"--shard {given}: not a share; give I/N with I from 0 to N - 1")
+        given = text if share == text else f"{text}, here {share}"
+        raise InputError(f"--shard {given}: invalid; give I/N with I from 0 to N - 1")
     return int(match[1]), int(match[2])
 
 
@@ -53,8 +53,8 @@ def _of_array(environment: Mapping[str, str]) -> str | None:
         return f"{number}/{count}"  # The message shows what is wrong.
     if most is not None and (int(most) - int(least)) // int(step) + 1 != int(count):
         raise InputError(
-            f"--shard auto: the array has {count} of the tasks {least} to {most}; give the number "
-            "of shares, --shard auto/N, and number the tasks from 0"
+            f"--shard auto: the array has only {count} of the tasks {least} to {most}; number the "
+            "tasks from 0, and give the number of shares, --shard auto/N"
         )
     return f"{(int(number) - int(least)) // int(step)}/{count}"
 

@@ -1,4 +1,4 @@
-"""Standard error that never ends a command: what cannot be written is dropped."""
+"""Standard error that never ends a command: text that cannot be written is dropped."""
 
 import contextlib
 import os
@@ -39,9 +39,9 @@ class _Lenient:
 
 @contextlib.contextmanager
 def lenient_stderr() -> Iterator[None]:
-    """Drops what cannot be written to standard error while the block runs.
+    """Drops text that cannot be written to standard error while the block runs.
 
-    Progress and remarks are no reason to lose a picture, whatever becomes of their reader.
+    A closed pipe or terminal must not lose a picture.
     """
     previous = sys.stderr
     sys.stderr = _Lenient(previous)

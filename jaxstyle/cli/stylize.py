@@ -1,4 +1,4 @@
-"""``jaxstyle stylize``: from a photograph and paintings to a picture."""
+"""``jaxstyle stylize``: paints a photograph in the style of paintings."""
 
 import dataclasses
 from pathlib import Path
@@ -15,13 +15,14 @@ from jaxstyle.cli.options import (
     CheckpointFolder,
     CompileCache,
     Config,
+    ContentMask,
     Debug,
-    Files,
     Json,
     Overwrite,
     PresetName,
     Quiet,
     Strip,
+    StyleMask,
 )
 from jaxstyle.cli.run import check_devices, check_masks, run_job
 from jaxstyle.cli.streams import lenient_stderr
@@ -34,7 +35,7 @@ from jaxstyle.recipes.recipe import Recipe
 
 @dataclasses.dataclass(frozen=True)
 class Stylize:
-    """Paint a photograph in the manner of a painting, or of several."""
+    """Paint a photograph in the style of one or more paintings."""
 
     content: Annotated[Positional[Path], arg(metavar="CONTENT")]
     """The photograph."""
@@ -43,21 +44,18 @@ class Stylize:
     ]
     """The painting."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """The picture to write: .png, .jpg, .webp, or .tif with 16 bits."""
+    """Picture to write: .png, .jpg, .webp, or .tif with 16 bits."""
     recipe: Recipe
     blend: str | None = None
-    """Weights of several paintings, as in 3,7; equal weights if left out."""
-    content_mask: Path | None = None
-    """A picture with the photograph's regions in flat colours, which --style-mask matches."""
-    style_mask: Files = ()
-    """The same for the painting; repeat it for each of several paintings, in their order."""
+    """Weights of several paintings, as in 3,7; by default, equal weights."""
+    content_mask: ContentMask = None
+    style_mask: StyleMask = ()
     devices: Annotated[str | None, arg(metavar="N|all")] = None
-    """Number of devices that share the picture's rows; only JAX's first device if left out."""
+    """Number of devices that share the picture; by default, the first device only."""
     coordinator: Annotated[str | None, arg(metavar="HOST:PORT")] = None
-    """Address of process 0, if several processes share the picture and were not launched
-    together."""
+    """Address of process 0, if several processes share the picture without a launcher."""
     process_id: int | None = None
-    """Number of this process, from 0; process 0 writes the picture."""
+    """Index of this process, from 0; process 0 writes the picture."""
     num_processes: int | None = None
     """Number of processes."""
     preset: PresetName = "default"
@@ -87,7 +85,7 @@ class Stylize:
             return run_job(self, "stylize", job, options=options, mesh=mesh, writes=writes)
 
     def job(self) -> Job:
-        """Returns what is to be painted."""
+        """Returns the job to paint."""
         return Job(
             recipe=self.recipe,
             content=self.content,
@@ -101,14 +99,16 @@ class Stylize:
 
     def _blend(self) -> tuple[float, ...] | None:
         if not self.styles:
-            raise InputError("no painting: name one after the photograph")
+            raise InputError("no painting: give one after the photograph")
         if self.blend is None:
             return None
         try:
             weights = tuple(float(part) for part in self.blend.split(","))
         except ValueError:
-            raise InputError(f"--blend {self.blend}: not weights; give numbers as in 3,7") from None
+            raise InputError(
+                f"--blend {self.blend}: not weights; give numbers, as in 3,7"
+            ) from None
         if len(weights) != len(self.styles):
             count = f"{len(weights)} numbers for {len(self.styles)} paintings"
-            raise InputError(f"--blend {self.blend}: {count}; give one for each")
+            raise InputError(f"--blend {self.blend}: {count}; give one number per painting")
         return weights

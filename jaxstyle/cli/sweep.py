@@ -20,12 +20,14 @@ from jaxstyle.cli.options import (
     Cache,
     CompileCache,
     Config,
+    ContentMask,
     Debug,
-    Files,
+    Flag,
     Json,
     Overwrite,
     PresetName,
     Quiet,
+    StyleMask,
 )
 from jaxstyle.cli.saving import write_table
 from jaxstyle.cli.streams import lenient_stderr
@@ -40,7 +42,7 @@ from jaxstyle.recipes.words import parse_setting
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-    """Paint a photograph with one or two options in several values, as in --style-weight 1,3,10."""
+    """Paint with several values of one or two options, such as --style-weight 6,60,600."""
 
     content: Annotated[Positional[Path], arg(metavar="CONTENT")]
     """The photograph."""
@@ -49,15 +51,15 @@ class Sweep:
     ]
     """The painting; several are mixed."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """The sheet to write (.png, .jpg, .webp), or a folder for it, every picture and a table."""
+    """Sheet to write (.png, .jpg or .webp), or a folder for the sheet, all pictures and a table."""
     recipe: Recipe
     axes: Suppress[tuple[Axis, ...]] = ()
-    content_mask: Path | None = None
-    """A picture with the photograph's regions in flat colours, which --style-mask matches."""
-    style_mask: Files = ()
-    """The same for the painting; repeat it for each of several paintings, in their order."""
+    numbers: Flag = False
+    """Print the final loss terms under the pictures of the sheet."""
+    content_mask: ContentMask = None
+    style_mask: StyleMask = ()
     lanes: int | None = None
-    """Number of pictures painted at once; all that share a program if left out."""
+    """Number of pictures painted at once; by default, all that share a program."""
     preset: PresetName = "default"
     config: Config = None
     cache: Cache = None
@@ -70,9 +72,9 @@ class Sweep:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         if not self.styles:
-            raise InputError("no painting: name one after the photograph")
+            raise InputError("no painting: give one after the photograph")
         if not self.axes:
-            raise InputError("nothing varies: give an option several values, --style-weight 1,3,10")
+            raise InputError("nothing varies: give several values, as in --style-weight 1,3,10")
         if self.lanes is not None and self.lanes < 1:
             raise InputError(f"--lanes {self.lanes}: too few; give at least 1")
         run.check_masks(self.content_mask, self.style_mask)
@@ -140,7 +142,7 @@ class Sweep:
         yield first
         for job in jobs[1:]:
             inputs = first._replace(job=job, encoder=painter.encoder(job.recipe))
-            _ = inputs.shapes  # Refuses a size before anything is painted.
+            _ = inputs.shapes  # Rejects a size before anything is painted.
             yield inputs
 
     def _lanes(self) -> int:
@@ -150,12 +152,13 @@ class Sweep:
     def _save_sheet(
         self, paintings: Sequence[Painting], table: Sequence[Sequence[str]], path: Path
     ) -> Path:
-        title = f"{self.content.name} by {', '.join(path.name for path in self.styles)}"
+        title = f"{self.content.stem} × {', '.join(path.stem for path in self.styles)}"
         labels = [[self._label(axis, word) for word in axis.words] for axis in self.axes]
         names = table[0][len(self.axes) : -3]
         captions = [
             [f"{name} {row[len(self.axes) + i]}" for i, name in enumerate(names)]
             for row in table[1:]
+            if self.numbers
         ]
         images = [painting.result.image for painting in paintings]
         return files.save_image(
@@ -167,7 +170,7 @@ class Sweep:
         )
 
     def _words(self) -> Iterator[tuple[str, ...]]:
-        """Yields what was typed for each picture, one word per axis."""
+        """Yields the values of each picture as they were typed, one per axis."""
         return itertools.product(*(axis.words for axis in self.axes))
 
     def _changes(self) -> Iterator[dict[str, Any]]:
@@ -184,7 +187,7 @@ class Sweep:
         return f"{axis.name.replace('_', ' ')} {word}"
 
     def _table(self, results: Sequence[js.Result]) -> Iterator[tuple[str, ...]]:
-        """Yields a header and a row per picture: settings, loss terms, their sum, how it ended."""
+        """Yields a header and one row per picture: settings, loss terms, their sum, and status."""
         terms = [last_terms(result) for result in results]
         every = dict.fromkeys(name for row in terms for name in row)
         names = [name for name in every if any(row.get(name) for row in terms)]

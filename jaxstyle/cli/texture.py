@@ -1,4 +1,4 @@
-"""``jaxstyle texture``: a texture from paintings alone."""
+"""``jaxstyle texture``: makes a texture from paintings."""
 
 import dataclasses
 from pathlib import Path
@@ -36,10 +36,10 @@ class Texture:
     ]
     """The painting."""
     output: Annotated[Path, arg(aliases=["-o"])]
-    """The picture to write: .png, .jpg, .webp, or .tif with 16 bits."""
+    """Picture to write: .png, .jpg, .webp, or .tif with 16 bits."""
     recipe: Recipe
     seamless: Flag = False
-    """Make opposite borders match, so that copies side by side show no seam."""
+    """Make opposite borders match, so that tiled copies show no seam."""
     preset: PresetName = "texture"
     config: Config = None
     checkpoint: CheckpointFolder = None
@@ -56,17 +56,17 @@ class Texture:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         if not self.styles:
-            raise InputError("no painting: name one")
+            raise InputError("no painting: give one")
         with lenient_stderr():
             return run_job(self, "texture", self.job(), options={})
 
     def job(self) -> Job:
-        """Returns what is to be painted."""
+        """Returns the job to paint."""
         facts, recipe = {"preset": self.preset}, self._recipe()
         return Job(recipe=recipe, styles=self.styles, output=str(self.output), facts=facts)
 
     def _recipe(self) -> Recipe:
-        """Returns the recipe without a photograph to keep or to start from."""
+        """Returns the recipe without a photograph as content or initial image."""
         recipe = self.recipe.replace(content_layers={})
         if recipe.init in ("content", "matched"):
             recipe = recipe.replace(init="noise")

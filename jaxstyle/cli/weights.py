@@ -14,7 +14,7 @@ from jaxstyle.errors import InputError
 
 @dataclasses.dataclass(frozen=True)
 class List:
-    """List all encoders with source, size, checksum, licence, and whether they are installed."""
+    """List the encoders: whether they are installed, size, licence, checksum and source."""
 
     cache: Cache = None
     json: Json = False
@@ -43,8 +43,7 @@ class Download:
     """Download pretrained parameters into the cache, verify them, and print their path."""
 
     names: Positional[Annotated[tuple[str, ...], arg(metavar="NAME [NAME ...]")]]
-    """vgg19, vgg19-torch or vgg16-torch; vgg16 is in the package. lpips and dists are calibrations
-    of js.perceptual."""
+    """vgg19, vgg19-torch or vgg16-torch; or lpips or dists, for js.perceptual."""
     cache: Cache = None
     quiet: Quiet = False
     debug: Debug = False
@@ -52,7 +51,7 @@ class Download:
     def run(self) -> int:
         """Runs the command and returns its exit code."""
         if not self.names:
-            raise InputError("weights download: no name; give one, for example vgg19")
+            raise InputError("weights download: no name; give one, such as vgg19")
         for name in self.names:
             report.print_path(
                 pretrained.download(name, cache=self.cache, progress=_bar(self.quiet))
@@ -62,16 +61,16 @@ class Download:
 
 @dataclasses.dataclass(frozen=True)
 class Convert:
-    """Convert a file of Keras, PyTorch, safetensors, ONNX or NumPy to this library's format."""
+    """Convert a file of Keras, PyTorch, safetensors, ONNX or NumPy to jaxstyle's format."""
 
     source: Positional[Path]
     """File to read."""
     target: Positional[Path]
     """.h5 file to write."""
     preprocessing: Literal["caffe", "torch"] | None = None
-    """Preprocessing that the parameters were trained with; by default, detected from the file."""
+    """Preprocessing with which the parameters were trained; by default, detected."""
     dtype: Literal["float16", "float32"] = "float32"
-    """float16 rounds to 11 bits: less than half the size."""
+    """float16 halves the size of the file and rounds to 11 bits."""
     overwrite: Overwrite = False
     debug: Debug = False
 
@@ -84,7 +83,7 @@ class Convert:
             dtype=self.dtype,
             overwrite=self.overwrite,
         )
-        note = "if the parameters were trained with another one, give --preprocessing"
+        note = "use --preprocessing if the parameters were trained with another one"
         report.console().print(f"preprocessing {encoder.preprocessing.name}; {note}")
         report.print_path(self.target)
         return 0
@@ -92,12 +91,12 @@ class Convert:
 
 @dataclasses.dataclass(frozen=True)
 class Verify:
-    """Verify a file: shapes, finite values, checksum."""
+    """Verify the shapes, values and checksum of a file."""
 
     file: Positional[str]
-    """.h5 file of this library, or name of an installed encoder."""
+    """A .h5 file of jaxstyle, or the name of an installed encoder."""
     against: str | None = None
-    """Original to compare every parameter with: a name, which is downloaded, or a file."""
+    """Original to compare with: a file, or the name of an encoder, which is downloaded."""
     cache: Cache = None
     debug: Debug = False
 

@@ -91,8 +91,8 @@ class Recipe:
     """Colours of the result: those of the style (style), or of the content by matching moments
     (content), by transferring only the luminance (luminance), or by matching histograms (match)."""
     init: str = "content"
-    """Start: content, matched (the content in the colours of the style), style, noise, grey, or a
-    picture file."""
+    """Initial image: content, matched (content in the colours of the style), style, noise, grey, or
+    a picture file."""
     iterations: int = Schedule.iterations
     """Number of iterations at the full size."""
     scales: int = Schedule.scales

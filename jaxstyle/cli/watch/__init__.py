@@ -30,13 +30,13 @@ class Watching:
         Kind | None,
         arg(metavar=f"[{'|'.join(get_args(Kind))}]", help_behavior_hint="(without a value: auto)"),
     ] = None
-    """Show the current picture in the terminal; auto asks the terminal what it supports."""
+    """Show the current picture in the terminal; auto detects what it supports."""
     preview: Path | None = None
-    """Keep a file with the current picture: .png, .jpg, .webp or .tif."""
+    """File that always contains the current picture: .png, .jpg, .webp or .tif."""
     save_every: int | None = None
-    """Save a numbered picture next to the output after every N iterations."""
+    """Save a numbered picture next to the output every N iterations."""
     timelapse: Path | None = None
-    """Write a film of the run: .webp, .gif, or .mp4 (needs the extra `video`)."""
+    """Write a time-lapse film of the run: .webp, .gif, or .mp4 (needs the extra `video`)."""
     trace: Path | None = None
     """Write the loss terms of every iteration to a .jsonl file, for `jaxstyle plot`."""
 
