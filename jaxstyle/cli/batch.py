@@ -222,7 +222,7 @@ def _parse_pairs(words: Sequence[str] | None) -> Pairs | None:
         return None
     if list(words) not in ([], ["name"]):
         raise InputError(
-            f"--pairs {' '.join(words)}: invalid; photographs come first, and the only value is name"
+            f"--pairs {' '.join(words)}: photographs come first, and the only value is name"
         )
     return "name" if words else "order"
 

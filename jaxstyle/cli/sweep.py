@@ -152,7 +152,8 @@ class Sweep:
     def _save_sheet(
         self, paintings: Sequence[Painting], table: Sequence[Sequence[str]], path: Path
     ) -> Path:
-        title = f"{self.content.stem} × {', '.join(path.stem for path in self.styles)}"
+        styles = " and ".join(path.stem for path in self.styles)
+        title = f"{self.content.stem}, in the style of {styles}"
         labels = [[self._label(axis, word) for word in axis.words] for axis in self.axes]
         names = table[0][len(self.axes) : -3]
         captions = [

@@ -64,9 +64,9 @@ class Recipe:
     stretch_style: bool = False
     """Resize the painting to the aspect ratio of the result."""
     style_weight: float = cast(float, LossWeights.style)
-    """Weight of the style."""
+    """Weight of the style; larger values give more of the painting."""
     content_weight: float = cast(float, LossWeights.content)
-    """Weight of the content."""
+    """Weight of the content; larger values give more of the photograph."""
     tv_weight: float = cast(float, LossWeights.tv)
     """Weight of the total variation; larger values give smoother pictures."""
     style_layers: LayerWeights = dataclasses.field(
