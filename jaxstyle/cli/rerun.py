@@ -51,7 +51,7 @@ class Rerun:
     """Paint a result again from the settings recorded in it, or with changes.
 
     With the same versions on the same machine, the result is the same file. Its inputs are searched
-    for beside it and in the working folder.
+    for in its folder and in the working folder.
     """
 
     picture: Annotated[Positional[Path], arg(metavar="PICTURE")]
@@ -158,7 +158,7 @@ class Rerun:
         for path in candidates:
             if sums[path] not in others:
                 return path
-        where = "neither beside the picture nor in the working folder"
+        where = "neither in the folder of the picture nor in the working folder"
         if candidates:
             where = f"not here: {candidates[0]} is another of its pictures, with the same name"
         raise InputError(f"{self.picture}: its {name} is {where}; use {option}")

@@ -24,7 +24,7 @@ class Preview(Watcher):
 
 
 class Numbered(Watcher):
-    """A picture beside the output after every ``every`` iterations."""
+    """A picture next to the output after every ``every`` iterations."""
 
     def __init__(self, output: Path, every: int, steps: int) -> None:
         self._output = output

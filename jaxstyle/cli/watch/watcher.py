@@ -130,6 +130,6 @@ class Watchers:
                 message = (
                     f"{error.filename}: {error.strerror}" if error.filename else error.strerror
                 )
-            self._report(f"{message}; painting goes on without it")
+            self._report(f"{message}; the run continues without it")
             return False
         return True
