@@ -1,4 +1,4 @@
-"""Neural style transfer in JAX: a photograph, painted in the manner of a painting."""
+"""Neural style transfer in JAX: paint a photograph in the style of a painting."""
 
 from jaxstyle import interrupts as _interrupts  # noqa: F401 # isort: skip - first: the others take seconds
 from jaxstyle import batch, compilation, perceptual

@@ -21,7 +21,7 @@ AT_THE_TOP = {
     "CHANGELOG.md": "changelog.md",
 }
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^)#\s]+)(#[^)\s]*)?\)")
-_ROLE = re.compile(r":(?:func|class|mod|meth|attr|data):\s?(?=<)")
+_ROLE = re.compile(r":(?:func|class|mod|meth|attr|data):\s?(<code[^>]*>)~?")
 _SETUP = "# In Colab"
 
 
@@ -51,7 +51,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
 
 def on_page_content(html: str, page: Any, config: Any, files: Any) -> str:
     """Removes Sphinx roles, which docstrings use for names."""
-    return _ROLE.sub("", html)
+    return _ROLE.sub(r"\1", html)
 
 
 def colab(notebook: str, forge: str | None) -> str:

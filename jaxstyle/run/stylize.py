@@ -1,4 +1,4 @@
-"""The host verb: paint a content picture in the manner of a style picture.
+"""The host verb: paint a content picture in the style of another picture.
 
 Scales run from coarse to fine: large structures form where iterations are cheap, and the image is
 then enlarged for the next scale. Between chunks of compiled iterations the caller receives the
@@ -56,7 +56,7 @@ def stylize(
     callback: Callback | None = None,
     callback_every: Sequence[int] = (),
 ) -> Result:
-    """Paints a content picture in the manner of a style picture.
+    """Paints a content picture in the style of another picture.
 
     Minimises the loss over the image (Gatys, Ecker & Bethge 2016, "Image Style Transfer Using
     Convolutional Neural Networks"), from coarse to fine (Gatys et al. 2017, arXiv:1611.07865). The
