@@ -41,7 +41,7 @@ def texture(
     callback: Callback | None = None,
     callback_every: Sequence[int] = (),
 ) -> Result:
-    """Makes a texture in the style of another picture.
+    """Makes a texture in the style of a picture.
 
     :func:`jaxstyle.stylize` without content layers (Gatys, Ecker & Bethge 2015, arXiv:1505.07376).
     With an encoder with ``circular`` padding, opposite borders match, so the texture tiles; exactly
