@@ -1,9 +1,12 @@
-"""Text on contact sheets: characters that no font has, and long text."""
+"""Contact sheets: layout, characters without a font, and long text."""
 
+import jax.numpy as jnp
+import numpy as np
 import pytest
 from PIL import ImageFont
 
 from jaxstyle.cli import lettering
+from jaxstyle.cli.contact_sheet import make_sheet
 
 
 def test_characters_without_a_font_are_escaped(monkeypatch):
@@ -29,3 +32,14 @@ def test_text_fits_a_width(text):
     short, font = lettering.fitting(text, 14, 120)
     assert font.getlength(short) <= 120
     assert text.startswith(short.removesuffix("…"))
+
+
+@pytest.mark.parametrize("labels", [["12345"], ["12", "abc"]])
+@pytest.mark.parametrize("caption", [[], ["content 0.5", "style 2", "a long caption " * 9]])
+def test_sheet_shows_every_picture_completely(labels, caption):
+    count = np.prod([len(values) for values in labels])
+    colours = [(255, 10 * i, 0) for i in range(count)]
+    images = [jnp.full((20, 30, 3), jnp.array(colour) / 255) for colour in colours]
+    captions = [caption] * count if caption else []
+    sheet = np.rint(255 * np.asarray(make_sheet(images, captions, "title", labels)))
+    assert [(sheet == colour).all(-1).sum() for colour in colours] == [20 * 30] * count

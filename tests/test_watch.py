@@ -347,7 +347,7 @@ def test_a_file_that_cannot_be_written_does_not_end_the_run(folder, monkeypatch,
     assert stylize(*watched, quick=TWO_SCALES) == 1
     received = capsys.readouterr().err
     assert received.count("there/now.png") == 1
-    assert "painting goes on" in received
+    assert "the run continues" in received
     assert len(trace_of(Path("run.jsonl"))[0]) == 9
     assert pixels_of("out.png").shape == (33, 40, 3)
 
@@ -441,7 +441,7 @@ def test_plots_that_are_refused(traces, capsys, monkeypatch):
     Path("half.jsonl").write_text(Path("one.jsonl").read_text()[:-9])
     cases = {
         ("no.jsonl", "-o", "a.png"): "no.jsonl: is not a trace",
-        ("empty.jsonl", "-o", "a.png"): "empty.jsonl: has no line",
+        ("empty.jsonl", "-o", "a.png"): "empty.jsonl: is empty",
         ("absent.jsonl", "-o", "a.png"): "absent.jsonl",
         ("one.jsonl", "-o", "a.bmp"): "a.bmp: unknown suffix",
         ("one.jsonl", "-o", "one.jsonl"): "one.jsonl",
