@@ -109,7 +109,7 @@ def test_what_is_painted_from_stays(album, capsys):
     for name in ("{content}.png", "./{content}.png", "link.png", "twin.png"):
         for more in ([], ["--dry-run"], ["--overwrite"]):
             words = ["photos/a.png", "--styles", "painting.png", "--name", name, *more]
-            told = "would replace a picture"
+            told = "would replace an input"
             command.check_refused(capsys, album, batch(*words, out="photos"), told)
     assert before == {path: path.read_bytes() for path in (album / "photos").iterdir()}
 

@@ -233,7 +233,7 @@ def test_inputs_are_never_replaced(folder, capsys, out, options):
     os.link("third.webp", "third.png")
     before = {path: path.read_bytes() for path in folder.glob("*.*p*")}
     code = stylize("--overwrite", "--quiet", *options, out=out)
-    check_refused(capsys, folder, code, "would replace a picture that is painted from")
+    check_refused(capsys, folder, code, "would replace an input")
     assert before == {path: path.read_bytes() for path in folder.glob("*.*p*")}
 
 

@@ -325,7 +325,7 @@ def test_what_is_nobodys_but_the_runs_may_be_replaced(folder, monkeypatch, capsy
 
 @pytest.mark.parametrize(("prepare", "needle"), [
     (lambda kept: None, "no such folder"),
-    (lambda kept: kept.mkdir(), "has no run to continue"),
+    (lambda kept: kept.mkdir(), "has no unfinished run"),
     (lambda kept: [kept.mkdir(), (kept / "run.json").write_text("{")], "is damaged"),
 ], ids=["none", "empty", "damaged"])  # fmt: skip
 def test_resume_refuses(folder, capsys, prepare, needle):
@@ -380,4 +380,4 @@ def test_runs_whose_files_were_changed(folder, monkeypatch, capsys):
     path.write_text(json.dumps(whole))
     files.save_image("kept/inputs/content/photo.png", js.load_image("painting.png"), overwrite=True)
     code = cli.main(["resume", "kept", "--quiet", "--no-compile-cache"])
-    check_refused(capsys, folder, code, "kept: its files or options have changed")
+    check_refused(capsys, folder, code, "kept: the inputs or options of the run have changed")

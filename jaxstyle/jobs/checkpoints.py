@@ -81,7 +81,7 @@ class RunFolder:
             self._facts, self._checkpoint = facts, files.load_checkpoint(folder)
         elif self._reads_copies(folder):
             raise InputError(
-                f"{folder}: its files or options have changed since its run began; start a new "
+                f"{folder}: the inputs or options of the run have changed; start a new "
                 "run with another --checkpoint folder"
             )
         elif files.has_checkpoints(folder):
@@ -205,17 +205,17 @@ def check_folder(folder: Path | None, every: float) -> dict[str, Any] | None:
         InputError: The folder has other files, or the interval is not a time.
     """
     if not 0 <= every < math.inf:
-        raise InputError(f"--checkpoint-every {every}: not a time; give seconds, 0 or more")
+        raise InputError(f"--checkpoint-every {every}: out of range; give at least 0 seconds")
     if folder is None or not os.path.lexists(folder):
         return None
     if not folder.is_dir():
-        raise InputError(f"{folder}: is not a folder; name one for this run's checkpoints")
+        raise InputError(f"{folder}: is not a folder; give a folder for the checkpoints")
     # A process that was killed while it wrote or copied may have left some.
     remove_abandoned(folder)
     if (folder / _RUN).exists():
         return read_run(folder)
     if any(path.name != _INPUTS for path in folder.iterdir()):
-        raise InputError(f"{folder}: is not empty; name a folder for this run alone")
+        raise InputError(f"{folder}: is not empty; give an empty folder")
     return None
 
 
@@ -226,9 +226,9 @@ def read_run(folder: Path) -> dict[str, Any]:
         InputError: It has none, or the description is damaged.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name one that --checkpoint was given")
+        raise InputError(f"{folder}: no such folder; give the folder of --checkpoint")
     if not (folder / _RUN).exists():
-        raise InputError(f"{folder}: has no run to continue; it is finished, or never began")
+        raise InputError(f"{folder}: has no unfinished run; it may have finished already")
     with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
         saved = json.loads((folder / _RUN).read_text(encoding="utf-8"))
         if all(isinstance(saved[name], kind) for name, kind in _FIELDS.items()):

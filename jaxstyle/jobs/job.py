@@ -190,7 +190,7 @@ def check_inputs_kept(outputs: Iterable[Path], jobs: Iterable[Job], advice: str)
     inputs = {key for path in read for key in _keys(path)}
     for output in outputs:
         if not inputs.isdisjoint(_keys(output)):
-            raise InputError(f"{output}: would replace a picture that is painted from; {advice}")
+            raise InputError(f"{output}: would replace an input; {advice}")
 
 
 def _keys(path: Path) -> Iterator[object]:
