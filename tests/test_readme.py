@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from jaxstyle import cli
+
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("weights/*.md")]
 
@@ -37,3 +39,16 @@ def test_examples_run(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "docs").symlink_to(ROOT / "docs")
     exec(compile(code, page, "exec"), {"__name__": page})
+
+
+def test_commands_in_readme_are_valid_and_write_different_files():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.findall(r"^    (jaxstyle .*)$|`(jaxstyle \w+ .*?)`", text, re.MULTILINE)
+    commands = ["".join(pair).split()[1:] for pair in found]
+    commands = [words for words in commands if "-o" in words]
+    assert len(commands) > 9
+    for words in commands:
+        if words[0] != "rerun":  # reads the result of the first command
+            cli._parse(words)
+    outputs = [words[words.index("-o") + 1] for words in commands]
+    assert len(outputs) == len({*outputs})
