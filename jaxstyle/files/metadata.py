@@ -15,11 +15,6 @@ from jaxstyle.files.header import read_header
 from jaxstyle.files.picture import reading
 
 _SETTINGS, _PROVENANCE = "jaxstyle", "provenance"
-_TYPES: dict[str, type] = {
-    **dict.fromkeys(("content", "content_mask", "preset", "blend", "version"), str),
-    **dict.fromkeys(("styles", "style_masks"), list),
-    **dict.fromkeys(("sha256", "continued_from"), dict),
-}
 
 
 class Metadata(NamedTuple):
@@ -50,7 +45,7 @@ def load_metadata(path: str | os.PathLike[str]) -> Metadata:
         path: An image file of any format that :func:`jaxstyle.files.load_picture` reads.
 
     Raises:
-        InputError: The file cannot be read, it has no settings, or they have been damaged.
+        InputError: The file cannot be read or has no settings.
 
     Examples:
         >>> import jax.numpy as jnp, jaxstyle as js, tempfile
@@ -69,18 +64,4 @@ def load_metadata(path: str | os.PathLike[str]) -> Metadata:
         settings, provenance = {}, {}
     if not (isinstance(settings, dict) and isinstance(provenance, dict) and settings):
         raise InputError(f"{path}: has no settings; name a picture as jaxstyle saved it")
-    if wrong := _misshapen(provenance):
-        raise InputError(
-            f"{path}: its settings have been edited: {wrong} is damaged; name a picture as "
-            "jaxstyle saved it"
-        )
     return Metadata(settings, provenance)
-
-
-def _misshapen(provenance: Mapping[str, Any]) -> str | None:
-    """Returns the name of an entry that has another type than jaxstyle gives it."""
-    for name, kind in _TYPES.items():
-        if not isinstance(provenance.get(name, kind()), kind):
-            return name
-    sums = provenance.get("sha256", {}).values()
-    return None if all(isinstance(value, str | list) for value in sums) else "sha256"
