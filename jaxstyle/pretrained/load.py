@@ -110,8 +110,7 @@ def load_encoder(
         pooling = pooling or NARROW.pooling
         network = NARROW.clone(pooling=pooling, **kind)
         return random_encoder(network, seed=seed)
-    ours = name == PACKAGED or name in sources()
-    encoder = _repool(read_encoder(encoder_file(name, cache), apart=not ours), pooling)
+    encoder = _repool(read_encoder(encoder_file(name, cache)), pooling)
     network = encoder.network.clone(**kind)
     return dataclasses.replace(encoder, network=network)
 
@@ -169,7 +168,7 @@ def verify(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
         InputError: The file is missing, cut off, damaged, or has another format.
     """
     path = encoder_file(name, cache)
-    encoder, dtype, attributes = read_stored(path, apart=True)
+    encoder, dtype, attributes = read_stored(path)
     return Report(
         path=path,
         sha256=file_sha256(path),
@@ -197,7 +196,7 @@ def first_difference(
     Returns:
         The first layer that differs, or None if all are equal.
     """
-    stored = read_stored(path, apart=True)
+    stored = read_stored(path)
     ours, dtype = stored.encoder.params, stored.dtype
     theirs = round_params(read_original(original, progress=progress), dtype)
 
