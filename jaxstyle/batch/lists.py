@@ -2,8 +2,6 @@
 
 import dataclasses
 import itertools
-import re
-import string
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -164,9 +162,6 @@ def _output(name: str, content: PictureFile, styles: Sequence[Path], recipe: Rec
         "suffix": content.path.suffix,
     }
     try:
-        for *_, spec, _ in string.Formatter().parse(name):
-            if re.search(r"\d{3}", spec or ""):  # A value would be padded to any width.
-                raise ValueError(f"{spec} is too wide")
         output = name.format_map(words)
     except (KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
         known = "{content}, {style}, {folder}, {suffix} and settings such as {style_weight}"

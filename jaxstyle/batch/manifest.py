@@ -1,4 +1,4 @@
-"""What became of jobs: JSON lines, appended and synced, in one file per process or share."""
+"""The results of jobs: JSON lines, appended and synced, in one file per process or share."""
 
 import contextlib
 import json
@@ -124,18 +124,14 @@ class Manifest:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Returns an entry; None for a line that was cut off or edited into something else."""
-    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-        entry = json.loads(line)
-        texts = (entry["output"], entry["status"], entry.get("reason", ""))
-        numbers = [entry.get(name, 0) for name in ("ended", "seconds", "work", "size")]
-        if all(isinstance(text, str) for text in texts):
-            return entry if all(isinstance(number, int | float) for number in numbers) else None
+    """Returns an entry, or None for a line that was cut off."""
+    with contextlib.suppress(ValueError):
+        return json.loads(line)
     return None
 
 
 def _time_of(entry: dict[str, Any]) -> float:
-    """Returns when a job ended; 0 by a clock that was ahead, which would win for ever."""
+    """Returns when a job ended, or 0 by a clock that was ahead, which would always be the last."""
     ended = float(entry.get("ended", 0))
     return ended if ended <= time.time() + _CLOCKS else 0.0
 
