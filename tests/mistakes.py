@@ -34,7 +34,25 @@ MISTAKES = {
     "perhaps laplacian": lambda p, c, s: js.Objective(extra=["laplacien"]),
     "not a plan": lambda p, c, s: js.stylize(c, s, p[3], objective=p[4], plan="tiles"),
     "a string; give a tuple": lambda p, c, s: js.Objective(style_layers="conv1_1"),
+    "layer 'relu1_1': unknown, perhaps conv1_1": lambda p, c, s: js.encode(c, p[3], ("relu1_1",)),
+    "layer 'relu2_1': unknown, perhaps conv2_1": lambda p, c, s: js.loss(
+        *p[:2], js.LossWeights(style_layers={"relu2_1": 50}), *p[3:]
+    ),
+    "encoder 'vgg-16': unknown, perhaps vgg16": lambda p, c, s: js.load_encoder("vgg-16"),
+    "preset 'gaty': unknown, perhaps gatys": lambda p, c, s: js.preset("gaty"),
+    "normalisation 'energies': unknown, perhaps energy": lambda p, c, s: js.Objective(
+        normalisation="energies"
+    ),
+    "tv 'nine-points': unknown, perhaps nine-point": lambda p, c, s: js.Objective(tv="nine-points"),
+    "pooling 'averaged': unknown, perhaps average": lambda p, c, s: _encode(p, pooling="averaged"),
+    "padding 'zero': unknown, perhaps zeros": lambda p, c, s: _encode(p, padding="zero"),
+    "pooling 'maxi': unknown, perhaps max": lambda p, c, s: js.load_encoder(pooling="maxi"),
 }
+
+
+def _encode(problem, **changed):
+    encoder = problem[3].replace(network=problem[3].network.clone(**changed))
+    return js.encode(problem[0], encoder, ("conv2_1",))
 
 
 def _tensor():

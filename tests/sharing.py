@@ -90,7 +90,7 @@ def runs(devices, shape, solver):
 
 
 def resumed(solver, masked):
-    """Returns how much continued runs differ from the whole one: on as many devices, on any."""
+    """Returns how much resumed runs differ from the whole one: on 3 devices, on 3 and 4."""
     _, content, style = pictures(66, 40, np.float32)
     schedule = js.Schedule(iterations=6, scales=2, coarse_iterations=4, coarsest=16)
     options = {"objective": js.Objective(**LAYERS), "schedule": schedule, "callback_every": [3]}
@@ -105,12 +105,12 @@ def resumed(solver, masked):
     def run(plan, **more):
         return js.stylize(scene, styles, narrow(), **options, plan=plan, **more)
 
-    plans = {n: js.Devices(n, tile=32) for n in (3, 4)} | {1: js.Tiles(32)}
+    plans = {n: js.Devices(n, tile=32) for n in (3, 4)}
     keep = lambda progress: kept.append(jax.device_get(progress.checkpoint))  # noqa: E731
     whole = run(plans[3], callback=keep)
     assert [len(checkpoint.terms["style"]) for checkpoint in kept] == [3, 4, 6, 9, 10]
     errors = []
-    for devices, checkpoint in ((3, kept[0]), (3, kept[2]), (4, kept[2]), (1, kept[2])):
+    for devices, checkpoint in ((3, kept[0]), (3, kept[2]), (4, kept[2])):
         other = run(plans[devices], init=checkpoint)
         assert len(other.terms["style"]) == len(whole.terms["style"])
         errors.append(float(jnp.abs(other.image - whole.image).max()))

@@ -54,8 +54,8 @@ def test_a_flipped_bit_never_changes_what_is_loaded(tmp_path, saved):
         assert same(found, older if caught else newer), place
         if caught:
             fallen_back += 1
-            (told,) = caught
-            assert str(told.message) == (
+            (message,) = caught
+            assert str(message.message) == (
                 f"{path}: is damaged; continuing from the checkpoint before it, "
                 "checkpoint-000000002.npz"
             )
@@ -76,9 +76,9 @@ def test_damage_to_all_of_them_is_one_line(tmp_path, saved):
         path.write_bytes(path.read_bytes()[:99])
     with pytest.raises(
         InputError, match=r"checkpoint-000000003\.npz: is damaged, like all"
-    ) as told:
+    ) as message:
         load_checkpoint(tmp_path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(message.value)
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -273,9 +273,9 @@ def test_a_cluster_that_falls_apart(folder, pictures, cluster, capsys, lanes, le
     executor, manifest = LocalExecutor(Path("one"), Painter(), lanes=1), Manifest(Path("one"))
     quiet = {"report": lambda record: None, "progress": lambda fraction: False}
     run_jobs(jobs, manifest, executor, **quiet)
-    told = manifest.entries
+    message = manifest.entries
     for record in ends:
-        same = told[record.output]
+        same = message[record.output]
         assert record.status == same["status"], record
         assert record.digest == same["digest"]
         if record.status == "done":
