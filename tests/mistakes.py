@@ -1,4 +1,4 @@
-"""Run in a process without type checks: what the library says to mistakes, as JSON."""
+"""Run in a process without type checks: prints the messages about mistakes as JSON."""
 
 import dataclasses
 import json

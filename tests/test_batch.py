@@ -1,4 +1,4 @@
-"""Batches paint each job once, whatever interrupts them, and report jobs that failed."""
+"""Batches paint each job once, even if they are interrupted, and report jobs that failed."""
 
 import contextlib
 import dataclasses
@@ -194,7 +194,7 @@ def test_pictures_that_were_cut_or_removed_are_painted_again(tmp_path):
 
 
 def test_the_folder_is_not_read_for_every_job(tmp_path, monkeypatch):
-    """Nevertheless it notices what a process that has just started paints."""
+    """It notices the pictures of a process that has just started."""
     manifest, scans, plain = Manifest(tmp_path), [], Path.glob
     monkeypatch.setattr(Path, "glob", lambda *words: scans.append(1) or plain(*words))
     for _ in range(9):
@@ -260,7 +260,7 @@ def test_shards_as_launchers_number_them(text, environment, share):
         assert parse_shard(text, environment) == share
 
 
-def test_killed_and_two_at_once(album, pictures):
+def test_a_killed_batch_and_two_at_once_paint_every_picture_once(album, pictures):
     """A SIGKILL, then two processes on one folder: every picture is whole, and done once."""
     for i in range(6):
         files.save_image(f"photos/p{i}.png", pictures[0] * (1 - i / 20))
@@ -301,7 +301,7 @@ def test_targets_are_made_once_per_painting(album, pictures, monkeypatch):
     np.testing.assert_array_equal(one, same)
 
 
-def test_lanes_paint_what_single_runs_do(album, pictures, monkeypatch):
+def test_lanes_paint_the_same_as_single_runs(album, pictures, monkeypatch):
     (album / "photos" / "bad.png").unlink()
     for i in range(2):
         files.save_image(f"photos/p{i}.png", pictures[0] * (1 - i / 20))
@@ -420,7 +420,7 @@ def test_paths_in_a_list_are_relative_to_it(folder, pictures):
 
 
 def test_claims_without_locks(tmp_path, monkeypatch):
-    """On a file system without them one has a job, then the next; a dead one's is taken over."""
+    """On a file system without locks; the claim of a dead process is taken over."""
 
     def none(_):
         raise OSError(errno.ENOLCK, "no locks available")
@@ -536,7 +536,7 @@ def test_a_job_that_cannot_be_claimed_fails_alone(tmp_path, three, monkeypatch):
     assert Manifest(tmp_path).entries[odd.output]["reason"] == "nothing is painted here"
 
 
-def test_a_cache_does_not_grow():
+def test_an_lru_cache_does_not_grow():
     dropped, made = [], []
     cache = LruCache[int](2, dropped.append)
     for key in (1, 2, 1, 3, 1, 2):

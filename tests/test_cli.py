@@ -20,7 +20,7 @@ from jaxstyle.jobs import painter
 folder = command.folder
 
 
-def test_writes_what_the_library_computes(folder, capsys):
+def test_result_agrees_with_the_library(folder, capsys):
     assert stylize() == 0
     assert capsys.readouterr().out == "out.png\n"
     result = js.stylize(
@@ -50,7 +50,7 @@ def test_quiet_prints_the_path_only(folder, capsys):
     assert capsys.readouterr() == ("out.png\n", "")
 
 
-def test_programs_are_kept_in_the_cache_folder(folder, monkeypatch):
+def test_programs_are_stored_in_the_cache_folder(folder, monkeypatch):
     """In separate processes: this one would go on storing them."""
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     monkeypatch.delenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", raising=False)

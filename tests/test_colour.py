@@ -1,4 +1,4 @@
-"""Colours matched, and kept by runs on luminance, against NumPy in float64 and `colorsys`."""
+"""Colour matching and luminance against NumPy in float64 and `colorsys`."""
 
 import colorsys
 from typing import get_args
@@ -225,7 +225,7 @@ def test_restored_colours(rng):
 
 
 def test_images_of_a_run_may_leave_the_range(images):
-    """Those that a callback hears of are not clipped; restored, they are as if clipped."""
+    """Images of callbacks are not clipped; restored, they equal the clipped ones."""
     content = images[0]
     grey = luminance(jax.random.uniform(jax.random.key(0), content.shape, minval=-2, maxval=3))
     restored = restore("luminance", grey, content)

@@ -548,7 +548,7 @@ def test_hidden_colours_do_not_show(tmp_path, rng, shape):
     assert_close(load_image(tmp_path / "a.png"), expected, atol=1e-5)
 
 
-def test_transparency_is_filled_smoothly_from_what_is_visible(tmp_path):
+def test_transparency_is_filled_smoothly_from_visible_pixels(tmp_path):
     values = np.zeros((32, 96, 4), np.uint8)
     values[:, :16], values[:, -16:] = (255, 0, 0, 255), (0, 0, 255, 255)
     save_pillow(tmp_path / "a.png", values)
@@ -836,7 +836,7 @@ def test_alpha_of_another_size_is_refused(tmp_path):
     ("name", "width", "metadata"),
     [("a.webp", 16384, None), ("a.jpg", 65536, None), ("a.jpg", 16, {"log": "x" * 70_000})],
 )
-def test_what_a_format_cannot_store_is_refused(tmp_path, name, width, metadata):
+def test_pictures_that_a_format_cannot_store_are_refused(tmp_path, name, width, metadata):
     with pytest.raises(InputError, match=rf"{name}: .*use \.png or \.tif"):
         save_image(tmp_path / name, jnp.zeros((16, width, 3)), metadata=metadata)
     assert os.listdir(tmp_path) == []

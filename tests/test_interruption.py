@@ -169,7 +169,7 @@ def test_a_folder_that_is_removed_during_the_run(places, monkeypatch, capsys, qu
     assert line.endswith(f"the picture is in {working / 'out.png'}")
 
 
-def test_a_file_that_appears_during_the_run_is_kept(folder, monkeypatch, capsys):
+def test_a_file_that_appears_during_the_run_is_not_replaced(folder, monkeypatch, capsys):
     interrupt(monkeypatch, lambda: Path("out.png").write_bytes(b"another's"))
     assert stylize() == 1
     assert capsys.readouterr().out == "out-1.png\n"
@@ -209,7 +209,7 @@ def broken_pipe():
 
 
 @pytest.mark.parametrize("name", ["stylize", "batch"])
-def test_a_picture_is_saved_although_nobody_reads_stderr(folder, broken_pipe, name):
+def test_a_picture_is_saved_if_stderr_is_closed(folder, broken_pipe, name):
     streams = {"stdout": subprocess.DEVNULL, "stderr": broken_pipe}
     assert run_with(streams, *COMMANDS[name]) == 0
     assert js.load_image("out.png").shape

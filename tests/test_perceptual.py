@@ -1,4 +1,4 @@
-"""Perceptual distances against PyTorch, the authors' own code, and finite differences."""
+"""Perceptual distances against PyTorch, the authors' code, and finite differences."""
 
 import dataclasses
 import functools

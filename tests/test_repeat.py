@@ -353,7 +353,7 @@ def test_checkpoints_that_cannot_be_saved_lose_no_picture(folder, capsys, monkey
 
 
 def test_pictures_with_the_same_name_are_distinguished(folder, capsys):
-    """By their checksums; the photograph is not taken for a painting of the same name."""
+    """By their checksums: a photograph is not used as a painting of the same name."""
     Path("away").mkdir()
     Path("painting.png").rename("away/photo.png")
     stylize(styles=("away/photo.png",))

@@ -46,7 +46,7 @@ def seam(image):
 
 
 @pytest.mark.one_python
-def test_texture_takes_over_the_style_alone(encoder, pictures):
+def test_texture_has_the_statistics_of_the_style(encoder, pictures):
     style = pictures[1]
     result = make(encoder, style, loss_weights=js.LossWeights(tv=0.1))
     assert result.image.shape == (32, 48, 3)
@@ -125,7 +125,7 @@ def test_command_writes_a_texture(folder, capsys):
     assert str(folder) not in str(settings | provenance)
 
 
-def test_command_writes_what_the_library_computes(folder):
+def test_command_agrees_with_the_library(folder):
     assert texture("--seamless", "--seed", "4", "--iterations", "3") == 0
     style = js.load_image("painting.png", size=48)
     expected = js.texture(
