@@ -68,15 +68,13 @@ class Manifest:
         entry["ended"] = round(time.time(), 3)
         line = json.dumps(entry).encode() + b"\n"  # Names need not be UTF-8.
         self.folder.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(self._path, flags, 0o666)
-        try:
-            if (size := os.fstat(descriptor).st_size) and _byte(descriptor, size - 1) != b"\n":
-                line = b"\n" + line  # A killed process may have left half a line.
-            os.write(descriptor, line)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with self._path.open("ab+", buffering=0) as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    line = b"\n" + line  # A killed process may have left half a line.
+            file.write(line)
+            os.fsync(file.fileno())
         with self._lock:
             self._keep(self._path, entry)
 
@@ -134,8 +132,3 @@ def _time_of(entry: dict[str, Any]) -> float:
     """Returns when a job ended, or 0 by a clock that was ahead, which would always be the last."""
     ended = float(entry.get("ended", 0))
     return ended if ended <= time.time() + _CLOCKS else 0.0
-
-
-def _byte(descriptor: int, position: int) -> bytes:
-    os.lseek(descriptor, position, os.SEEK_SET)
-    return os.read(descriptor, 1)

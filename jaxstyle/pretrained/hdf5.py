@@ -71,7 +71,10 @@ def read(path: str | os.PathLike[str], *, arrays: bool = True) -> Contents:
             return Contents(
                 attributes,
                 {group: str(_plain(name)) for group, name in names.items()},
-                {name: _read_array(dataset) for name, dataset in found.items()},
+                {
+                    name: np.asarray(data, "<f2" if data.dtype.itemsize == 2 else "<f4")
+                    for name, data in found.items()
+                },
             )
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
@@ -123,7 +126,3 @@ def _may_be_parameter(path: str, dataset: h5py.Dataset) -> bool:
     # Momenta of an optimiser have the shapes and partly the names of parameters.
     floating = dataset.dtype.kind == "f" and dataset.dtype.itemsize <= 8
     return floating and dataset.ndim in (1, 4) and not path.startswith("optimizer")
-
-
-def _read_array(dataset: h5py.Dataset) -> np.ndarray:
-    return np.asarray(dataset, "<f2" if dataset.dtype.itemsize == 2 else "<f4")

@@ -17,7 +17,7 @@ from jaxstyle.paths import existing
 from jaxstyle.pretrained.convert import file_sha256
 from jaxstyle.pretrained.download import DownloadProgress, cached_file, read_original
 from jaxstyle.pretrained.initial import NARROW, random_encoder
-from jaxstyle.pretrained.registry import PACKAGED, Source, packaged_file, sources
+from jaxstyle.pretrained.registry import PACKAGED, packaged_file, sources
 from jaxstyle.pretrained.store import (
     Dtype,
     fingerprint,
@@ -121,16 +121,14 @@ def _repool(encoder: VGGEncoder, pooling: Pooling | None) -> VGGEncoder:
         return encoder
     gain = _GAINS[pooling] / _GAINS[encoder.network.pooling]
     params = {
-        name: {"kernel": p["kernel"] * gain, "bias": p["bias"]} if _is_pooled(name) else p
+        name: {"kernel": p["kernel"] * gain, "bias": p["bias"]}
+        if name.endswith("_1") and block_of(name) > 1
+        else p
         for name, p in encoder.params.items()
     }
     return dataclasses.replace(
         encoder, params=params, network=encoder.network.clone(pooling=pooling)
     )
-
-
-def _is_pooled(layer: str) -> bool:
-    return layer.endswith("_1") and block_of(layer) > 1
 
 
 class Report(NamedTuple):
@@ -233,22 +231,14 @@ class Available(NamedTuple):
 
 def available(cache: str | os.PathLike[str] | None = None) -> list[Available]:
     """Returns all encoders that have a name, the packaged one first."""
-    downloads = [source for name, source in sources().items() if name != PACKAGED]
-    return [
-        _packaged(),
-        *(_downloaded(source, cached_file(source.name, cache)) for source in downloads),
-        Available(RANDOM, None, "made from a seed", None, None, "none needed", True),
-    ]
-
-
-def _packaged() -> Available:
     path = packaged_file()
     says, checksum = read_attributes(path), f"sha256:{file_sha256(path)}"
     size = path.stat().st_size
-    return Available(PACKAGED, path, says["source"], size, checksum, says["licence"], True)
-
-
-def _downloaded(source: Source, path: Path) -> Available:
-    here = path.is_file()
-    facts = source.url, source.size, source.checksum, source.licence
-    return Available(source.name, path if here else None, *facts, here)
+    rows = [Available(PACKAGED, path, says["source"], size, checksum, says["licence"], True)]
+    for name, source in sources().items():
+        if name != PACKAGED:
+            path = cached_file(name, cache)
+            here = path.is_file()
+            facts = source.url, source.size, source.checksum, source.licence
+            rows.append(Available(name, path if here else None, *facts, here))
+    return [*rows, Available(RANDOM, None, "made from a seed", None, None, "none needed", True)]
