@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxstyle as js
+from jaxstyle.pretrained import random_encoder
 
 MASKS = jnp.ones((1, 24, 32))
 MISTAKES = {
@@ -60,7 +61,7 @@ def _tensor():
 
 
 def main():
-    encoder = js.load_encoder("random")
+    encoder = random_encoder(js.VGG((1, 1), widths=(8, 16)))
     content, style = jax.random.uniform(jax.random.key(0), (2, 24, 32, 3))
     objective = js.Objective(content_layers=("conv2_1",), style_layers=("image", "conv1_1"))
     targets = js.make_targets(content, style, encoder, objective)

@@ -29,8 +29,9 @@ def test_weights_of_unused_layers_are_ignored(encoder):
 REFUSED = """
 import dataclasses
 import jax, jax.numpy as jnp, jaxstyle as js
+from jaxstyle.pretrained import random_encoder
 
-encoder = js.load_encoder("random")
+encoder = random_encoder(js.VGG((1, 1), widths=(8, 16)))
 objective = js.Objective(content_layers=("conv1_1",), style_layers=("conv2_1",))
 good = jnp.full((32, 32, 3), 0.5)
 targets = js.make_targets(good, good, encoder, objective)

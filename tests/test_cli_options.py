@@ -193,15 +193,6 @@ def test_masks_guide_regions(folder):
 
 
 @pytest.mark.usefixtures("masks")
-def test_masks_of_one_region_change_nothing(folder):
-    save_mask("guide.png", (44, 36), "red")
-    save_mask("mask.png", (32, 40), "red")
-    assert stylize(*MASKS, quick=QUICK) == 0
-    assert stylize(out="plain.png", quick=QUICK) == 0
-    np.testing.assert_allclose(picture(), picture("plain.png"), atol=1.01 / 255)
-
-
-@pytest.mark.usefixtures("masks")
 def test_merged_colours_of_masks_are_reported_once_per_file(folder, capsys):
     for name, size in (("guide.jpg", (352, 288)), ("mask.jpg", (256, 320))):
         mask = PillowImage.new("RGB", size, "red")

@@ -151,14 +151,15 @@ def test_numbers_of_settings_must_agree(encoder, pictures):
 
 DEVICES = """
 import jax, jax.numpy as jnp, jaxstyle as js
+from jaxstyle.pretrained import random_encoder
 from jaxstyle.run import lanes
 
 assert len(jax.devices()) == 4
-encoder = js.load_encoder("random")
+encoder = random_encoder(js.VGG((1, 1), widths=(8, 16)))
 content, style = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
 objective = js.Objective(content_layers=("conv2_1",), style_layers=("conv1_1",))
 options = dict(objective=objective, schedule=js.Schedule(iterations=4, scales=1))
-weights = js.LossWeights(style=jnp.geomspace(1.0, 100.0, 6))
+weights = js.LossWeights(style=jnp.geomspace(1.0, 100.0, 4))
 used = []
 plain = lanes._advance
 lanes._advance = lambda state, *rest: used.append(len(state.image.devices())) or plain(state, *rest)

@@ -10,7 +10,7 @@ import command
 import jaxstyle as js
 from command import check_refused
 from jaxstyle import cli, files
-from programs import terms_of
+from programs import loss_of, targets_of, terms_of
 
 folder = command.folder
 
@@ -52,7 +52,7 @@ def test_texture_has_the_statistics_of_the_style(encoder, pictures):
     assert result.image.shape == (32, 48, 3)
     assert list(result.terms) == ["style", "tv"]
     objective = dataclasses.replace(OBJECTIVE, content_layers=())
-    targets = js.make_targets(result.image, style, encoder, objective)
+    targets = targets_of(result.image, style, encoder, objective)
     noise = make(encoder, style, schedule=js.Schedule(iterations=0, scales=1)).image
     before, after = (
         float(terms_of(x, targets, js.LossWeights(), encoder, objective)["style"])
@@ -99,9 +99,9 @@ def test_loss_of_a_seamless_image_does_not_change_if_it_is_rolled(encoder, pictu
     changes = {}
     for padding in ("circular", "replicate"):
         padded = dataclasses.replace(encoder, network=encoder.network.clone(padding=padding))
-        targets = js.make_targets(image, style, padded, objective)
+        targets = targets_of(image, style, padded, objective)
         losses = [
-            float(js.loss(x, targets, js.LossWeights(), padded, objective)) for x in (image, rolled)
+            float(loss_of(x, targets, js.LossWeights(), padded, objective)) for x in (image, rolled)
         ]
         changes[padding] = abs(losses[1] / losses[0] - 1)
     assert changes["circular"] < 1e-4
