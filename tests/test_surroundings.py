@@ -30,13 +30,12 @@ def run(*words, **environment):
     )
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp437"])
-def test_terminals_without_some_characters(folder, encoding):
-    printed = run("stylize", "--help", PYTHONIOENCODING=encoding)
+def test_terminals_without_some_characters(folder):
+    printed = run("stylize", "--help", PYTHONIOENCODING="ascii")
     assert printed.returncode == 0, printed.stderr
     assert b"--style-weight" in printed.stdout
     words = ["stylize", "photo.png", "painting.png", *command.ENCODER, *command.QUICK]
-    printed = run(*words, "-o", "日.png", PYTHONIOENCODING=encoding)
+    printed = run(*words, "-o", "日.png", PYTHONIOENCODING="ascii")
     assert printed.returncode == 0, printed.stderr
     assert printed.stdout == rb"\u65e5.png" + os.linesep.encode()
     assert Path("日.png").exists()
