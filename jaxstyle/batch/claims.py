@@ -131,6 +131,6 @@ def _remove(path: Path, seen: str) -> bool:
         aside.unlink()
         return True
     with contextlib.suppress(OSError):
-        os.link(aside, path)  # Another process has created it meanwhile.
+        os.link(aside, path)  # Another process has just created it.
     aside.unlink(missing_ok=True)
     return False

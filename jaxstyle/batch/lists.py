@@ -41,7 +41,7 @@ def make_jobs(
         name: Pattern of the outputs' names, with ``{content}``, ``{style}``, ``{folder}``,
             ``{suffix}`` and settings.
         pairs: How photographs and paintings are paired; None for all combinations.
-        facts: What the pictures record besides.
+        facts: Further entries of the pictures' provenance.
 
     Raises:
         InputError: The pairs or the pattern do not work, or two jobs have the same output.
@@ -73,9 +73,9 @@ def read_jobs(
 
     Args:
         path: The list.
-        recipe: What the rows' settings change.
+        recipe: The settings that rows do not change.
         name: Pattern of the outputs' names, for rows without one.
-        facts: What the pictures record besides.
+        facts: Further entries of the pictures' provenance.
 
     Raises:
         InputError: The list cannot be read, or a row is not a job; the message says which one.

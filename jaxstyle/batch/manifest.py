@@ -89,7 +89,7 @@ class Manifest:
         self._read_all()
 
     def _may_be_new(self, output: str) -> bool:
-        """Returns whether a picture may be by a process whose file was not there at the scan."""
+        """Returns whether a picture may be from a process that started after the last scan."""
         try:
             written = (self.folder / output).stat().st_mtime
         except (OSError, ValueError):

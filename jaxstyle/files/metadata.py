@@ -1,4 +1,4 @@
-"""The settings and the provenance of a picture, kept in the picture itself.
+"""The settings and the provenance of a picture, stored in the picture itself.
 
 One JSON document, ``{"jaxstyle": settings, "provenance": provenance}``, in the description of the
 image: a text chunk in PNG, ImageDescription in other formats.
@@ -18,11 +18,11 @@ _SETTINGS, _PROVENANCE = "jaxstyle", "provenance"
 
 
 class Metadata(NamedTuple):
-    """What :func:`load_metadata` returns.
+    """The result of :func:`load_metadata`.
 
     Attributes:
         settings: The recipe's table, for ``Recipe().updated``.
-        provenance: What the picture was made from and with: file names, checksums, versions.
+        provenance: The inputs: file names, checksums, versions.
     """
 
     settings: dict[str, Any]

@@ -47,7 +47,7 @@ class Shaper(NamedTuple):
 
 
 class _Broken(Exception):
-    """Raised for a profile that makes no sense."""
+    """Raised for an invalid profile."""
 
 
 def srgb_to_linear(x: np.ndarray) -> np.ndarray:
@@ -156,7 +156,7 @@ def _parse(profile: bytes) -> Shaper | None:
     """Reads tone curves and matrix, or returns None if the profile is of another kind.
 
     Raises:
-        _Broken: The curves or the table of contents make no sense.
+        _Broken: The curves or the table of contents are invalid.
     """
     try:
         tags = _tags(profile)

@@ -64,7 +64,7 @@ class Page(NamedTuple):
 
     @property
     def photo_info(self) -> PhotoInfo:
-        """What the tags say about the photograph."""
+        """Date, author and resolution from the tags."""
         tags = {tag.code: tag.value for tag in self.page.tags}
         exif = tags.get(ExifTags.IFD.Exif)
         taken = exif.get("DateTimeOriginal") if isinstance(exif, dict) else None
