@@ -10,7 +10,7 @@ import pytest
 import jaxstyle as js
 from jaxstyle import files
 from jaxstyle.encoder.receptive import Field, field_at
-from jaxstyle.evaluate.grid import axes_of
+from jaxstyle.evaluate.grid import axes_of, grid_of
 from jaxstyle.evaluate.targets import content_targets
 from jaxstyle.pretrained import random_encoder
 
@@ -121,3 +121,22 @@ def test_content_features_on_disk(padding):
     assert isinstance(array, np.memmap)
     if jax.default_backend() == "cpu":  # Not copied into memory.
         assert tiled["conv2_2"].unsafe_buffer_pointer() == array.ctypes.data
+
+
+def test_run_in_tiles_shows_no_seam():
+    """Steps across the borders of tiles are as those inside, and the result is that of Whole."""
+    encoder = make_encoder("replicate")
+    content, style = jax.random.uniform(jax.random.key(0), (2, *EVEN, 3))
+    options = {"objective": OBJECTIVE, "schedule": js.Schedule(iterations=8, scales=1)}
+    tiled, whole = (
+        js.stylize(content, style, encoder, plan=plan, **options).image
+        for plan in (js.Tiles(40), js.Whole())
+    )
+    for axis, cuts in enumerate(grid_of(EVEN, Field(4, 12), 40)):
+        assert len(cuts.owned) > 2
+        borders = np.asarray(cuts.owned[1:-1])
+        for picture, tolerance in ((tiled, 0.2), (tiled - whole, 2.0)):
+            steps = np.abs(np.diff(picture, axis=axis)).mean((1 - axis, 2))
+            inside = np.delete(steps, borders - 1)
+            assert steps[borders - 1].mean() <= (1 + tolerance) * inside.mean() + 1e-6
+    np.testing.assert_allclose(tiled, whole, atol=1e-3)
