@@ -1,4 +1,4 @@
-"""What the tests of the command share."""
+"""Helpers of the command's tests."""
 
 import subprocess
 import sys
@@ -6,11 +6,10 @@ import sys
 import pytest
 
 from jaxstyle import cli, files, pretrained
-from jaxstyle.pretrained import hdf5
 
 LAYERS = ["--content-layers", "conv2_2", "--style-layers", "image=20,conv1_1,conv3_1"]
 QUICK = [*LAYERS, "--size", "40", "--scales", "1", "--iterations", "4", "--coarsest", "16"]
-# What is kept would be for the tests to come, too.
+# Programs that are stored would be used by later tests, too.
 ENCODER = ["--encoder", "narrow.h5", "--no-compile-cache"]
 
 
@@ -22,13 +21,11 @@ def folder(tmp_path, encoder, pictures, monkeypatch):
     for name, picture in zip(("photo.png", "painting.png"), pictures, strict=True):
         files.save_image(name, picture)
     pretrained.save_encoder("narrow.h5", encoder, {})
-    # No stranger's file: a process for each test would take a quarter of a second.
-    monkeypatch.setattr(hdf5, "read_apart", hdf5.read)
     return tmp_path
 
 
 def killed_process():
-    """Returns the number of a process that is no more."""
+    """Returns the number of a process that has ended."""
     with subprocess.Popen([sys.executable, "-S", "-c", ""]) as process:
         process.wait()
         return process.pid
@@ -41,13 +38,13 @@ def stylize(*options, styles=("painting.png",), out="out.png", quick=QUICK):
 
 def check_refused(capsys, folder, code, *needles):
     """Exit code 2, one line on stderr that names what is wrong, nothing written."""
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     assert code == 2
-    assert told.out == ""
-    assert told.err.count("\n") == 1, told.err
-    assert told.err.startswith("jaxstyle: ")
-    assert "----" not in told.err  # of a box
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1, printed.err
+    assert printed.err.startswith("jaxstyle: ")
+    assert "----" not in printed.err  # of a box
     for needle in needles:
-        assert needle in told.err, told.err
+        assert needle in printed.err, printed.err
     assert not (folder / "out.png").exists()
     assert not list(folder.glob("*tmp*"))

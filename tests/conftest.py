@@ -1,4 +1,4 @@
-"""What all tests share. Shapes and types of the whole library are checked while they run."""
+"""Fixtures of all tests. Shapes and types of the whole library are checked while they run."""
 
 import atexit
 import os
@@ -9,20 +9,20 @@ from importlib.metadata import version
 
 import jaxtyping
 
-# In the background a shell has Ctrl-C ignored, and what is started from there inherits that.
+# A shell ignores Ctrl-C in the background, and its child processes inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What runs for milliseconds only need not be fast; without these, compiling takes two thirds of
-# the tests' time.
+# Programs that run for milliseconds need not be fast; without these flags, compiling takes two
+# thirds of the tests' time.
 _QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
 if version("jaxlib").startswith(("0.6.", "0.7.", "0.8.", "0.9.", "0.10.")):  # gone in 0.12
     _QUICK += " --xla_cpu_use_fusion_emitters=false"
-# Pytest's other processes inherit it.
+# The other processes of pytest inherit it.
 if _QUICK not in os.environ.get("XLA_FLAGS", ""):
     os.environ["XLA_FLAGS"] = f"{_QUICK} {os.environ.get('XLA_FLAGS', '')}"
 
-# What one test has compiled serves the others, those of pytest's other processes too, which inherit
-# the folder and leave it to this one to remove.
+# Tests share compiled programs, also with the other processes of pytest, which inherit the folder.
+# This process removes it.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp()
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
@@ -40,7 +40,7 @@ from jaxstyle.pretrained import random_encoder  # noqa: E402
 
 @pytest.fixture(scope="session")
 def encoder():
-    """A narrow network of three blocks: everything that a wide one has, in milliseconds."""
+    """A narrow network of three blocks, which runs in milliseconds."""
     return random_encoder(VGG(depths=(2, 2, 1), widths=(6, 8, 10), pooling="average"))
 
 

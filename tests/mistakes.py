@@ -1,4 +1,4 @@
-"""Run in a process without type checks: what the library says to mistakes, as JSON."""
+"""Run in a process without type checks: prints the messages about mistakes as JSON."""
 
 import dataclasses
 import json
@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 import jaxstyle as js
+from jaxstyle.pretrained import random_encoder
 
 MASKS = jnp.ones((1, 24, 32))
 MISTAKES = {
@@ -34,7 +35,25 @@ MISTAKES = {
     "perhaps laplacian": lambda p, c, s: js.Objective(extra=["laplacien"]),
     "not a plan": lambda p, c, s: js.stylize(c, s, p[3], objective=p[4], plan="tiles"),
     "a string; give a tuple": lambda p, c, s: js.Objective(style_layers="conv1_1"),
+    "layer 'relu1_1': unknown, perhaps conv1_1": lambda p, c, s: js.encode(c, p[3], ("relu1_1",)),
+    "layer 'relu2_1': unknown, perhaps conv2_1": lambda p, c, s: js.loss(
+        *p[:2], js.LossWeights(style_layers={"relu2_1": 50}), *p[3:]
+    ),
+    "encoder 'vgg-16': unknown, perhaps vgg16": lambda p, c, s: js.load_encoder("vgg-16"),
+    "preset 'gaty': unknown, perhaps gatys": lambda p, c, s: js.preset("gaty"),
+    "normalisation 'energies': unknown, perhaps energy": lambda p, c, s: js.Objective(
+        normalisation="energies"
+    ),
+    "tv 'nine-points': unknown, perhaps nine-point": lambda p, c, s: js.Objective(tv="nine-points"),
+    "pooling 'averaged': unknown, perhaps average": lambda p, c, s: _encode(p, pooling="averaged"),
+    "padding 'zero': unknown, perhaps zeros": lambda p, c, s: _encode(p, padding="zero"),
+    "pooling 'maxi': unknown, perhaps max": lambda p, c, s: js.load_encoder(pooling="maxi"),
 }
+
+
+def _encode(problem, **changed):
+    encoder = problem[3].replace(network=problem[3].network.clone(**changed))
+    return js.encode(problem[0], encoder, ("conv2_1",))
 
 
 def _tensor():
@@ -42,7 +61,7 @@ def _tensor():
 
 
 def main():
-    encoder = js.load_encoder("random")
+    encoder = random_encoder(js.VGG((1, 1), widths=(8, 16)))
     content, style = jax.random.uniform(jax.random.key(0), (2, 24, 32, 3))
     objective = js.Objective(content_layers=("conv2_1",), style_layers=("image", "conv1_1"))
     targets = js.make_targets(content, style, encoder, objective)

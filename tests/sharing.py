@@ -72,25 +72,8 @@ def program(devices, height, iterations=None, **options):
 SOLVERS = {"lbfgs": js.lbfgs(history=3), "adam": js.adam()}
 
 
-def runs(devices, shape, solver):
-    """Returns how much whole runs differ, coarse to fine."""
-    _, content, style = pictures(*shape, np.float32)
-    options = {
-        "objective": js.Objective(**LAYERS),
-        "schedule": js.Schedule(iterations=5, scales=2, coarse_iterations=4, coarsest=16),
-        "solver": SOLVERS[solver],
-    }
-    seen = []
-    one = js.stylize(content, style, narrow(), **options)
-    options["callback"] = lambda progress: seen.append(list(progress.image.shape[:2]))
-    many = js.stylize(content, style, narrow(), **options, plan=js.Devices(devices))
-    assert seen[-1] == list(shape)
-    assert one.evaluations == many.evaluations
-    return float(jnp.abs(one.image - many.image).max())
-
-
 def resumed(solver, masked):
-    """Returns how much continued runs differ from the whole one: on as many devices, on any."""
+    """Returns how much resumed runs differ from the whole one: on 3 devices, on any number."""
     _, content, style = pictures(66, 40, np.float32)
     schedule = js.Schedule(iterations=6, scales=2, coarse_iterations=4, coarsest=16)
     options = {"objective": js.Objective(**LAYERS), "schedule": schedule, "callback_every": [3]}

@@ -1,4 +1,4 @@
-"""Checkpoint files: what is loaded is what was saved, whichever bits have changed on the disk."""
+"""Checkpoint files: damage on the disk never changes a checkpoint that is loaded."""
 
 import warnings
 
@@ -32,7 +32,7 @@ def saved(tmp_path, rng):
     return older, newer, save_checkpoint(tmp_path, newer)
 
 
-def test_the_last_two_are_kept(tmp_path, saved, rng):
+def test_only_the_last_two_checkpoints_stay(tmp_path, saved, rng):
     save_checkpoint(tmp_path, make(4, rng))
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "checkpoint-000000003.npz",
@@ -40,7 +40,7 @@ def test_the_last_two_are_kept(tmp_path, saved, rng):
     ]
 
 
-def test_a_flipped_bit_never_changes_what_is_loaded(tmp_path, saved):
+def test_a_flipped_bit_never_changes_a_loaded_checkpoint(tmp_path, saved):
     older, newer, path = saved
     whole, fallen_back = path.read_bytes(), 0
     for place in range(len(whole)):
@@ -54,8 +54,8 @@ def test_a_flipped_bit_never_changes_what_is_loaded(tmp_path, saved):
         assert same(found, older if caught else newer), place
         if caught:
             fallen_back += 1
-            (told,) = caught
-            assert str(told.message) == (
+            (message,) = caught
+            assert str(message.message) == (
                 f"{path}: is damaged; continuing from the checkpoint before it, "
                 "checkpoint-000000002.npz"
             )
@@ -76,9 +76,9 @@ def test_damage_to_all_of_them_is_one_line(tmp_path, saved):
         path.write_bytes(path.read_bytes()[:99])
     with pytest.raises(
         InputError, match=r"checkpoint-000000003\.npz: is damaged, like all"
-    ) as told:
+    ) as message:
         load_checkpoint(tmp_path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(message.value)
     assert len(list(tmp_path.iterdir())) == 2
 
 

@@ -1,4 +1,4 @@
-"""The command, end to end: what it writes, what it says, every bad input it must survive."""
+"""The command, end to end: files, messages, and bad input."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ from jaxstyle.jobs import painter
 folder = command.folder
 
 
-def test_writes_what_the_library_computes(folder, capsys):
+def test_result_agrees_with_the_library(folder, capsys):
     assert stylize() == 0
     assert capsys.readouterr().out == "out.png\n"
     result = js.stylize(
@@ -37,12 +37,12 @@ def test_writes_what_the_library_computes(folder, capsys):
     assert not np.allclose(result.image, js.load_image("photo.png", size=40), atol=0.05)
 
 
-def test_says_device_encoder_and_size(folder, capsys):
+def test_prints_device_encoder_and_size(folder, capsys):
     stylize()
-    told = capsys.readouterr().err
-    assert "device cpu" in told
-    assert "encoder narrow.h5" in told
-    assert "40×33" in told
+    printed = capsys.readouterr().err
+    assert "device cpu" in printed
+    assert "encoder narrow.h5" in printed
+    assert "40×33" in printed
 
 
 def test_quiet_prints_the_path_only(folder, capsys):
@@ -50,8 +50,8 @@ def test_quiet_prints_the_path_only(folder, capsys):
     assert capsys.readouterr() == ("out.png\n", "")
 
 
-def test_programs_are_kept_in_the_cache_folder(folder, monkeypatch):
-    """In processes of their own: this one would go on keeping them."""
+def test_programs_are_stored_in_the_cache_folder(folder, monkeypatch):
+    """In separate processes: this one would go on storing them."""
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     monkeypatch.delenv("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", raising=False)
     words = ["stylize", "photo.png", "painting.png", "-o", "out.png", "--overwrite", "--quiet"]
@@ -63,11 +63,11 @@ def test_programs_are_kept_in_the_cache_folder(folder, monkeypatch):
         programs = folder.glob("cache/compiled/*-cache")
         kept.append({path: path.stat().st_mtime_ns for path in programs})
     assert kept[0] == kept[1] != {}
-    # Even what compiles at once, such as where the loop starts.
+    # Even programs that compile quickly, such as the start of the loop.
     assert list(folder.glob("cache/compiled/jit_start-*"))
 
 
-def test_no_compile_cache_keeps_none(folder):
+def test_no_compile_cache_stores_no_programs(folder):
     stylize()
     assert not (folder / "cache").exists()
 
@@ -95,17 +95,11 @@ def test_alpha_is_put_back(folder, pictures):
     np.testing.assert_allclose(written[..., 3] / 255, alpha, atol=0.01)
 
 
-@pytest.mark.parametrize("out", ["out.jpg", "out.webp", "out.tif", "out.tiff", "out.jpeg"])
-def test_other_formats(folder, out):
-    assert stylize(out=out) == 0
-    assert js.load_image(out).shape == (33, 40, 3)
-
-
-def test_overflow_is_told_and_the_picture_saved(folder, capsys):
+def test_overflow_is_reported_and_the_picture_saved(folder, capsys):
     assert stylize("--style-weight", "3.3e38") == 1
-    told = capsys.readouterr().err
-    assert "after 0 iterations: the loss's style term is not finite" in told
-    assert "try a smaller --style-weight" in told
+    printed = capsys.readouterr().err
+    assert "after 0 iterations: the loss's style term is not finite" in printed
+    assert "try a smaller --style-weight" in printed
     assert js.load_image("out.png").shape == (33, 40, 3)
 
 
@@ -113,17 +107,10 @@ def put(name, data):
     Path(name).write_bytes(data)
 
 
+# test_files.py has all kinds of bad pictures.
 BAD_PICTURES = {
     "missing file": (lambda: None, "no such file"),
-    "folder": (lambda: Path("bad.png").mkdir(), "folder"),
-    "empty file": (lambda: put("bad.png", b""), "empty"),
     "truncated": (lambda: put("bad.png", Path("photo.png").read_bytes()[:700]), "is damaged"),
-    "text": (
-        lambda: put("bad.png", b"Dear all, the photo is attached.\n" * 9),
-        "not an image of a known format",
-    ),
-    "tiny": (lambda: PillowImage.new("RGB", (200, 15)).save("bad.png"), "16"),
-    "bomb": (lambda: PillowImage.new("1", (20000, 20000)).save("bad.png"), "megapixels"),
 }
 
 
@@ -140,42 +127,23 @@ def test_bad_picture(folder, capsys, kind, place):
 
 @pytest.mark.parametrize(("options", "needles"), [
     (["--style-weight", "-1"], ["--style-weight", "-1"]),
-    (["--content-weight", "nan"], ["--content-weight", "nan"]),
-    (["--tv-weight", "inf"], ["--tv-weight", "inf"]),
     (["--style-weight", "much"], ["--style-weight", "much"]),
     (["--content-layers", "conv9_1"], ["conv9_1"]),
-    (["--style-layers", "fc6"], ["fc6"]),
     (["--style-layers", "image=-2"], ["--style-layers", "image", "-2"]),
     (["--style-layers", "image=much"], ["--style-layers", "much"]),
-    (["--content-layers", "image=nan"], ["--content-layers", "nan"]),
     (["--encoder", "vgg91"], ["vgg91"]),
     (["--encoder", "missing.h5"], ["missing.h5"]),
     (["--size", "15"], ["--size", "15"]),
-    (["--size", "0"], ["--size"]),
     (["--size", "40x"], ["--size", "40x"]),
-    (["--size", "40x15"], ["--size", "15"]),
     (["--size", "40x40x40"], ["--size", "40x40x40"]),
-    (["--style-scale", "0"], ["--style-scale"]),
-    (["--style-scale", "inf"], ["--style-scale"]),
     (["--style-scale", "0.3"], ["--style-scale", "0.3"]),
-    (["--scales", "0"], ["--scales"]),
-    (["--scale-factor", "1"], ["--scale-factor"]),
-    (["--average", "1"], ["--average"]),
-    (["--coarsest", "15"], ["--coarsest"]),
-    (["--history", "0"], ["--history"]),
     (["--solver", "adam", "--learning-rate", "0"], ["--learning-rate"]),
-    (["--solver", "adam", "--b2", "1"], ["--b2"]),
-    (["--solver", "gradient-descent", "--decay", "2"], ["--decay"]),
     (["--clamp"], ["--clamp", "lbfgs"]),
     (["--statistic", "median"], ["median"]),
-    (["--colour", "red"], ["red"]),
-    (["--iterations", "-5"], ["--iterations"]),
     (["--init", "nothing"], ["--init", "nothing"]),
     (["--solver", "newton"], ["newton"]),
-    (["--pooling", "min"], ["min"]),
     (["--frobnicate"], ["--frobnicate"]),
     (["--seed"], ["--seed"]),
-    (["--seed", "-1"], ["--seed"]),
     (["--seed", "1" + "0" * 30], ["--seed"]),
     (["--init", "x" * 300 + ".png"], ["--init"]),
 ], ids=lambda value: " ".join(value))  # fmt: skip
@@ -183,18 +151,17 @@ def test_bad_option(folder, capsys, options, needles):
     check_refused(capsys, folder, stylize(*options), *needles)
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
-def test_mistakes_are_one_line_on_every_terminal(tmp_path, encoding):
+def test_mistakes_are_one_line_in_a_process(tmp_path):
     words = [sys.executable, "-m", "jaxstyle", "stylize", "photo.png", "--solver", "newton"]
-    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
     run = subprocess.run(words, capture_output=True, cwd=tmp_path, env=environment)
-    told = run.stderr.decode(encoding)
+    printed = run.stderr.decode("latin-1")
     assert run.returncode == 2
-    assert told.startswith("jaxstyle: ")
-    assert "'newton'" in told
-    assert told.count("\n") == 1
-    assert not set("─│╭╰") & set(told)
-    assert "----" not in told
+    assert printed.startswith("jaxstyle: ")
+    assert "'newton'" in printed
+    assert printed.count("\n") == 1
+    assert not set("─│╭╰") & set(printed)
+    assert "----" not in printed
 
 
 @pytest.mark.parametrize(("options", "needles"), [
@@ -237,35 +204,6 @@ def test_inputs_are_never_replaced(folder, capsys, out, options):
     assert before == {path: path.read_bytes() for path in folder.glob("*.*p*")}
 
 
-def test_output_folder_that_cannot_be_written(folder, capsys, monkeypatch):
-    # Permissions do not bind the superuser, under whom tests may run.
-    monkeypatch.setattr("os.access", lambda *arguments, **options: False)
-    check_refused(capsys, folder, stylize(), "out.png")
-
-
-def test_overwrite(folder):
-    put("out.png", b"old")
-    assert stylize("--overwrite") == 0
-    assert js.load_image("out.png").shape == (33, 40, 3)
-
-
-def test_failed_write_leaves_the_old_file(folder, monkeypatch, capsys):
-    put("out.png", b"old")
-    monkeypatch.setattr(
-        "os.replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
-    )
-    assert stylize("--overwrite") == 1
-    assert (folder / "out.png").read_bytes() == b"old"
-    assert "No space left" in capsys.readouterr().err
-    assert {p.name for p in folder.iterdir()} <= {
-        "out.png",
-        "photo.png",
-        "painting.png",
-        "narrow.h5",
-        "cache",
-    }
-
-
 def test_corrupt_parameter_file(folder, capsys):
     put("narrow.h5", (folder / "narrow.h5").read_bytes()[:3000])
     check_refused(capsys, folder, stylize(), "narrow.h5")
@@ -276,7 +214,7 @@ def test_debug_shows_the_traceback(folder):
         stylize("--encoder", "missing.h5", "--debug")
 
 
-def test_a_fault_of_ours_is_one_line(folder, capsys, monkeypatch):
+def test_an_unexpected_error_is_one_line(folder, capsys, monkeypatch):
     def fault(*arguments, **options):
         raise RuntimeError("a wheel came off\nand more")
 
@@ -293,29 +231,19 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"jaxstyle {js.__version__}\n"
 
 
-def test_module_and_command_are_the_same(tmp_path):
-    run = subprocess.run(
-        [sys.executable, "-m", "jaxstyle", "--version"],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
-    assert (run.returncode, run.stdout) == (0, f"jaxstyle {js.__version__}\n")
-
-
 def test_weights_list(folder, capsys):
     assert cli.main(["weights", "list"]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for name in ("vgg19", "vgg16", "vgg19-torch", "vgg16-torch", "random"):
-        assert name in told
-    assert "253f8cb515780f3b799900260a226db6" in told
+        assert name in printed
+    assert "253f8cb515780f3b799900260a226db6" in printed
 
 
 def test_weights_verify(folder, capsys, encoder):
     assert cli.main(["weights", "verify", "narrow.h5"]) == 0
-    told = capsys.readouterr().out
-    assert "conv3_1" in told
-    assert pretrained.fingerprint(encoder) in told
+    printed = capsys.readouterr().out
+    assert "conv3_1" in printed
+    assert pretrained.fingerprint(encoder) in printed
 
 
 def test_weights_convert(folder, capsys, encoder, rng):
@@ -334,6 +262,6 @@ def test_weights_convert(folder, capsys, encoder, rng):
     assert pretrained.verify("short.h5").dtype == "float16"
 
 
-def test_weights_convert_refuses_what_it_does_not_know(folder, capsys):
+def test_weights_convert_refuses_unknown_files(folder, capsys):
     code = cli.main(["weights", "convert", "photo.png", "out.png"])
     check_refused(capsys, folder, code, "photo.png")

@@ -1,4 +1,4 @@
-"""Options of the command: each does something, in every combination of pictures that it takes."""
+"""Options of the command: every option changes the picture; styles, blends and masks."""
 
 import dataclasses
 
@@ -101,16 +101,6 @@ def test_every_option_changes_the_picture(folder, name):
     assert files.load_metadata("out.png").provenance["status"] == "finished"
 
 
-@pytest.mark.parametrize("init", ["matched", "style", "noise", "grey"])
-def test_without_iterations_the_start_is_the_result(folder, init):
-    assert stylize("--init", init, "--iterations", "0", quick=QUICK) == 0
-    painting, image = picture("painting.png"), picture()
-    if init in ("matched", "style"):
-        np.testing.assert_allclose(image.mean((0, 1)), painting.mean((0, 1)), atol=0.03)
-    else:
-        assert (image.std() > 0.2) == (init == "noise")
-
-
 @pytest.mark.parametrize(("options", "shape"), [
     (["--size", "44"], (36, 44)),
     (["--size", "36", "--side", "shorter"], (36, 44)),
@@ -160,8 +150,7 @@ def test_blend_of_one_share_is_that_style_alone(folder):
 
 @pytest.mark.usefixtures("second")
 @pytest.mark.parametrize(("styles", "blend"), [
-    (BOTH, "1"), (BOTH, "1,2,3"), (BOTH, "much"), (BOTH, "1,"), (BOTH, ""), (BOTH, "0,0"),
-    (BOTH, "2,-1"), (BOTH, "nan,1"), (BOTH, "inf,1"), (BOTH[:1], "1,2"), (BOTH[:1], "0"),
+    (BOTH, "1"), (BOTH, "much"), (BOTH, "1,"), (BOTH, "2,-1"), (BOTH[:1], "1,2"),
 ])  # fmt: skip
 def test_bad_blend(folder, capsys, styles, blend):
     code = stylize(f"--blend={blend}", "--quiet", styles=styles, quick=QUICK)
@@ -204,16 +193,7 @@ def test_masks_guide_regions(folder):
 
 
 @pytest.mark.usefixtures("masks")
-def test_masks_of_one_region_change_nothing(folder):
-    save_mask("guide.png", (44, 36), "red")
-    save_mask("mask.png", (32, 40), "red")
-    assert stylize(*MASKS, quick=QUICK) == 0
-    assert stylize(out="plain.png", quick=QUICK) == 0
-    np.testing.assert_allclose(picture(), picture("plain.png"), atol=1.01 / 255)
-
-
-@pytest.mark.usefixtures("masks")
-def test_what_is_merged_in_masks_is_told_once_a_file(folder, capsys):
+def test_merged_colours_of_masks_are_reported_once_per_file(folder, capsys):
     for name, size in (("guide.jpg", (352, 288)), ("mask.jpg", (256, 320))):
         mask = PillowImage.new("RGB", size, "red")
         mask.paste("black", (16, 16, 32, 32))
@@ -239,8 +219,6 @@ def test_one_mask_for_each_of_several_styles(folder, capsys):
 @pytest.mark.usefixtures("masks")
 @pytest.mark.parametrize(("mask", "needles"), [
     (("red",), ("guide.png", "mask.png", "#0000ff")),
-    (("red", "blue", "lime"), ("mask.png", "#00ff00", "guide.png")),
-    (("red", "lime"), ("mask.png", "#00ff00")),
     (None, ("mask.png", "no such file")),
 ])  # fmt: skip
 def test_masks_that_do_not_match(folder, capsys, mask, needles):
@@ -249,12 +227,6 @@ def test_masks_that_do_not_match(folder, capsys, mask, needles):
     else:
         (folder / "mask.png").unlink()
     check_refused(capsys, folder, stylize(*MASKS, quick=QUICK), *needles)
-
-
-@pytest.mark.usefixtures("masks")
-def test_mask_of_another_shape(folder, capsys):
-    save_mask("mask.png", (40, 32), "red", "blue")
-    check_refused(capsys, folder, stylize(*MASKS, quick=QUICK), "mask.png", "painting.png")
 
 
 @pytest.mark.usefixtures("masks")

@@ -281,7 +281,7 @@ def test_larger_share_approaches_its_style(encoder):
     np.testing.assert_array_equal(images[0], run(encoder, STYLES[0]).image)
 
 
-def test_each_region_takes_over_its_style(encoder):
+def test_each_region_gets_the_style_of_its_mask(encoder):
     """The left half becomes red and the right one green, or the other way round."""
     red, green = jnp.array([0.7, 0.3, 0.3]), jnp.array([0.3, 0.7, 0.3])
     masks, style = halves((32, 32)), picture((32, 32), (0, 0, 0), (0.1, 0.1, 0.1), 2)

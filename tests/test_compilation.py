@@ -43,7 +43,7 @@ ONES = jnp.ones(3)
     lambda f: jax.lax.map(f, ONES),
     lambda f: jax.lax.map(lambda x: x * f(ONES), ONES)[0],
 ], ids=["jit", "constant in jit", "vmap", "grad", "map", "constant in map"])  # fmt: skip
-def test_it_is_a_part_of_an_outer_program(double, surrounding):
+def test_inside_other_programs_the_options_do_not_apply(double, surrounding):
     np.testing.assert_array_equal(surrounding(double), 2.0)
 
 

@@ -5,7 +5,6 @@ import gzip
 import hashlib
 import http.server
 import os
-import re
 import socket
 import threading
 
@@ -59,11 +58,8 @@ def send_for_ever(handler):
 
 ODD = {
     "/endless": send_for_ever,
-    "/large": lambda h: answer(h, Content_Length=str(1 << 40)),
     "/no-number": lambda h: answer(h, body=CONTENT, Content_Length="plenty"),
-    "/nowhere": lambda h: answer(h, 302, Location="http://[::1"),
     "/local": lambda h: answer(h, 302, Location="file:///etc/hostname"),
-    "/circle": lambda h: answer(h, 302, Location="/circle"),
     "/packed": lambda h: answer(h, body=gzip.compress(CONTENT), Content_Encoding="gzip"),
 }
 
@@ -127,7 +123,7 @@ class Progress:
 
 
 @pytest.mark.parametrize("algorithm", ["md5", "sha256"])
-def test_download_and_conversion(server, tmp_path, algorithm):
+def test_download_and_conversion(server, tmp_path, capfd, algorithm):
     checksum = f"{algorithm}:{hashlib.new(algorithm, CONTENT).hexdigest()}"
     source = make_source(url_of(server), checksum=checksum)
     cache, progress = tmp_path / "new" / "cache", Progress()
@@ -141,10 +137,6 @@ def test_download_and_conversion(server, tmp_path, algorithm):
     assert report.attributes["licence"] == "a licence"
     assert fetch(source, cache=cache) == path
     assert server.requests == ["/good"]
-
-
-def test_downloads_print_nothing(server, tmp_path, capfd):
-    fetch(make_source(url_of(server)), cache=tmp_path)
     assert capfd.readouterr() == ("", "")
 
 
@@ -160,14 +152,10 @@ def closed_port():
         ("/missing", {}, "answered 404 Not Found"),
         ("/cut", {}, "transfer from 127.0.0.1:.* failed"),
         ("/good", {"checksum": "sha256:" + "0" * 64}, "wrong sha256 checksum"),
-        ("/good", {"checksum": "md5:" + "0" * 32}, "wrong md5 checksum"),
         ("/good", {"vgg": VGG((1, 1), (4, 6))}, "has another network"),
         (None, {}, "transfer from 127.0.0.1:.* failed"),
         ("/endless", {}, f"sends more than the {len(CONTENT)} bytes"),
-        ("/large", {"size": None}, "sends more than the 2000000000 bytes"),
-        ("/nowhere", {}, r"transfer from 127.0.0.1:.* failed"),
         ("/local", {}, r"failed \(InvalidSchema\)"),
-        ("/circle", {}, r"failed \(TooManyRedirects\)"),
         ("/packed", {}, "wrong sha256 checksum"),
     ],
 )
@@ -177,6 +165,8 @@ def test_a_failed_download_leaves_nothing(server, tmp_path, path, changes, messa
     with pytest.raises(InputError, match=message) as error:
         fetch(make_source(url, **changes), cache=tmp_path, progress=progress)
     assert str(error.value).startswith("encoder tiny: ")
+    if "another network" not in message:
+        assert f"fetch {url} yourself and run: jaxstyle weights convert FILE" in str(error.value)
     assert "\n" not in str(error.value)
     assert progress.closed
     assert not list(tmp_path.iterdir())
@@ -196,14 +186,6 @@ def test_temporary_folders_of_killed_downloads_are_removed(server, tmp_path):
         (tmp_path / name / "raw").write_bytes(b"half")
     fetch(make_source(url_of(server)), cache=tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {"tiny.h5", names[1]}
-
-
-def test_the_message_says_what_to_do(server, tmp_path):
-    url = url_of(server, "/missing")
-    with pytest.raises(InputError) as error:
-        fetch(make_source(url), cache=tmp_path)
-    assert f"fetch {url} yourself" in str(error.value)
-    assert f"jaxstyle weights convert FILE {tmp_path / 'tiny.h5'}" in str(error.value)
 
 
 def test_interruption_leaves_nothing(server, tmp_path):
@@ -244,8 +226,8 @@ def tiny_registry(server, tmp_path, monkeypatch):
         )
     )
     monkeypatch.setattr(registry, "weights_folder", lambda: folder)
-    told = {"source": "a source", "licence": "a licence"}
-    pretrained.save_encoder(folder / "vgg16.h5", pretrained.random_encoder(NETWORK), told)
+    recorded = {"source": "a source", "licence": "a licence"}
+    pretrained.save_encoder(folder / "vgg16.h5", pretrained.random_encoder(NETWORK), recorded)
     monkeypatch.setitem(registry._NETWORKS, "tiny", NETWORK)
     return folder
 
@@ -271,9 +253,9 @@ def test_painting_never_downloads(tiny_registry, server, tmp_path, capsys, monke
     save_image("p.png", jnp.full((16, 16, 3), 0.5))
     words = f"stylize p.png p.png -o out.png --no-compile-cache --size 16 {options}"
     assert cli.main(words.split()) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err == (
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err == (
         "jaxstyle: --encoder vgg19: has not been downloaded; get it with: jaxstyle weights "
         "download vgg19, or paint with --encoder vgg16\n"
     )
@@ -304,9 +286,9 @@ class TestAgainst:
         original = "vgg16" if by_name else str(tmp_path / "original")
         for file in ("vgg16", str(packaged)):
             assert cli.main(["weights", "verify", file, "--against", original]) == 0
-            told = capsys.readouterr().out
-            assert told.startswith(f"{packaged}: good\n")
-            assert f"every parameter equals that of {original}, as {dtype}\n" in told
+            printed = capsys.readouterr().out
+            assert printed.startswith(f"{packaged}: good\n")
+            assert f"every parameter equals that of {original}, as {dtype}\n" in printed
         assert server.requests == ["/good"] * 2 * by_name
         assert not (tmp_path / "cache").exists()
 
@@ -319,10 +301,10 @@ class TestAgainst:
         encoder.params["conv2_1"][part] = jnp.asarray(value, jnp.float32)
         pretrained.save_encoder(packaged, encoder, dtype=dtype)
         assert cli.main(["weights", "verify", "vgg16", "--against", "vgg16"]) == 2
-        told = capsys.readouterr()
-        assert told.out == ""
+        printed = capsys.readouterr()
+        assert printed.out == ""
         line = f"jaxstyle: {packaged}: conv2_1 differs from vgg16, as {dtype}"
-        assert told.err.splitlines()[-1] == line
+        assert printed.err.splitlines()[-1] == line
 
     @pytest.mark.parametrize("network", [VGG((1,), (4,)), VGG((1, 2), (4, 5)), VGG((1, 1), (4, 6))])
     def test_another_network_differs(self, packaged, dtype, network):
@@ -338,9 +320,9 @@ class TestAgainst:
         registry_file = tiny_registry / "registry.toml"
         registry_file.write_text(registry_file.read_text().replace("/good", "/missing"))
         assert cli.main(["weights", "verify", "vgg16", "--against", "vgg16"]) == 2
-        told = capsys.readouterr().err.splitlines()[-1]
-        assert told.startswith("jaxstyle: encoder vgg16: 127.0.0.1")
-        assert told.endswith("/missing yourself and give that file in place of the name")
+        printed = capsys.readouterr().err.splitlines()[-1]
+        assert printed.startswith("jaxstyle: encoder vgg16: 127.0.0.1")
+        assert printed.endswith("/missing yourself and give that file in place of the name")
 
     def test_no_original(self, packaged, capsys):
         assert cli.main(["weights", "verify", "vgg16", "--against", "vgg11"]) == 2
@@ -363,29 +345,19 @@ def test_the_cache_folder(tmp_path, monkeypatch):
     assert os.path.basename(cache_folder()) == "jaxstyle"
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "needle"),
-    [
-        ("/good", "/missing", "404"),
-        ("/good", "/cut", "failed"),
-        (SHA256, "sha256:" + "0" * 64, "checksum"),
-        ("http://127.0.0.1", "http://127.0.0.1:9", "failed"),
-    ],
-    ids=["404", "cut off", "wrong checksum", "no network"],
-)
-def test_the_command_says_what_went_wrong_in_one_line(
-    tiny_registry, tmp_path, capsys, monkeypatch, old, new, needle
+def test_the_command_reports_a_failed_download_in_one_line(
+    tiny_registry, tmp_path, capsys, monkeypatch
 ):
     registry_file = tiny_registry / "registry.toml"
-    registry_file.write_text(re.sub(old + r"(:\d+)?", new, registry_file.read_text()))
+    registry_file.write_text(registry_file.read_text().replace("/good", "/missing"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("JAXSTYLE_CACHE", str(tmp_path / "cache"))
     assert cli.main(["weights", "download", "vgg19", "--quiet"]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.count("\n") == 1
-    assert told.err.startswith("jaxstyle: encoder vgg19: ")
-    assert needle in told.err
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith("jaxstyle: encoder vgg19: ")
+    assert "404" in printed.err
     assert not list((tmp_path / "cache").iterdir())
 
 

@@ -28,6 +28,7 @@ from jaxstyle.files import (
     save_image,
 )
 from jaxstyle.files.decode import decode
+from picture_files import STEP, STORED_FROM_UPRIGHT, encode, lzw, png, tiff, zstd
 
 SRGB_PRIMARIES = (
     (0.43607, 0.22249, 0.01392),
@@ -40,14 +41,6 @@ P3_PRIMARIES = (
     (0.1571, 0.06657, 0.78407),
 )
 LINEAR = b"curv" + struct.pack(">II", 0, 0)
-STEP = 1 / 65535
-
-
-def encode(linear):
-    """The sRGB transfer function, IEC 61966-2-1."""
-    return np.where(
-        linear <= 0.0031308, 12.92 * linear, 1.055 * np.abs(linear) ** (1 / 2.4) - 0.055
-    )
 
 
 def assert_close(actual: Any, desired: Any, *, atol: float = 0.0, rtol: float = 1e-7) -> None:
@@ -56,68 +49,6 @@ def assert_close(actual: Any, desired: Any, *, atol: float = 0.0, rtol: float = 
 
 def assert_same(actual: Any, desired: Any) -> None:
     np.testing.assert_array_equal(actual, desired)
-
-
-# PNG 1.2, 8.2: first row and column of each pass over an interlaced image, and its steps.
-ADAM7 = (
-    *((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4)),
-    *((2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)),
-)
-
-
-def png_rows(samples):
-    """Rows of 16-bit samples as PNG stores them, alternately with the filters None and Sub."""
-    h, w, c = samples.shape
-    plain = np.ascontiguousarray(samples.astype(">u2")).view(np.uint8).reshape(h, w * 2 * c)
-    filtered = plain.copy()
-    filtered[:, 2 * c :] -= plain[:, : -2 * c]
-    rows = [
-        b"\1" + filtered[i].tobytes() if i % 2 else b"\0" + plain[i].tobytes() for i in range(h)
-    ]
-    return b"".join(rows)
-
-
-def write_png16(path, samples, colour_type, *chunks, interlaced=False):
-    """Writes a 16-bit PNG from its specification."""
-    h, w, _ = samples.shape
-    header = struct.pack(">IIBBBBB", w, h, 16, colour_type, 0, 0, interlaced)
-    passes = [samples[y::dy, x::dx] for y, x, dy, dx in ADAM7] if interlaced else [samples]
-    data = zlib.compress(b"".join(png_rows(part) for part in passes))
-    parts = [(b"IHDR", header), *chunks, (b"IDAT", data), (b"IEND", b"")]
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + b"".join(
-            struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d))
-            for t, d in parts
-        )
-    )
-
-
-def lzw_tiff(samples, *tags, order="<"):
-    """Writes 16-bit samples as TIFF with a valid LZW stream that never uses its dictionary."""
-    h, w, c = samples.shape
-    codes = []
-    for i, byte in enumerate(samples.astype(f"{order}u2").tobytes()):
-        codes += [256, byte] if i % 200 == 0 else [byte]  # 256 clears: codes stay 9 bits long.
-    bits = "".join(f"{code:09b}" for code in [*codes, 257])
-    strip = int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
-    h_format = {3: "H", 4: "I"}
-    entries = {
-        **{256: (4, [w]), 257: (4, [h]), 258: (3, [16] * c), 259: (3, [5])},
-        **{262: (3, [2 if c > 1 else 1]), 277: (3, [c]), 278: (4, [h]), 279: (4, [len(strip)])},
-        **dict(tags),
-    }
-    end = 8 + 2 + 12 * (len(entries) + 1) + 4
-    extra, table = b"", b""
-    entries[273] = (4, [end])
-    for tag in sorted(entries):
-        kind, values = entries[tag]
-        packed = struct.pack(f"{order}{len(values)}{h_format[kind]}", *values)
-        if len(packed) > 4:
-            extra, packed = extra + packed, struct.pack(f"{order}I", end + len(strip) + len(extra))
-        table += struct.pack(f"{order}HHI", tag, kind, len(values)) + packed.ljust(4, b"\0")
-    head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}HIH", 42, 8, len(entries))
-    return head + table + b"\0\0\0\0" + strip + extra
 
 
 def icc(space, tags, connection=b"XYZ "):
@@ -219,37 +150,17 @@ def test_the_first_frame_of_several(tmp_path):
         assert_close(image, np.ones((16, 16, 1)) * [1.0, 0, 0], atol=0.02)
 
 
-@pytest.mark.parametrize(("channels", "colour_type"), [(1, 0), (3, 2)])
+@pytest.mark.parametrize(("channels", "colour_type"), [(1, 0), (3, 2), (2, 4), (4, 6)])
 @pytest.mark.parametrize("interlaced", [False, True])
 def test_sixteen_bit_png(tmp_path, rng, channels, colour_type, interlaced):
-    values = rng.integers(0, 65536, (18, 19, channels), np.uint16)
-    write_png16(tmp_path / "a.png", values, colour_type, interlaced=interlaced)
-    image = load_image(tmp_path / "a.png")
-    assert_close(image, np.broadcast_to(values * STEP, (18, 19, 3)), atol=STEP / 100)
-
-
-@pytest.mark.parametrize(("channels", "colour_type"), [(2, 4), (4, 6)])
-@pytest.mark.parametrize("interlaced", [False, True])
-def test_sixteen_bit_png_with_opacity(tmp_path, rng, channels, colour_type, interlaced):
-    values = rng.integers(0, 65536, (18, 19, channels), np.uint16)
-    write_png16(tmp_path / "a.png", values, colour_type, interlaced=interlaced)
-    picture = load_picture(tmp_path / "a.png")
-    assert_close(picture.alpha, values[..., -1] * STEP, atol=STEP / 100)
-    seen = values[..., -1] > 6000
-    expected = np.broadcast_to(values[..., :-1] * STEP, (18, 19, 3))
+    values = rng.integers(0, 65536, (18, 19, channels))
+    (tmp_path / "a.png").write_bytes(png(values, 16, colour_type, interlaced=interlaced))
+    picture, seen = load_picture(tmp_path / "a.png"), np.full((18, 19), True)
+    if colour_type >= 4:
+        assert_close(picture.alpha, values[..., -1] * STEP, atol=STEP / 100)
+        values, seen = values[..., :-1], values[..., -1] > 6000
+    expected = np.broadcast_to(values * STEP, (18, 19, 3))
     assert_close(np.asarray(picture.image)[seen], expected[seen], atol=STEP / 100)
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_16_bit_colour_key_makes_pixels_transparent(tmp_path, rng, channels):
-    values = rng.integers(0, 65536, (18, 19, channels), np.uint16)
-    values[3, 4] = 258
-    values[5, 6] = 259  # Equal in the upper byte, and opaque all the same.
-    key = (b"tRNS", struct.pack(f">{channels}H", *[258] * channels))
-    write_png16(tmp_path / "a.png", values, channels - 1, key)
-    alpha = np.ones((18, 19))
-    alpha[3, 4] = 0
-    assert_same(load_picture(tmp_path / "a.png").alpha, alpha)
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -263,13 +174,20 @@ def test_sixteen_bit_tiff(tmp_path, rng, order, planar, options):
     assert_close(load_image(tmp_path / "a.tif"), values * STEP, atol=STEP / 100)
 
 
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_sixteen_bit_tiff_with_lzw(tmp_path, rng, order, channels):
-    values = rng.integers(0, 65536, (18, 19, channels), np.uint16)
-    (tmp_path / "a.tif").write_bytes(lzw_tiff(values, order=order))
-    expected = np.broadcast_to(values * STEP, (18, 19, 3))
-    assert_close(load_image(tmp_path / "a.tif"), expected, atol=STEP / 100)
+@pytest.mark.parametrize(
+    ("compress", "code", "order"), [(lzw, 5, "<"), (lzw, 5, ">"), (zstd, 50000, "<")]
+)
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_compressed_sixteen_bit_tiff(tmp_path, rng, compress, code, order, channels):
+    values = rng.integers(0, 65536, (17, 19, channels), np.uint16)
+    tags = [(259, [code]), *[(338, [2])] * (channels == 4)]
+    strip = compress(values.astype(f"{order}u2").tobytes())
+    (tmp_path / "a.tif").write_bytes(tiff(strip, values.shape, 16, *tags, order=order))
+    with (tmp_path / "a.tif").open("rb") as file:
+        colours, opacity = decode(file)
+    assert_close(colours, np.broadcast_to(values[..., :3] * STEP, (17, 19, 3)), atol=STEP / 100)
+    if channels == 4:
+        assert_close(opacity, values[..., 3] * STEP, atol=STEP / 100)
 
 
 @pytest.mark.parametrize("writer", ["tifffile", "lzw"])
@@ -281,7 +199,8 @@ def test_premultiplied_tiff_is_divided_by_its_opacity(tmp_path, rng, writer):
         options = {"photometric": "rgb", "extrasamples": ["assocalpha"]}
         tifffile.imwrite(tmp_path / "a.tif", values, **options)
     else:
-        (tmp_path / "a.tif").write_bytes(lzw_tiff(values, (338, (3, [1]))))
+        data = tiff(lzw(values.tobytes()), values.shape, 16, (259, [5]), (338, [1]))
+        (tmp_path / "a.tif").write_bytes(data)
     with (tmp_path / "a.tif").open("rb") as file:
         decoded, alpha = decode(file)
     assert_close(decoded, colour, atol=3 * STEP)
@@ -315,58 +234,40 @@ def test_sixteen_bit_ppm_grey(tmp_path, rng):
 
 # --- Orientation --------------------------------------------------------------------------------
 
-# EXIF 2.32, tag 274: on which side of the upright picture the first stored row and column lie.
-SIDES = {
-    **{1: ("top", "left"), 2: ("top", "right"), 3: ("bottom", "right"), 4: ("bottom", "left")},
-    **{5: ("left", "top"), 6: ("right", "top"), 7: ("right", "bottom"), 8: ("left", "bottom")},
-}
 
-
-def upright(stored, orientation):
-    first_row, first_column = SIDES[orientation]
-    turned = first_row in ("left", "right")
-    h, w = stored.shape[:2][::-1] if turned else stored.shape[:2]
-    result = np.empty((h, w, *stored.shape[2:]), stored.dtype)
-    for r, c in np.ndindex(*stored.shape[:2]):
-        y, x = (c, r) if turned else (r, c)
-        vertical, horizontal = (first_column, first_row) if turned else (first_row, first_column)
-        result[
-            h - 1 - y if vertical == "bottom" else y, w - 1 - x if horizontal == "right" else x
-        ] = stored[r, c]
-    return result
-
-
-@pytest.mark.parametrize("orientation", SIDES)
+@pytest.mark.parametrize("orientation", STORED_FROM_UPRIGHT)
 @pytest.mark.parametrize("name", ["a.png", "a.webp", "a.tif", "deep.tif", "lzw.tif"])
 def test_orientation(tmp_path, rng, orientation, name):
-    stored = rng.integers(0, 256, (17, 23, 4), np.uint8)
+    upright = rng.integers(0, 256, (17, 23, 4), np.uint8)
+    stored = np.ascontiguousarray(STORED_FROM_UPRIGHT[orientation](upright))
     if name == "deep.tif":
         tag = (274, "H", 1, orientation)
         options = {"photometric": "rgb", "extrasamples": ["unassalpha"], "extratags": [tag]}
         tifffile.imwrite(tmp_path / name, stored.astype(np.uint16) * 257, **options)
     elif name == "lzw.tif":
-        extra = (338, (3, [2])), (274, (3, [orientation]))
-        (tmp_path / name).write_bytes(lzw_tiff(stored.astype(np.uint16) * 257, *extra))
+        deep = stored.astype(np.uint16) * 257
+        tags = (259, [5]), (338, [2]), (274, [orientation])
+        (tmp_path / name).write_bytes(tiff(lzw(deep.tobytes()), deep.shape, 16, *tags))
     else:
         exif = PillowImage.Exif()
         exif[274] = orientation
         save_pillow(tmp_path / name, stored, exif=exif, lossless=True, exact=True)
     with (tmp_path / name).open("rb") as file:
         colours, opacity = decode(file)
-    expected = upright(stored, orientation) / 255
+    expected = upright / 255
     assert_close(colours, expected[..., :3], atol=1e-6)
     assert_close(opacity, expected[..., 3], atol=1e-6)
 
 
 @pytest.mark.parametrize("orientation", [6, 8])
 def test_orientation_of_a_photo(tmp_path, orientation):
-    stored = np.zeros((32, 48, 3), np.uint8)
-    stored[:16, :16] = 255
+    upright = np.zeros((48, 32, 3), np.uint8)
+    upright[:16, :16] = 255
+    stored = np.ascontiguousarray(STORED_FROM_UPRIGHT[orientation](upright))
     exif = PillowImage.Exif()
     exif[274] = orientation
     save_pillow(tmp_path / "a.jpg", stored, exif=exif, quality=95)
-    expected = upright(stored, orientation) / 255
-    assert_close(load_image(tmp_path / "a.jpg"), expected, atol=0.02)
+    assert_close(load_image(tmp_path / "a.jpg"), upright / 255, atol=0.02)
 
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0II*\0\x08\0\0\0\xff\xff"])
@@ -446,33 +347,12 @@ def test_tone_curves(tmp_path, name, space):
     else:
         profile = icc(space, {b"kTRC": curve})
     chunk = (b"iCCP", b"name\0\0" + zlib.compress(profile))
-    write_png16(tmp_path / "a.png", values, 2 if space == b"RGB " else 0, chunk)
+    (tmp_path / "a.png").write_bytes(png(values, 16, 2 if space == b"RGB " else 0, chunk))
     expected = np.broadcast_to(encode(formula(values * STEP)), (16, 32, 3))
     # The jump of "para 4" is one sample wide.
     far = np.abs(values * STEP - 0.25) > 1e-3
     image = np.where(far, load_image(tmp_path / "a.png"), 0)
     assert_close(image, np.where(far, expected, 0), atol=3e-4)
-
-
-BROKEN_CURVES = {
-    "gamma -1": para(0, -1),
-    "no slope": para(1, 2, 0, 1),
-    "overflow": para(3, 30000, 30000, 0, 1, 0),
-}
-
-
-@pytest.mark.parametrize("space", [b"RGB ", b"GRAY"])
-@pytest.mark.parametrize("name", BROKEN_CURVES)
-def test_a_profile_with_invalid_curves_is_ignored(tmp_path, rng, name, space):
-    curve = BROKEN_CURVES[name]
-    grey = space == b"GRAY"
-    profile = icc(space, {b"kTRC": curve}) if grey else rgb_icc(SRGB_PRIMARIES, curve)
-    values = rng.integers(0, 256, (18, 19, 3), np.uint8)
-    values = values[..., 0] if grey else values
-    save_pillow(tmp_path / "a.png", values, icc_profile=profile)
-    expected = values.astype(np.float32) / 255
-    expected = expected[..., None].repeat(3, -1) if grey else expected
-    assert_same(load_image(tmp_path / "a.png"), expected)
 
 
 @pytest.mark.parametrize("count", [90, 3000])
@@ -607,6 +487,9 @@ MISFITS = {
     "cut off": rgb_icc(SRGB_PRIMARIES, LINEAR)[:250],
     "of inks": lut_icc(b"CMYK", 4, table_corner),
     "of grey": icc(b"GRAY", {b"kTRC": LINEAR}),
+    "gamma -1": rgb_icc(SRGB_PRIMARIES, para(0, -1)),
+    "no slope": rgb_icc(SRGB_PRIMARIES, para(1, 2, 0, 1)),
+    "overflow": rgb_icc(SRGB_PRIMARIES, para(3, 30000, 30000, 0, 1, 0)),
 }
 
 
@@ -645,16 +528,6 @@ def test_palette_with_transparency(tmp_path, rng, transparency):
     assert_close(opaque, np.ones((len(opaque), 1)) * [10, 20, 30] / 255, atol=1e-6)
 
 
-@pytest.mark.parametrize(("shape", "key"), [((18, 19, 3), (7, 8, 9)), ((18, 19), 7)])
-def test_a_colour_key_makes_pixels_transparent(tmp_path, shape, key):
-    values = np.full(shape, 200, np.uint8)
-    values[3, 4] = key
-    save_pillow(tmp_path / "a.png", values, transparency=key)
-    alpha = np.ones((18, 19))
-    alpha[3, 4] = 0
-    assert_same(load_picture(tmp_path / "a.png").alpha, alpha)
-
-
 def test_an_opaque_picture_has_no_alpha(tmp_path, rng):
     values = rng.integers(0, 256, (16, 16, 4), np.uint8)
     values[..., 3] = 255
@@ -675,7 +548,7 @@ def test_hidden_colours_do_not_show(tmp_path, rng, shape):
     assert_close(load_image(tmp_path / "a.png"), expected, atol=1e-5)
 
 
-def test_transparency_is_filled_smoothly_from_what_is_visible(tmp_path):
+def test_transparency_is_filled_smoothly_from_visible_pixels(tmp_path):
     values = np.zeros((32, 96, 4), np.uint8)
     values[:, :16], values[:, -16:] = (255, 0, 0, 255), (0, 0, 255, 255)
     save_pillow(tmp_path / "a.png", values)
@@ -726,19 +599,19 @@ def encoded(suffix, share=1.0):
     return buffer.getvalue()[: int(len(buffer.getvalue()) * share)]
 
 
-def tiff(values, **options):
+def by_tifffile(values, **options):
     buffer = io.BytesIO()
     tifffile.imwrite(buffer, values, **options)
     return buffer.getvalue()
 
 
 def float_tiff(value):
-    return tiff(np.full((16, 16, 3), value, np.float32), photometric="rgb")
+    return by_tifffile(np.full((16, 16, 3), value, np.float32), photometric="rgb")
 
 
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 99 99\n"
 NARROW, INKS = np.zeros((9, 40, 3), np.float32), np.zeros((16, 16, 5), np.uint16)
-BLACK = np.zeros((16, 16, 3), np.uint16)
+PLANAR = tiff(lzw(bytes(1536)), (16, 16, 3), 16, (259, [5]), (284, [2]))
 
 BAD_FILES = {
     "empty": ("a.jpg", lambda: b"", "is empty"),
@@ -754,18 +627,13 @@ BAD_FILES = {
     "400 megapixels": ("a.png", lambda: png_claiming(20000, 20000), "more than the 178 megapixels"),
     "just too large": ("a.png", lambda: png_claiming(13370, 13370), "179 megapixels; at most 178"),
     "too small": ("a.png", lambda: png_claiming(15, 300), "15×300 px"),
-    "too small TIFF": ("a.tif", lambda: tiff(NARROW, photometric="rgb"), "40×9 px"),
+    "too small TIFF": ("a.tif", lambda: by_tifffile(NARROW, photometric="rgb"), "40×9 px"),
     "NaN": ("a.tif", lambda: float_tiff(np.nan), "NaN"),
     "infinite": ("a.tif", lambda: float_tiff(np.inf), "infinite"),
     "0 to 255": ("a.tif", lambda: float_tiff(255), "must lie in"),
-    "signed": ("a.tif", lambda: tiff(np.zeros((16, 16), np.int16)), "signed"),
-    "compressed oddly": ("a.tif", lambda: lzw_tiff(BLACK, (284, (3, [2]))), "compression"),
-    "white is zero, compressed oddly": (
-        "a.tif",
-        lambda: lzw_tiff(BLACK, (262, (3, [0]))),
-        "compression",
-    ),
-    "16-bit inks": ("a.tif", lambda: tiff(INKS, photometric="separated"), "uncommon"),
+    "signed": ("a.tif", lambda: by_tifffile(np.zeros((16, 16), np.int16)), "signed"),
+    "compressed in planes": ("a.tif", lambda: PLANAR, "compression"),
+    "16-bit inks": ("a.tif", lambda: by_tifffile(INKS, photometric="separated"), "uncommon"),
 }
 
 
@@ -802,10 +670,8 @@ def test_a_large_image_causes_no_warning(tmp_path, monkeypatch):
     assert load_image(tmp_path / "a.png").shape == (20, 20, 3)
 
 
-@pytest.mark.parametrize("photometric", ["rgb", "minisblack"])
-def test_the_limit_holds_for_deep_tiff(tmp_path, monkeypatch, photometric):
-    shape = (20, 20, 3) if photometric == "rgb" else (20, 20)
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros(shape, np.float32), photometric=photometric)
+def test_the_limit_holds_for_deep_tiff(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((20, 20, 3), np.float32), photometric="rgb")
     monkeypatch.setattr(sample_values, "MAX_PIXELS", 399)
     with pytest.raises(InputError, match="megapixels"):
         load_image(tmp_path / "a.tif")
@@ -931,15 +797,6 @@ def test_metadata_of_a_bad_file(tmp_path):
         load_metadata(tmp_path / "a.jpg")
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
-def test_the_same_result_gives_the_same_bytes(tmp_path, rng, suffix):
-    image = jnp.asarray(rng.random((20, 20, 3), np.float32))
-    first, second = (
-        save_image(tmp_path / f"{name}{suffix}", image, metadata=METADATA) for name in "ab"
-    )
-    assert first.read_bytes() == second.read_bytes()
-
-
 def test_the_folder_may_be_the_current_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert save_image("A.PNG", jnp.zeros((16, 16, 3))) == Path("A.PNG")
@@ -979,7 +836,7 @@ def test_alpha_of_another_size_is_refused(tmp_path):
     ("name", "width", "metadata"),
     [("a.webp", 16384, None), ("a.jpg", 65536, None), ("a.jpg", 16, {"log": "x" * 70_000})],
 )
-def test_what_a_format_cannot_store_is_refused(tmp_path, name, width, metadata):
+def test_pictures_that_a_format_cannot_store_are_refused(tmp_path, name, width, metadata):
     with pytest.raises(InputError, match=rf"{name}: .*use \.png or \.tif"):
         save_image(tmp_path / name, jnp.zeros((16, width, 3)), metadata=metadata)
     assert os.listdir(tmp_path) == []
@@ -1001,15 +858,6 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
         save_image(path, jnp.zeros((16, 16, 3)), overwrite=True)
     assert os.listdir(tmp_path) == [path.name]
     assert path.read_bytes() == b"the old file"
-
-
-@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs a device that is always full")
-def test_a_full_disk_is_an_os_error(tmp_path, monkeypatch):
-    path = tmp_path / "a.png"
-    monkeypatch.setattr("builtins.open", lambda *_, _open=open: _open("/dev/full", "wb"))
-    with pytest.raises(OSError, match="No space left"):
-        save_image(path, jnp.zeros((16, 16, 3)))
-    assert os.listdir(tmp_path) == []
 
 
 def test_overwriting_needs_permission(tmp_path):
@@ -1048,8 +896,3 @@ def test_a_folder_without_permission_is_refused_beforehand(tmp_path, monkeypatch
     monkeypatch.setattr(os, "access", lambda _, mode: not mode & os.W_OK)
     with pytest.raises(InputError, match="no permission to write"):
         check_output(tmp_path / "a.png", overwrite=False)
-
-
-def test_checking_a_valid_output_path_writes_nothing(tmp_path):
-    check_output(tmp_path / "a.webp", overwrite=False)
-    assert os.listdir(tmp_path) == []

@@ -7,7 +7,6 @@ import base64
 import importlib.util
 import io
 import struct
-import zlib
 
 import numpy as np
 import pytest
@@ -18,8 +17,8 @@ from jaxstyle.errors import InputError
 from jaxstyle.files import load_image, load_picture
 from jaxstyle.files.decode import decode as decode_file
 from jaxstyle.files.header import read_header
+from picture_files import STEP, encode, linearise, png, tiff
 
-STEP = 1 / 65535
 DECODERS = importlib.util.find_spec("imagecodecs") is not None
 HEIF = importlib.util.find_spec("pillow_heif") is not None
 
@@ -115,45 +114,6 @@ def test_deep_jpeg_2000_is_right_or_refused(write, name, bits):
 # --- TIFF -----------------------------------------------------------------------------------------
 
 
-def zstd(data):
-    """A frame of blocks that are stored, not compressed (RFC 8878)."""
-    blocks = [data[i : i + 2**17] for i in range(0, len(data), 2**17)]
-    heads = [len(block) << 3 | (block is blocks[-1]) for block in blocks]
-    body = b"".join(struct.pack("<I", h)[:3] + b for h, b in zip(heads, blocks))
-    return struct.pack("<IBI", 0xFD2FB528, 0b10100000, len(data)) + body
-
-
-def tiff(strip, shape, bits, *tags):
-    """A TIFF file of one strip."""
-    h, w, c = shape
-    entries = {256: [w], 257: [h], 258: [bits] * c, 259: [1], 262: [2 if c > 1 else 1], 277: [c]}
-    entries |= {278: [h], 279: [len(strip)], **dict(tags)}
-    end = 8 + 2 + 12 * (len(entries) + 1) + 4
-    entries[273] = [end]
-    table, extra = b"", b""
-    for tag in sorted(entries):
-        short = tag not in (273, 279, 256, 257)
-        packed = struct.pack(f"<{len(entries[tag])}{'H' if short else 'I'}", *entries[tag])
-        if len(packed) > 4:
-            extra, packed = extra + packed, struct.pack("<I", end + len(strip) + len(extra))
-        count = len(entries[tag])
-        table += struct.pack("<HHI", tag, 3 if short else 4, count) + packed.ljust(4, b"\0")
-    return struct.pack("<2sHIH", b"II", 42, 8, len(entries)) + table + b"\0\0\0\0" + strip + extra
-
-
-@pytest.mark.parametrize("channels", [1, 3, 4])
-def test_sixteen_bit_tiff_with_zstd(write, rng, channels):
-    values = rng.integers(0, 65536, (17, 19, channels), np.uint16)
-    extra = [(338, [2])] if channels == 4 else []
-    strip = zstd(values.tobytes())
-    path = write("a.tif", tiff(strip, values.shape, 16, (259, [50000]), *extra))
-    colours, opacity = decode(path)
-    expected = np.broadcast_to(values[..., :3] * STEP, (17, 19, 3))
-    np.testing.assert_allclose(colours, expected, atol=STEP / 100)
-    if channels == 4:
-        np.testing.assert_allclose(opacity, values[..., 3] * STEP, atol=STEP / 100)
-
-
 @pytest.mark.parametrize("bits", [10, 12, 14])
 def test_packed_grey_tiff(write, rng, bits):
     values = rng.integers(0, 2**bits, (16, 24))
@@ -244,33 +204,17 @@ def test_libtiff_prints_nothing(write, rng, capfd):
 # --- Opacity --------------------------------------------------------------------------------------
 
 
-def png(samples, bits, colour_type, *chunks):
-    """A PNG file of rows that are not filtered; samples below 8 bits are packed."""
-    h, w = samples.shape[:2]
-    rows = []
-    for row in samples.reshape(h, -1):
-        text = "".join(f"{value:0{bits}b}" for value in row)
-        text = text.ljust(-(-len(text) // 8) * 8, "0")
-        rows.append(b"\0" + int(text, 2).to_bytes(len(text) // 8))
-    parts = [
-        (b"IHDR", struct.pack(">IIBBBBB", w, h, bits, colour_type, 0, 0, 0)),
-        *chunks,
-        (b"IDAT", zlib.compress(b"".join(rows))),
-        (b"IEND", b""),
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(d)) + t + d + struct.pack(">I", zlib.crc32(t + d)) for t, d in parts
-    )
-
-
-@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
-def test_a_grey_colour_key_of_any_depth_makes_pixels_transparent(write, rng, bits):
-    values = rng.integers(0, 2**bits, (16, 20))
-    values[3, 4] = key = 2 ** (bits - 1)
-    path = write("a.png", png(values, bits, 0, (b"tRNS", struct.pack(">H", key))))
-    colours, opacity = decode(path)
-    np.testing.assert_array_equal(opacity, values != key)
-    np.testing.assert_allclose(colours[..., 0], values / (2**bits - 1), atol=1e-6)
+@pytest.mark.parametrize(
+    ("bits", "channels"), [(1, 1), (2, 1), (4, 1), (8, 1), (16, 1), (8, 3), (16, 3)]
+)
+def test_a_colour_key_of_any_depth_makes_pixels_transparent(write, rng, bits, channels):
+    values, key = rng.integers(0, 2**bits, (16, 20, channels)), 258 if bits == 16 else 2**bits // 2
+    values[3, 4], values[5, 6] = key, key ^ 1  # 258 and 259 are equal in the upper byte.
+    chunk = b"tRNS", struct.pack(f">{channels}H", *[key] * channels)
+    colours, opacity = decode(write("a.png", png(values, bits, channels - 1, chunk)))
+    np.testing.assert_array_equal(opacity, (values != key).any(-1))
+    expected = np.broadcast_to(values / (2**bits - 1), (16, 20, 3))
+    np.testing.assert_allclose(colours, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
@@ -289,16 +233,6 @@ def test_tga_without_bits_of_opacity_is_opaque(write, mode, compression):
 
 
 # --- Colour in PNG --------------------------------------------------------------------------------
-
-
-def encode(linear):
-    """The sRGB transfer function, IEC 61966-2-1."""
-    linear = np.clip(linear, 0, 1)
-    return np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-
-
-def linearise(x):
-    return np.where(x <= 0.04045, x / 12.92, ((x + 0.055) / 1.055) ** 2.4)
 
 
 def gamma(value):

@@ -31,7 +31,7 @@ def test_agrees_with_numpy(image, rng, backend, monkeypatch):
 
 
 def test_the_same_bit_for_bit(rng):
-    """Whichever thread comes to call XLA's transform; by itself it differs in every fifth run."""
+    """XLA's transform differs between threads in every fifth run."""
     image = jnp.asarray(rng.uniform(size=(384, 512, 3)), jnp.float32)
     _, half = amplitudes_of(image.shape[:2], rng)
     results = {np.asarray(jax.jit(apply_filter)(image, half)).tobytes() for _ in range(100)}

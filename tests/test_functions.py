@@ -35,7 +35,7 @@ STATISTICS = (js.Gram(), js.Wasserstein(), js.MeanStd(), js.Sliced())
 
 
 # Tiles of 14 px, of which the images have several.
-CASES = [(s, js.Whole()) for s in STATISTICS] + [(s, js.Tiles(14)) for s in STATISTICS[:2]]
+CASES = [(s, js.Whole()) for s in STATISTICS] + [(js.Gram(), js.Tiles(14))]
 
 
 @pytest.mark.parametrize(("statistic", "plan"), CASES, ids=repr)
@@ -207,14 +207,11 @@ class ResidualEncoder(js.Encoder):
         return {name: features[name][0] for name in layers}
 
 
-@pytest.mark.parametrize("masked", [False, True])
-def test_other_networks_can_be_encoders(three, masked):
+def test_other_networks_can_be_encoders(three):
     content, style, _ = (jnp.tile(x, (2, 2, 1)) for x in three)
     own = ResidualEncoder(Residual().init(jax.random.key(0), jnp.zeros((1, 8, 8, 3))))
-    scene, styles = js.Scene(content), js.Styles([style])
-    if masked:
-        scene = js.Scene(content, jnp.full((2, *content.shape[:2]), 0.5))
-        styles = js.Styles([style], masks=[jnp.full((2, *style.shape[:2]), 0.5)])
+    scene = js.Scene(content, jnp.full((2, *content.shape[:2]), 0.5))
+    styles = js.Styles([style], masks=[jnp.full((2, *style.shape[:2]), 0.5)])
     objective = js.Objective(content_layers=("block2",), style_layers=("image", "block1", "block2"))
     options = {"objective": objective, "schedule": js.Schedule(iterations=10, scales=1)}
     loss = total(js.stylize(scene, styles, own, **options).terms)
@@ -264,16 +261,15 @@ def test_loss_weights_with_different_layers_are_stacked():
 
 
 CONFIGURATIONS = {
-    "numpy_rank_promotion": "raise",
-    "numpy_dtype_promotion": "strict",
-    "debug_infs": True,
-    "debug_nans": True,
-    "transfer_guard": "disallow",
+    "jax_numpy_rank_promotion": "raise",
+    "jax_numpy_dtype_promotion": "strict",
+    "jax_debug_infs": True,
+    "jax_debug_nans": True,
+    "jax_transfer_guard": "disallow",
 }
 
 
-@pytest.mark.parametrize("name", CONFIGURATIONS)
-def test_strict_configurations_of_jax_change_nothing(encoder, three, name):
+def test_strict_configurations_of_jax_change_nothing(encoder, three):
     content, style, image = three
     weights = jax.tree.map(jnp.asarray, js.LossWeights())
     scene = js.Scene(content, jnp.ones((1, *content.shape[:2])))
@@ -284,8 +280,7 @@ def test_strict_configurations_of_jax_change_nothing(encoder, three, name):
 
     def run():
         results = []
-        # Promotions are what differs between statistics.
-        for statistic in STATISTICS if "promotion" in name else STATISTICS[:1]:
+        for statistic in STATISTICS:
             objective = dataclasses.replace(OBJECTIVE, statistic=statistic)
             targets = js.make_targets(scene, styles, encoder, objective)
             arguments = image, targets, weights, encoder, objective
@@ -294,17 +289,16 @@ def test_strict_configurations_of_jax_change_nothing(encoder, three, name):
         return [*results, js.stylize(*large, encoder, objective=OBJECTIVE, **options).image]
 
     expected = jax.device_get(run())
-    with configured(**{f"jax_{name}": CONFIGURATIONS[name]}):
+    with configured(**CONFIGURATIONS):
         results = run()
     for result, other in zip(jax.device_get(results), expected, strict=True):
         np.testing.assert_array_equal(result, other)
 
 
-@pytest.mark.parametrize("kind", [jnp.float16, jnp.bfloat16])
-def test_loss_of_half_precision_images_is_float32(encoder, three, kind):
+def test_loss_of_half_precision_images_is_float32(encoder, three):
     content, style, image = (jnp.tile(x, (8, 8, 1)) for x in three)
     targets = js.make_targets(content, style, encoder, OBJECTIVE)
-    narrow = js.loss(image.astype(kind), targets, js.LossWeights(), encoder, OBJECTIVE)
+    narrow = js.loss(image.astype(jnp.bfloat16), targets, js.LossWeights(), encoder, OBJECTIVE)
     wide = js.loss(image, targets, js.LossWeights(), encoder, OBJECTIVE)
     assert narrow.dtype == jnp.float32
     np.testing.assert_allclose(narrow, wide, rtol=0.05)

@@ -15,7 +15,7 @@ def test_characters_without_a_font_are_escaped(monkeypatch):
     assert text == r"a \u65e5.jpg"
 
 
-def test_a_system_font_has_what_the_default_font_lacks(monkeypatch):
+def test_a_system_font_replaces_missing_characters(monkeypatch):
     try:
         other = ImageFont.truetype("DejaVuSans.ttf", 14)
     except OSError:

@@ -49,7 +49,7 @@ def set_room(monkeypatch, room):
     {"size": 2000, "side": "shorter"}, {"size": 2500, "solver": "adam"},
     {"size": 3000, "history": 100},
 ], ids=str)  # fmt: skip
-def test_what_is_advised_fits(vgg16, monkeypatch, settings, gigabytes):
+def test_the_advice_fits(vgg16, monkeypatch, settings, gigabytes):
     set_room(monkeypatch, gigabytes * 1e9)
     demand = demand_of(vgg16, **settings)
     with pytest.raises(ResourceError) as caught:
@@ -74,7 +74,7 @@ def test_what_is_advised_fits(vgg16, monkeypatch, settings, gigabytes):
         assert fitting.choose(demand_of(vgg16, **advised))
 
 
-def test_what_takes_more(vgg16):
+def test_memory_grows_with_size_history_and_layers(vgg16):
     def taken(**settings):
         demand = demand_of(vgg16, **settings)
         return demand.bytes_of(memory.RESIDENT, demand.recipe.memory)
@@ -91,7 +91,7 @@ def test_what_takes_more(vgg16):
 @pytest.mark.parametrize(("gigabytes", "ways"), [
     (100, ["whole", "tiles"]), (12, ["tiles"]), (4.5, ["tiles"]),
 ])  # fmt: skip
-def test_auto_takes_what_fits(vgg16, monkeypatch, gigabytes, ways):
+def test_auto_chooses_the_fastest_plan_that_fits(vgg16, monkeypatch, gigabytes, ways):
     """The fastest way first; then fewer pairs, and no more than that would free."""
     set_room(monkeypatch, gigabytes * 1e9)
     chosen = fitting.choose(demand_of(vgg16, size=3000, memory="auto"))
@@ -104,9 +104,9 @@ def test_auto_takes_what_fits(vgg16, monkeypatch, gigabytes, ways):
     assert "tiles" not in [choice.recipe.memory for choice in fitting.choose(sliced)]
 
 
-def test_what_runs_out_goes_on_the_next_smaller_way(vgg16, monkeypatch):
+def test_a_run_out_of_memory_continues_with_the_next_smaller_plan(vgg16, monkeypatch):
     set_room(monkeypatch, 100e9)
-    tried, told = [], []
+    tried, lines = [], []
 
     def run(recipe):
         tried.append(recipe.memory)
@@ -115,15 +115,15 @@ def test_what_runs_out_goes_on_the_next_smaller_way(vgg16, monkeypatch):
         return "picture"
 
     demand = demand_of(vgg16, size=3000, memory="auto")
-    recipe, result = fitting.within_memory(demand, run, told.append)
+    recipe, result = fitting.within_memory(demand, run, lines.append)
     assert (tried, recipe.memory, result) == (["whole", "tiles"], "tiles", "picture")
-    assert [line.partition(":")[0] for line in told][:1] == ["memory whole"]
-    assert all("trying again with --memory" in line for line in told[1:])
+    assert [line.partition(":")[0] for line in lines][:1] == ["memory whole"]
+    assert all("trying again with --memory" in line for line in lines[1:])
     with pytest.raises(ResourceError, match="did not fit"):
-        fitting.within_memory(demand.with_recipe(memory="whole"), run, told.append)
+        fitting.within_memory(demand.with_recipe(memory="whole"), run, lines.append)
 
 
-def test_what_has_failed_is_let_go_before_the_next_attempt(vgg16, monkeypatch):
+def test_a_failed_attempt_is_freed_before_the_next(vgg16, monkeypatch):
     set_room(monkeypatch, 100e9)
     held = []
 
@@ -154,7 +154,7 @@ def demanded(monkeypatch):
     return demands
 
 
-def test_a_textures_painting_counts_as_it_is_seen(folder, demanded):
+def test_a_texture_counts_its_painting_at_the_painted_size(folder, demanded):
     """However large it is in its file."""
     PillowImage.new("RGB", (100, 200)).save("large.png")
     words = ["texture", "--overwrite", "-o", "out.png", *command.ENCODER]
@@ -213,7 +213,7 @@ def test_a_sweep_is_painted_as_it_fits(folder, monkeypatch, capsys):
     assert "out of memory" in capsys.readouterr().err
 
 
-def test_masks_take_memory(folder, demanded):
+def test_masks_need_memory(folder, demanded):
     columns = np.repeat(np.linspace(0, 255, 4).astype(np.uint8), 11)
     guide = np.broadcast_to(columns[None, :, None], (36, 44, 3))
     PillowImage.fromarray(guide).save("guide.png")
@@ -230,7 +230,7 @@ def test_masks_take_memory(folder, demanded):
     assert more("whole") > 4 * 4 * 33 * 40
 
 
-def test_devices_share_what_memory_a_picture_takes(vgg16):
+def test_devices_share_the_memory_of_a_picture(vgg16):
     """All but a tile, of which each has one; borders that are joined are not cut there."""
     sizes = {"size": (4096, 4096), "scales": 1}
 
@@ -275,7 +275,7 @@ def fail_first(monkeypatch, after):
     return tried
 
 
-def test_who_watches_sees_the_attempt_that_fits_only(folder, monkeypatch):
+def test_watchers_see_only_the_attempt_that_fits(folder, monkeypatch):
     """Its checkpoints go, too: those that the first attempt has left would win by their numbers."""
     monkeypatch.setattr(checkpoints, "_MAX_SHARE", float("inf"))
     saved, kept = [], files.save_checkpoint
@@ -302,15 +302,15 @@ def test_who_watches_sees_the_attempt_that_fits_only(folder, monkeypatch):
     RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes"), MemoryError(),
     RuntimeError("std::bad_alloc"),
 ], ids=str)  # fmt: skip
-def test_memory_that_runs_out_all_the_same(folder, capsys, monkeypatch, error):
+def test_an_unexpected_lack_of_memory_is_one_line(folder, capsys, monkeypatch, error):
     def exhausted(*arguments, **options):
         raise error
 
     monkeypatch.setattr(painter, "paint", exhausted)
     assert stylize("--quiet") == 1
-    told = capsys.readouterr().err
-    assert told.count("\n") == 1
-    assert "out of memory: 40×33 px" in told
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert "out of memory: 40×33 px" in printed
 
 
 @pytest.mark.parametrize("version", [1, 2])
@@ -337,15 +337,15 @@ def test_control_groups(tmp_path, monkeypatch, version):
     assert sorted(system_memory._cgroups(tmp_path / "own")) == [700]
 
 
-def test_a_limit_to_the_addresses(folder):
+def test_a_limit_of_the_address_space(folder):
     code = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_AS, (5 << 30,) * 2);"
     code += "os.execv(sys.executable, [sys.executable, '-m', 'jaxstyle', *sys.argv[1:]])"
     words = ["stylize", "photo.png", "painting.png", "-o", "out.png", "--encoder", "vgg16"]
     words += ["--size", "3000", "--quiet", "--no-compile-cache"]
-    told = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
-    assert (told.returncode, told.stdout) == (1, "")
-    assert told.stderr.count("\n") == 1
-    assert re.search(r"out of memory: 3000×.*--memory tiles.*--size \d+", told.stderr)
+    printed = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert (printed.returncode, printed.stdout) == (1, "")
+    assert printed.stderr.count("\n") == 1
+    assert re.search(r"out of memory: 3000×.*--memory tiles.*--size \d+", printed.stderr)
 
 
 READING = """
@@ -368,7 +368,7 @@ for path in sys.argv[1:]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux tells the peak")
-def test_reading_takes_few_bytes_a_pixel(tmp_path):
+def test_reading_needs_few_bytes_per_pixel(tmp_path):
     """The image itself is 12 of them."""
     values = np.zeros((2000, 2000, 3), np.uint8)
     values[::2] = 99
@@ -383,6 +383,6 @@ def test_reading_takes_few_bytes_a_pixel(tmp_path):
     image.quantize(4).save(tmp_path / "palette.png")
     tifffile.imwrite(tmp_path / "float.tif", values / np.float32(255), photometric="rgb")
     paths = sorted(map(str, tmp_path.iterdir()))
-    told = subprocess.check_output([sys.executable, "-c", READING, *paths], text=True)
-    taken = dict(zip(paths, map(float, told.split()), strict=True))
+    printed = subprocess.check_output([sys.executable, "-c", READING, *paths], text=True)
+    taken = dict(zip(paths, map(float, printed.split()), strict=True))
     assert max(taken.values()) <= 20, taken

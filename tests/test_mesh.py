@@ -39,12 +39,10 @@ def share(function, *cases):
 
 
 # test_plans.py has up to three devices; here some have no rows of their own at the deepest layer.
-CASES = [
-    [4, [44, 20], "circular", {"pooling": "l2", "tv": "isotropic^1.25"}],
-    [8, [33, 23], "replicate", {"masked": True, "statistic": "mean-std"}],
-    [3, [150, 85], "zeros", {"masked": True, "plan": {"tile": 48}}],
-]
+CASES = [[8, [33, 23], "replicate", {"masked": True, "statistic": "mean-std"}]]
 SLOW = [
+    [4, [44, 20], "circular", {"pooling": "l2", "tv": "isotropic^1.25"}],
+    [3, [150, 85], "zeros", {"masked": True, "plan": {"tile": 48}}],
     [1, [32, 24], "replicate", {}],
     [4, [32, 20], "replicate-first", {"pooling": "average", "plan": {"recompute": False}}],
     [8, [19, 40], "zeros", {"normalise_gradients": True}],
@@ -80,11 +78,6 @@ def test_features_never_leave_their_device():
     assert tiled["bytes"] < 2 * four["bytes"]
 
 
-def test_runs_agree_with_those_of_one_device():
-    found = share("runs", [3, [50, 40], "lbfgs"], [8, [44, 24], "adam"])
-    assert max(found) < 1e-4, found
-
-
 @pytest.mark.parametrize(
     ("solver", "masked"),
     [("lbfgs", True), pytest.param("adam", False, marks=pytest.mark.slow)],
@@ -109,9 +102,9 @@ def test_wrong_devices_and_targets_are_refused(encoder, pictures):
             call(*arguments, plan=js.Devices(1))
 
 
-def test_options_that_are_missing_are_told(folder, capsys):  # noqa: F811
+def test_missing_options_are_named(folder, capsys):  # noqa: F811
     pictures = ["stylize", "photo.png", "painting.png", "-o", "out.png"]
-    for options, told in (
+    for options, message in (
         (["--devices", "none"], "--devices none: "),
         (["--process-id", "1"], "--coordinator: goes with --process-id"),
         (["--coordinator", "x:1", "--process-id", "0", "--num-processes", "2"], "--coordinator: "),
@@ -120,7 +113,7 @@ def test_options_that_are_missing_are_told(folder, capsys):  # noqa: F811
         (["--devices", "1", "--coordinator", "x:1", "--json"], "--json: not"),
     ):
         assert cli.main([*pictures, "--no-compile-cache", *options]) == 2
-        assert capsys.readouterr().err.startswith(f"jaxstyle: {told}")
+        assert capsys.readouterr().err.startswith(f"jaxstyle: {message}")
 
 
 def several(address, count):
@@ -128,8 +121,8 @@ def several(address, count):
     return [*where, "--num-processes", str(count)]
 
 
-def test_coordinators_that_cannot_be_used_are_one_line(folder, monkeypatch, capsys):  # noqa: F811
-    """Such as a port in use, with which JAX would end by signal 11."""
+def test_unusable_coordinators_are_refused_in_one_line(folder, monkeypatch, capsys):  # noqa: F811
+    """For example a port in use, with which JAX would crash."""
     monkeypatch.setattr(processes, "are_several", lambda command: False)  # in this process
     with socket.create_server(("", 0)) as other:
         used = f"localhost:{other.getsockname()[1]}"
@@ -143,9 +136,9 @@ def test_coordinators_that_cannot_be_used_are_one_line(folder, monkeypatch, caps
             check_refused(capsys, folder, code, message)
 
 
-def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, monkeypatch):  # noqa: F811
-    """The run is stopped on the way and gone on with by ``resume``, to the picture of one."""
-    # By itself one device is as none.
+def test_checkpoints_and_numbered_pictures_agree_with_one_device(folder, monkeypatch):  # noqa: F811
+    """The run is interrupted and resumed; the result is that of one device."""
+    # One device is treated like none otherwise.
     monkeypatch.setattr(processes, "mesh_of", lambda command: command.devices and js.mesh(1))
     small = [*LAYERS, "--encoder", "narrow.h5", "--size", "40", "--iterations", "9"]
     pictures = ["stylize", "photo.png", "painting.png", *small]
@@ -169,39 +162,38 @@ def test_checkpoints_and_files_that_grow_are_those_of_one_device(folder, monkeyp
     assert np.abs(one - many).max() <= 1.01 / 255
 
 
-def test_a_picture_is_painted_again_by_as_many_devices(monkeypatch):
+def test_rerun_uses_the_same_number_of_devices(monkeypatch):
     monkeypatch.setattr(jax, "devices", lambda: [None] * 3)
     counts = {2: "2", 3: "3", 4: None, 1: None, "all": None}
     assert {n: rerun._devices_here({"devices": n}) for n in counts} == counts
     assert rerun._devices_here({}) is None
 
 
-@pytest.mark.parametrize(("number", "told"), [
+@pytest.mark.parametrize(("number", "message"), [
     (signal.SIGKILL, "this process was ended by signal 9 (out of memory?); "),
-    (signal.SIGSEGV, "this process was ended by signal 11; "),
     (signal.SIGABRT, "a process that shares the picture has ended, "),
 ], ids=str)  # fmt: skip
-def test_how_a_worker_was_ended_is_told(tmp_path, monkeypatch, capsys, number, told):
+def test_the_signal_that_ended_a_worker_is_named(tmp_path, monkeypatch, capsys, number, message):
     (tmp_path / "python").write_text(f"#!/bin/sh\nulimit -c 0; kill -{number.value} $$\n")
     (tmp_path / "python").chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert processes.watch(["stylize"]) == 1
-    assert capsys.readouterr().err.startswith(f"jaxstyle: {told}")
+    assert capsys.readouterr().err.startswith(f"jaxstyle: {message}")
 
 
-@pytest.mark.parametrize(("said", "told"), [
+@pytest.mark.parametrize(("error", "message"), [
     ("UNAVAILABLE: Task 1 is gone\nmore", "ended, or this one failed by itself (UNAVAILABLE: Task"),
     ("RESOURCE_EXHAUSTED: Out of memory", "out of memory: "),
 ])  # fmt: skip
-def test_what_a_worker_failed_of_is_told(monkeypatch, capsys, said, told):
+def test_the_error_of_a_worker_is_printed(monkeypatch, capsys, error, message):
     def fail(_):
-        raise jax.errors.JaxRuntimeError(said)
+        raise jax.errors.JaxRuntimeError(error)
 
     monkeypatch.setenv("JAXSTYLE_WATCHED", "1,2")
     monkeypatch.setattr(cli.Stylize, "run", fail)
     assert cli._run(["stylize", "photo.png", "painting.png", "-o", "out.png"]) == 1
     err = capsys.readouterr().err
-    assert told in err
+    assert message in err
     assert err.count("\n") == 1
 
 
@@ -229,7 +221,7 @@ def free_port():
 
 @pytest.fixture
 def ended():
-    """Processes to end with the test, and what they have started."""
+    """Processes that are ended with the test, with their children."""
     running = []
     yield running
     for process in running:
@@ -245,10 +237,10 @@ def test_two_processes_paint_the_picture_of_one(folder, ended):  # noqa: F811
     watched = ["--trace", "two.jsonl", "--save-every", "3", "--preview", "seen.png"]
     options = ["-o", "two.png", "--iterations", "4", *watched]
     ended += [start(number, port, *options) for number in (0, 1)]
-    told = [process.communicate(timeout=300) for process in ended]
-    assert [process.returncode for process in ended] == [0, 0], told
-    assert told[0][0] == "two.png\n"
-    assert told[1] == ("", "")
+    outputs = [process.communicate(timeout=300) for process in ended]
+    assert [process.returncode for process in ended] == [0, 0], outputs
+    assert outputs[0][0] == "two.png\n"
+    assert outputs[1] == ("", "")
     pictures = [np.asarray(files.load_image(name)) for name in ("one.png", "two.png")]
     assert np.abs(pictures[0] - pictures[1]).max() <= 1.01 / 255
     steps = [json.loads(line) for line in Path("two.jsonl").read_text().splitlines()]
@@ -263,12 +255,12 @@ def test_a_process_that_dies_ends_the_other_with_one_line(folder, ended, victim)
     endless = ["-o", "out.png", "--solver", "adam", "--iterations", "100000000", "--quiet"]
     port = free_port()
     ended += [start(number, port, *endless) for number in (0, 1)]
-    time.sleep(20)  # They have found each other, or not: both ends are to be told alike.
+    time.sleep(20)  # They have connected or not: the message is the same.
     os.killpg(ended[victim].pid, signal.SIGKILL)
-    out, told = ended[1 - victim].communicate(timeout=200)
+    out, err = ended[1 - victim].communicate(timeout=200)
     assert ended[1 - victim].returncode == 1
     assert out == ""
-    assert re.fullmatch(LINE, told), told
+    assert re.fullmatch(LINE, err), err
     assert not (folder / "out.png").exists()
 
 

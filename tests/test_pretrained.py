@@ -35,16 +35,6 @@ def test_random_kernels_are_orthogonal(full):
         assert not np.any(full.params[name]["bias"])
 
 
-@pytest.mark.one_python
-@pytest.mark.parametrize("pooling", ["max", "average"])
-@pytest.mark.parametrize("padding", ["zeros", "replicate"])
-def test_random_activations_have_mean_one(pooling, padding):
-    encoder = random_encoder(VGG((1, 2, 2), (6, 8, 10), pooling, padding))
-    features = encode(initial.reference_image(), encoder, encoder.network.layers)
-    for name, feature in features.items():
-        assert float(feature.mean()) == pytest.approx(1, abs=1e-3), name
-
-
 def test_the_full_random_network_has_mean_one(full):
     quarter = tuple(width // 4 for width in VGG19.widths)
     assert full.network == VGG19.clone(widths=quarter, pooling="average", padding="replicate")
@@ -195,25 +185,19 @@ NAN[1, 1, 2, 3] = np.nan
     ("change", "message"),
     [
         (delete("conv1_2/bias"), "conv1_2 has no bias"),
-        (delete("conv1_2/kernel"), "conv1_2 has no kernel"),
         (delete("conv1_2"), "its parameters have changed"),
         (delete("conv1_1"), "layer conv1_1 is missing"),
-        (delete("conv2_1"), "layer conv2_1 is missing"),
-        (delete("conv3_1"), "layer conv3_1 is missing"),
         (replace("conv1_2/kernel", NAN), "conv1_2/kernel has numbers that are not finite"),
         (replace("conv1_2/kernel", np.ones((3, 3, 3, 4), "f4")), "conv1_2/kernel has shape"),
         (replace("conv1_1/kernel", np.ones((5, 5, 3, 4), "f4")), "conv1_1/kernel has shape"),
         (replace("conv1_1/bias", np.ones(3, "f4")), "conv1_1/bias has shape"),
-        (replace("conv1_1/bias", "text"), "conv1_1 has no bias"),
         (replace("conv1_1/bias", np.ones(4, "f4")), "its parameters have changed"),
-        (replace("conv1_1", np.ones(4, "f4")), "conv1_1 has no kernel"),
         (
             lambda file: file.create_dataset("fc6/bias", data=np.ones(4, "f4")),
             "'fc6' is not",
         ),
         (lambda file: file.clear(), "has no convolution layers"),
         (attribute("format", "another"), "not an encoder of jaxstyle.*weights convert"),
-        (lambda file: file.attrs.pop("format"), "not an encoder of jaxstyle"),
         (attribute("format_version", 2), "format version 2.*update jaxstyle"),
         (attribute("preprocessing", "vgg"), "'vgg'; must be caffe or torch"),
         (attribute("pooling", "median"), "'median'; must be max or average or l2"),
@@ -237,7 +221,7 @@ def test_a_block_of_uneven_width(tmp_path):
         pretrained.save_encoder(tmp_path / "x.h5", encoder)
 
 
-@pytest.mark.parametrize("kept", [0, 0.01, 0.3, 0.9, 0.999])
+@pytest.mark.parametrize("kept", [0, 0.3, 0.999])
 def test_files_cut_off(tmp_path, kept):
     path = tmp_path / "x.h5"
     pretrained.save_encoder(path, random_encoder(NETWORK))

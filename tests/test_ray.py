@@ -1,4 +1,4 @@
-"""A Ray cluster paints what one process does, each job once, whatever dies."""
+"""A Ray cluster paints the same pictures as one process, each once, even if workers die."""
 
 import dataclasses
 import os
@@ -66,7 +66,7 @@ def test_workers_stay_with_their_program_and_help_where_most_is_left():
     assert programs == {"a": [64, 64, 64, 64], "b": [96, 96, 128, 128]}
 
 
-def test_a_job_whose_workers_die_is_tried_alone_and_then_given_up():
+def test_a_job_that_kills_workers_is_tried_alone_and_then_fails():
     first, other = jobs = jobs_of(64, 64)
     scheduler = Scheduler(jobs)
     assert scheduler.take("a", 0) == [first]
@@ -117,7 +117,7 @@ def test_devices_are_accelerators_or_else_machines():
     ]
 
 
-def test_a_remote_worker_paints_what_it_is_sent(folder, pictures):
+def test_a_remote_worker_paints_the_pictures_of_a_local_one(folder, pictures):
     """Bytes in, bytes out: the pictures of a local painter; paintings are fetched once."""
     files.save_image("other.png", 1 - pictures[1])
     recipe = js.Recipe(encoder="narrow.h5", size=40, scales=1, iterations=2, **LAYERS)
@@ -182,7 +182,7 @@ def test_without_ray(folder, capsys, monkeypatch):
     assert ("jax_platforms", "cpu") in updated  # The accelerators are the workers'.
 
 
-def test_where_nothing_answers(folder, capsys):
+def test_addresses_without_a_cluster_are_refused(folder, capsys):
     pytest.importorskip("ray")
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -273,9 +273,9 @@ def test_a_cluster_that_falls_apart(folder, pictures, cluster, capsys, lanes, le
     executor, manifest = LocalExecutor(Path("one"), Painter(), lanes=1), Manifest(Path("one"))
     quiet = {"report": lambda record: None, "progress": lambda fraction: False}
     run_jobs(jobs, manifest, executor, **quiet)
-    told = manifest.entries
+    message = manifest.entries
     for record in ends:
-        same = told[record.output]
+        same = message[record.output]
         assert record.status == same["status"], record
         assert record.digest == same["digest"]
         if record.status == "done":

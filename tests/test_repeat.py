@@ -1,4 +1,4 @@
-"""Pictures painted again from what they say, and runs that go on after they were killed."""
+"""Pictures that are painted again from their metadata, and runs that are resumed after a kill."""
 
 import json
 import os
@@ -35,37 +35,42 @@ def test_rerun_makes_the_same_file(folder, capsys, out):
         (folder / name).rename(folder / "away" / name)
     (folder / "photo.png").write_bytes(b"another one of that name")
     assert rerun(f"away/{out}", "-o", f"again{Path(out).suffix}") == 0
-    told = capsys.readouterr().err
-    assert "the same file, byte for byte" in told
-    assert "different from" not in told
+    printed = capsys.readouterr().err
+    assert "the same file, byte for byte" in printed
+    assert "different from" not in printed
     assert Path(f"again{Path(out).suffix}").read_bytes() == (folder / "away" / out).read_bytes()
     assert not {"away", str(folder)} & set(str(files.load_metadata(f"away/{out}")).split("/"))
 
 
-def test_rerun_with_other_settings_and_pictures_says_so(folder, capsys):
+def test_rerun_reports_other_settings_and_pictures(folder, capsys):
     stylize()
     files.save_image("photo.png", 1 - js.load_image("photo.png"), overwrite=True)
     assert rerun("out.png", "--style-weight", "3", "-o", "other.png") == 0
-    told = capsys.readouterr().err
-    assert "different from out.png: style_weight 3.0, was " in told
-    assert "different from out.png: inputs: content" in told
-    assert "same file" not in told
+    printed = capsys.readouterr().err
+    assert "different from out.png: style_weight 3.0, was " in printed
+    assert "different from out.png: inputs: content" in printed
+    assert "same file" not in printed
     before, after = (files.load_metadata(name) for name in ("out.png", "other.png"))
     assert after.settings == before.settings | {"style_weight": 3.0}
     other = files.load_metadata("other.png").provenance["sha256"]["content"]
     assert other != before.provenance["sha256"]["content"]
 
 
-def test_rerun_says_what_has_changed_around_it(folder, capsys):
+def test_rerun_reports_other_versions_and_devices(folder, capsys):
     stylize()
-    settings, told = files.load_metadata("out.png")
-    told |= {"jax": "0.0.1", "version": "0.0.0", "device": "abacus", "encoder_sha256": "0" * 64}
-    told |= {"devices": 1000}
+    settings, provenance = files.load_metadata("out.png")
+    provenance |= {
+        "jax": "0.0.1",
+        "version": "0.0.0",
+        "device": "abacus",
+        "encoder_sha256": "0" * 64,
+    }
+    provenance |= {"devices": 1000}
     files.save_image(
         "out.png",
         js.load_image("out.png"),
         metadata=settings,
-        provenance=told | {"status": "stopped", "masks": True, "continued_from": settings},
+        provenance=provenance | {"status": "stopped", "masks": True, "continued_from": settings},
         overwrite=True,
     )
     assert rerun("out.png") == 0
@@ -128,7 +133,7 @@ def test_config_reads_a_picture(folder):
 LONG = [*QUICK, "--scales", "2", "--scale-factor", "1.4", "--coarse-iterations", "24"]
 LONG += ["--iterations", "40", "--history", "3"]
 
-# Kills itself with SIGKILL when it has come to a moment that is told.
+# Kills itself with SIGKILL at a given moment.
 KILLED = """
 import os, signal, sys
 from jaxstyle import cli, files
@@ -206,7 +211,7 @@ def traced(path):
     return rows
 
 
-def test_a_stopped_run_goes_on(folder, monkeypatch, capsys):
+def test_a_stopped_run_is_resumed(folder, monkeypatch, capsys):
     words = ["stylize", "photo.png", "painting.png", *ENCODER, *QUICK, "--iterations", "9"]
     words += ["--checkpoint", "kept", "-o"]
     cli.main([*words[:-3], "-o", "whole.png"])
@@ -257,7 +262,7 @@ def give_up(monkeypatch, *words):
 
 
 @pytest.mark.parametrize("again", ["resume", "stylize"])
-def test_a_run_goes_on_as_it_began_whatever_is_free(folder, monkeypatch, capsys, again):
+def test_a_resumed_run_keeps_its_plan_whatever_memory_is_free(folder, monkeypatch, capsys, again):
     """With fewer pairs than were asked for; with less memory it waits for more."""
     line = ["stylize", "photo.png", "painting.png", "-o", "out.png", *ENCODER, *QUICK]
     line += ["--iterations", "6", "--save-every", "3", "--history", "40"]
@@ -270,9 +275,9 @@ def test_a_run_goes_on_as_it_began_whatever_is_free(folder, monkeypatch, capsys,
     words = [*line, "--checkpoint", "kept"] if again == "stylize" else ["resume", "kept"]
     set_room(monkeypatch, 20)
     assert cli.main(words) == 1
-    assert "--memory tiles would need" in (told := capsys.readouterr().err)
-    assert "free some" in told
-    assert told.count("jaxstyle: ") == 1
+    assert "--memory tiles would need" in (printed := capsys.readouterr().err)
+    assert "free some" in printed
+    assert printed.count("jaxstyle: ") == 1
     set_room(monkeypatch, 1e6)
     assert cli.main(words) == 0
     settings = files.load_metadata("out.png").settings
@@ -280,7 +285,7 @@ def test_a_run_goes_on_as_it_began_whatever_is_free(folder, monkeypatch, capsys,
     assert "memory whole" not in capsys.readouterr().err
 
 
-def test_a_run_that_never_began_keeps_nobody_out(folder, monkeypatch, capsys):
+def test_a_run_that_never_began_does_not_block_its_folder(folder, monkeypatch, capsys):
     """Refused for its memory, or while it was painted: its advice can be followed."""
     words = ["--checkpoint", "kept", "--memory"]
     set_room(monkeypatch, 2)
@@ -303,7 +308,7 @@ def test_a_run_that_never_began_keeps_nobody_out(folder, monkeypatch, capsys):
     assert stylize(*words, "tiles") == 0
 
 
-def test_what_is_nobodys_but_the_runs_may_be_replaced(folder, monkeypatch, capsys):
+def test_resume_replaces_only_files_of_the_run(folder, monkeypatch, capsys):
     line = ["stylize", "photo.png", "painting.png", "-o", "out.png", *ENCODER, *QUICK]
     watched = ["--trace", "out.jsonl", "--preview", "now.png", "--save-every", "1"]
     give_up(monkeypatch, *line, *watched, "--iterations", "6", "--overwrite")
@@ -333,7 +338,7 @@ def test_resume_refuses(folder, capsys, prepare, needle):
     check_refused(capsys, folder, cli.main(["resume", "kept"]), "kept", needle)
 
 
-def test_checkpoints_are_no_reason_to_lose_a_picture(folder, capsys, monkeypatch):
+def test_checkpoints_that_cannot_be_saved_lose_no_picture(folder, capsys, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
@@ -347,8 +352,8 @@ def test_checkpoints_are_no_reason_to_lose_a_picture(folder, capsys, monkeypatch
     assert Path("kept/thesis.txt").read_text() == "mine"
 
 
-def test_pictures_of_one_name_are_told_apart(folder, capsys):
-    """By their checksums; the photograph is not taken for a painting of the same name."""
+def test_pictures_with_the_same_name_are_distinguished(folder, capsys):
+    """By their checksums: a photograph is not used as a painting of the same name."""
     Path("away").mkdir()
     Path("painting.png").rename("away/photo.png")
     stylize(styles=("away/photo.png",))

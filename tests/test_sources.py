@@ -1,4 +1,4 @@
-"""The pictures of a run: what is refused, and how they are resized together."""
+"""The pictures of a run: refusals, and resizing by one factor."""
 
 import jax.numpy as jnp
 import numpy as np

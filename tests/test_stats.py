@@ -77,9 +77,9 @@ def coloured(rng, kind, channels, size=32):
     return f32(flat + noise * rng.normal(size=flat.shape))
 
 
-@pytest.mark.parametrize("channels", [4, 256])
+@pytest.mark.parametrize("channels", [4, 128])
 @pytest.mark.parametrize("style", ["flat", "nearly", "two", "noisy"])
-@pytest.mark.parametrize("content", ["flat", "nearly", "two", "noisy"])
+@pytest.mark.parametrize("content", ["flat", "noisy"])
 def test_wasserstein_of_flat_pictures_is_finite(rng, content, style, channels):
     """Within the precision of a float32 covariance beside the square of a mean."""
     x, s = coloured(rng, content, channels), coloured(rng, style, channels)
@@ -90,7 +90,7 @@ def test_wasserstein_of_flat_pictures_is_finite(rng, content, style, channels):
     assert abs(float(value) - expected) <= 5e-3 * (expected + scale)
 
 
-@pytest.mark.parametrize("scale", [0.1, 1.0, 100.0])
+@pytest.mark.parametrize("scale", [0.1, 100.0])
 @pytest.mark.parametrize("kind", ["well", "ill", "deficient"])
 @pytest.mark.parametrize("shape", [(9, 8, 3), (12, 12, 16), (12, 13, 64), (5, 6, 64)], ids=str)
 def test_wasserstein_agrees_with_eigenvectors(rng, shape, kind, scale):

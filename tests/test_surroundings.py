@@ -1,4 +1,4 @@
-"""What a command meets outside: terminals, links, other programs' files, devices that lack."""
+"""Terminals, links, files of other programs, missing devices, and the cache folder."""
 
 import os
 import re
@@ -30,15 +30,14 @@ def run(*words, **environment):
     )
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp437"])
-def test_terminals_that_lack_characters(folder, encoding):
-    told = run("stylize", "--help", PYTHONIOENCODING=encoding)
-    assert told.returncode == 0, told.stderr
-    assert b"--style-weight" in told.stdout
+def test_terminals_without_some_characters(folder):
+    printed = run("stylize", "--help", PYTHONIOENCODING="ascii")
+    assert printed.returncode == 0, printed.stderr
+    assert b"--style-weight" in printed.stdout
     words = ["stylize", "photo.png", "painting.png", *command.ENCODER, *command.QUICK]
-    told = run(*words, "-o", "日.png", PYTHONIOENCODING=encoding)
-    assert told.returncode == 0, told.stderr
-    assert told.stdout == rb"\u65e5.png" + os.linesep.encode()
+    printed = run(*words, "-o", "日.png", PYTHONIOENCODING="ascii")
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout == rb"\u65e5.png" + os.linesep.encode()
     assert Path("日.png").exists()
 
 
@@ -67,7 +66,7 @@ def test_a_file_keeps_its_permissions(tmp_path):
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_killed_processes_left_is_cleared(tmp_path):
+def test_files_of_killed_processes_are_removed(tmp_path):
     mine = f"{name_temporary('.jaxstyle-')}.tmp"
     dead = mine.replace(f"-{os.getpid()}-", f"-{command.killed_process()}-")
     another = re.sub("-[0-9a-f]{8}-", "-00000000-", dead)
@@ -80,7 +79,7 @@ def test_what_killed_processes_left_is_cleared(tmp_path):
 
 
 def test_a_folder_is_tidied_once(tmp_path, monkeypatch):
-    """A folder that gets a million pictures is not read for each of them."""
+    """A folder with a million pictures is not listed for each of them."""
     seen, plain = [], Path.iterdir
     monkeypatch.setattr(Path, "iterdir", lambda path: seen.append(path) or plain(path))
     for name in ("a", "b", "c"):
@@ -89,13 +88,12 @@ def test_a_folder_is_tidied_once(tmp_path, monkeypatch):
     assert seen == [tmp_path]
 
 
-@pytest.mark.parametrize("platform", ["rocm", "no-such"])
-def test_devices_that_are_not_here(folder, platform):
+def test_missing_devices_are_refused(folder):
     words = ["stylize", "photo.png", "painting.png", "-o", "out.png", *command.ENCODER]
-    told = run(*words, JAX_PLATFORMS=platform)
-    assert told.returncode == 2
-    assert told.stderr.startswith(b"jaxstyle: JAX_PLATFORMS=" + platform.encode())
-    assert told.stderr.count(b"\n") == 1
+    printed = run(*words, JAX_PLATFORMS="rocm")
+    assert printed.returncode == 2
+    assert printed.stderr.startswith(b"jaxstyle: JAX_PLATFORMS=rocm")
+    assert printed.stderr.count(b"\n") == 1
 
 
 @pytest.mark.parametrize(("options", "needles"), [
@@ -105,9 +103,8 @@ def test_devices_that_are_not_here(folder, platform):
     (["--style-layers", "relu1_1"], ["relu1_1", "perhaps conv1_1"]),
     (["--style-layers", "conv1_1,conv1_1"], ["--style-layers", "twice"]),
     (["--size", "100000000"], ["--size", "65536"]),
-    (["--frobnicate"], ["--frobnicate", "jaxstyle stylize --help"]),
 ], ids=lambda value: " ".join(value))  # fmt: skip
-def test_what_was_meant_is_said(folder, capsys, options, needles):
+def test_messages_suggest_the_intended_name(folder, capsys, options, needles):
     check_refused(capsys, folder, stylize(*options), *needles)
 
 
@@ -116,16 +113,16 @@ def test_layers_with_spaces(folder):
 
 
 def test_programs_of_a_folder_that_others_may_write_to_are_not_run(folder, tmp_path, monkeypatch):
-    """Nor kept there; in one's own they are, and nobody else can look into it."""
+    """Nor stored there; a private folder is used, and only its owner can read it."""
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     words = ["stylize", "photo.png", "painting.png", *command.ENCODER[:2], *command.QUICK]
     mine, shared = tmp_path / "mine", tmp_path / "shared"
     (shared / "compiled").mkdir(parents=True)
     (shared / "compiled").chmod(0o777)
     for number, cache in enumerate((mine, shared)):
-        told = run(*words, "-o", f"{number}.png", "--cache", str(cache), "--quiet")
-        assert told.returncode == 0, told.stderr
-        assert (b"other users can write" in told.stderr) == (cache == shared)
+        printed = run(*words, "-o", f"{number}.png", "--cache", str(cache), "--quiet")
+        assert printed.returncode == 0, printed.stderr
+        assert (b"other users can write" in printed.stderr) == (cache == shared)
     assert list((mine / "compiled").iterdir())
     assert (mine / "compiled").stat().st_mode & 0o777 == 0o700
     assert not list((shared / "compiled").iterdir())
@@ -161,20 +158,20 @@ warnings.warn("of others")
 
 
 def test_compiled_programs_that_cannot_be_read_or_written(tmp_path):
-    """JAX would warn of each, and leave those that it cannot read as they are."""
+    """JAX would warn about each, and leave unreadable ones as they are."""
     environment = {name: v for name, v in os.environ.items() if "COMPILATION_CACHE" not in name}
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", MISHAPS, str(tmp_path / "compiled")],
         env=environment,
         capture_output=True,
     )
-    assert told.returncode == 0, told.stderr
-    assert len(told.stderr.splitlines()) == 1
-    assert told.stderr.strip().endswith(b"UserWarning: of others")
+    assert printed.returncode == 0, printed.stderr
+    assert len(printed.stderr.splitlines()) == 1
+    assert printed.stderr.strip().endswith(b"UserWarning: of others")
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o777, 0o770])
-def test_only_a_folder_of_ones_own_is_private(tmp_path, mode):
+def test_a_folder_that_others_can_write_to_is_not_private(tmp_path, mode):
     folder = tmp_path / "cache"
     assert make_private(folder)
     assert folder.stat().st_mode & 0o777 == 0o700

@@ -37,14 +37,14 @@ def check(swept, singles):
     assert swept.finite.all()
 
 
-@pytest.mark.parametrize(("lanes", "serial"), [(None, True), (2, True), (2, False)])
-def test_sweep_over_loss_weights(encoder, pictures, monkeypatch, lanes, serial):
+@pytest.mark.parametrize("serial", [True, False])
+def test_sweep_over_loss_weights(encoder, pictures, monkeypatch, serial):
     """Two scales, fewer lanes than settings, line searches of different lengths."""
     monkeypatch.setattr(run_lanes, "serial_lanes", lambda _: serial)
-    weights = js.LossWeights(style=jnp.array([0.1, 1.0, 10.0, 100.0, 3000.0]), tv=0.1)
+    weights = js.LossWeights(style=jnp.array([0.1, 10.0, 3000.0]), tv=0.1)
     seen = []
     swept = js.sweep(
-        *pictures, encoder, loss_weights=weights, lanes=lanes, callback=seen.append, **OPTIONS
+        *pictures, encoder, loss_weights=weights, lanes=2, callback=seen.append, **OPTIONS
     )
     singles = [
         js.stylize(*pictures, encoder, loss_weights=weights.replace(style=w), **OPTIONS)
@@ -130,11 +130,11 @@ def test_callback_stops_the_sweep(encoder, pictures):
 
 def test_solver_memory_is_carried_to_the_next_scale(encoder, pictures):
     """As in single runs, after a setting that overflows, too."""
-    weights = js.LossWeights(style=jnp.array([3.3e38, 1.0, 10.0, 100.0]))
+    weights = js.LossWeights(style=jnp.array([3.3e38, 1.0, 10.0]))
     options = OPTIONS | {"solver": js.adam()}
     swept = js.sweep(*pictures, encoder, loss_weights=weights, lanes=2, **options)
-    assert swept.finite.tolist() == [False, True, True, True]
-    for i in (1, 3):
+    assert swept.finite.tolist() == [False, True, True]
+    for i in (1, 2):
         one = js.stylize(
             *pictures, encoder, loss_weights=weights.replace(style=weights.style[i]), **options
         )
@@ -151,14 +151,15 @@ def test_numbers_of_settings_must_agree(encoder, pictures):
 
 DEVICES = """
 import jax, jax.numpy as jnp, jaxstyle as js
+from jaxstyle.pretrained import random_encoder
 from jaxstyle.run import lanes
 
 assert len(jax.devices()) == 4
-encoder = js.load_encoder("random")
+encoder = random_encoder(js.VGG((1, 1), widths=(8, 16)))
 content, style = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3))
 objective = js.Objective(content_layers=("conv2_1",), style_layers=("conv1_1",))
 options = dict(objective=objective, schedule=js.Schedule(iterations=4, scales=1))
-weights = js.LossWeights(style=jnp.geomspace(1.0, 100.0, 6))
+weights = js.LossWeights(style=jnp.geomspace(1.0, 100.0, 4))
 used = []
 plain = lanes._advance
 lanes._advance = lambda state, *rest: used.append(len(state.image.devices())) or plain(state, *rest)
@@ -190,8 +191,8 @@ def test_the_command_paints_a_grid(capsys):
     sweep = ["sweep", "photo.png", "painting.png", "-o", "all", *words]
     sweep += ["--style-weight", "1,30", "--content-layers", "conv2_2;conv1_2,conv2_1"]
     assert cli.main(sweep) == 0
-    told = capsys.readouterr()
-    assert told.out.splitlines()[-1] == os.path.join("all", "sheet.png")
+    printed = capsys.readouterr()
+    assert printed.out.splitlines()[-1] == os.path.join("all", "sheet.png")
     with open("all/table.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["style_weight"] for row in rows] == ["1", "1", "30", "30"]
@@ -200,10 +201,10 @@ def test_the_command_paints_a_grid(capsys):
     assert len(pictures) == 4
     for name in pictures:
         recipe = js.Recipe().updated(files.load_metadata(f"all/{name}").settings)
-        told = files.load_metadata(f"all/{name}").provenance
+        provenance = files.load_metadata(f"all/{name}").provenance
         narrow = js.load_encoder("narrow.h5")
-        assert told["encoder_sha256"] == pretrained.fingerprint(narrow)
-        assert told["evaluations"] > 0
+        assert provenance["encoder_sha256"] == pretrained.fingerprint(narrow)
+        assert provenance["evaluations"] > 0
         assert f"style_weight={recipe.style_weight:g}" in name
         alone = [*words, "--style-weight", str(recipe.style_weight), "--content-layers"]
         alone.append(",".join(recipe.content_layers))
@@ -218,7 +219,7 @@ def test_the_command_paints_a_grid(capsys):
     assert sheet.shape[1] > 2 * w
 
 
-def test_flags_and_paths_with_commas_are_no_axes(tmp_path):
+def test_flags_and_paths_with_commas_are_not_axes(tmp_path):
     init, clamp = tmp_path / "a,b.png", ["--clamp", "--no-normalise-gradients"]
     init.touch()
     words = ["a.png", *clamp, "--seed", "1,2", "--init", str(init), "--encoder=x,y"]
@@ -241,7 +242,7 @@ def test_flags_and_paths_with_commas_are_no_axes(tmp_path):
     (["--seed", ","], ["--seed"]),
     (["--style-weight", "6,1,6.0"], ["--style-weight", "6.0 is repeated"]),
 ])  # fmt: skip
-def test_sweeps_that_are_none(folder, capsys, options, needles):
+def test_invalid_sweeps_are_refused(folder, capsys, options, needles):
     words = ["sweep", "photo.png", "painting.png", "-o", "out.png", *command.ENCODER]
     code = cli.main([*words, *command.QUICK, *options])
     command.check_refused(capsys, folder, code, *needles)

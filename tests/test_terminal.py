@@ -72,8 +72,8 @@ def test_tables(capsys):
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("option", ["--encoder", "--init", "--solver", "--frobnicate", "--size"])
-@pytest.mark.parametrize("value", [NASTY, "x" * 20_000])
+@pytest.mark.parametrize("option", ["--encoder", "--solver", "--frobnicate"])
+@pytest.mark.parametrize("value", [NASTY, "x" * 2000])
 def test_values_of_options(folder, capsys, option, value):
     check_refused(capsys, folder, stylize(f"{option}={value}"))
     code = stylize(f"{option}={value}")
@@ -111,9 +111,8 @@ def test_settings_that_are_not_a_file(folder, capsys, name):
 @pytest.mark.parametrize(
     ("option", "value"),
     [
-        ("--size", "65537"), ("--history", "1001"), ("--style-scale", "65"), ("--scales", "65"),
-        ("--iterations", "9" * 400), ("--coarse-iterations", "9" * 400),
-        ("--first-iterations", "9" * 400), ("--decay-steps", "9" * 400),
+        ("--size", "65537"), ("--history", "1001"), ("--style-scale", "65"),
+        ("--iterations", "9" * 400),
     ],
 )  # fmt: skip
 def test_numbers_that_are_too_large(folder, capsys, option, value):

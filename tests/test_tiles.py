@@ -59,7 +59,7 @@ def test_windows_cover_the_image_once():
 
 
 @pytest.mark.parametrize("layer", ["conv1_2", "conv2_2", "conv3_1"])
-def test_receptive_field_is_what_a_gradient_reaches(layer):
+def test_receptive_field_agrees_with_the_gradient(layer):
     encoder = make_encoder(pooling="average")
     stride, reach = field_at(encoder, layer)
     params = jax.tree.map(lambda x: jnp.abs(x) + 0.1, encoder.params)
@@ -72,7 +72,7 @@ def test_receptive_field_is_what_a_gradient_reaches(layer):
 
 @jax.tree_util.register_static
 class Up(js.Encoder):
-    """An encoder whose sizes are rounded up, as those of strided convolutions."""
+    """An encoder that rounds sizes up, as strided convolutions do."""
 
     layers = ("first",)
 

@@ -1,4 +1,4 @@
-"""Watching a run: files are always complete, pictures are right, and the result is the same."""
+"""Watching a run: files are complete, pictures are right, and the result is the same."""
 
 import base64
 import io

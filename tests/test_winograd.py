@@ -107,7 +107,7 @@ def test_hessian_vector_product(rng):
         (512, 512, "cuda", False),
     ],
 )
-def test_where_it_is_chosen(inputs, outputs, platform, expected):
+def test_winograd_is_chosen_for_wide_layers_on_cpus(inputs, outputs, platform, expected):
     def shapes():
         return convolution.prepare(jnp.zeros((3, 3, inputs, outputs)), platform=platform)
 

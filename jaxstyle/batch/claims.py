@@ -104,21 +104,12 @@ def _has_expired(path: Path) -> bool:
 
 
 def _create(path: Path, own: str) -> bool:
-    """Creates the file, with the name of its process in it from the first moment."""
-    temporary = path.with_name(f"{own}.tmp")
-    temporary.write_text(own)
+    """Creates the file, with the name of its process; returns False if there is one."""
     try:
-        os.link(temporary, path)  # Only the first one can.
+        with path.open("x") as file:  # Only the first one can.
+            file.write(own)
     except FileExistsError:
         return False
-    except OSError:  # A file system without links.
-        try:
-            with path.open("x") as file:
-                file.write(own)
-        except FileExistsError:
-            return False
-    finally:
-        temporary.unlink(missing_ok=True)
     return True
 
 
@@ -140,6 +131,6 @@ def _remove(path: Path, seen: str) -> bool:
         aside.unlink()
         return True
     with contextlib.suppress(OSError):
-        os.link(aside, path)  # Another process has created it meanwhile.
+        os.link(aside, path)  # Another process has just created it.
     aside.unlink(missing_ok=True)
     return False

@@ -1,4 +1,4 @@
-"""What a batch needs: its time, from the jobs that are done, and its memory."""
+"""Estimates of the time of a batch, from the jobs that are done, and of its memory."""
 
 import contextlib
 from collections.abc import Iterator, Sequence

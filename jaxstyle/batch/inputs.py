@@ -110,13 +110,10 @@ def _of_pattern(pattern: Path) -> list[PictureFile]:
     fixed = Path(*_before_magic(pattern.parts))
     matched = filter(_counts, map(Path, glob.glob(str(pattern), recursive=True)))
     # A link that leads back to a folder above gives the same file many paths.
-    shortest = {(os.path.realpath(p.parent), p.name): p for p in sorted(matched, key=_depth)[::-1]}
+    deepest_first = sorted(matched, key=lambda path: -len(path.parts))
+    shortest = {(os.path.realpath(p.parent), p.name): p for p in deepest_first}
     pictures = sorted((p for p in shortest.values() if not p.is_dir()), key=natural_key)
     return [PictureFile(path, os.path.relpath(path.parent, fixed)) for path in pictures]
-
-
-def _depth(path: Path) -> int:
-    return len(path.parts)
 
 
 def _before_magic(parts: tuple[str, ...]) -> Iterator[str]:

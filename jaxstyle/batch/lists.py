@@ -2,8 +2,6 @@
 
 import dataclasses
 import itertools
-import re
-import string
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
@@ -43,7 +41,7 @@ def make_jobs(
         name: Pattern of the outputs' names, with ``{content}``, ``{style}``, ``{folder}``,
             ``{suffix}`` and settings.
         pairs: How photographs and paintings are paired; None for all combinations.
-        facts: What the pictures record besides.
+        facts: Further entries of the pictures' provenance.
 
     Raises:
         InputError: The pairs or the pattern do not work, or two jobs have the same output.
@@ -75,9 +73,9 @@ def read_jobs(
 
     Args:
         path: The list.
-        recipe: What the rows' settings change.
+        recipe: The settings that rows do not change.
         name: Pattern of the outputs' names, for rows without one.
-        facts: What the pictures record besides.
+        facts: Further entries of the pictures' provenance.
 
     Raises:
         InputError: The list cannot be read, or a row is not a job; the message says which one.
@@ -164,9 +162,6 @@ def _output(name: str, content: PictureFile, styles: Sequence[Path], recipe: Rec
         "suffix": content.path.suffix,
     }
     try:
-        for *_, spec, _ in string.Formatter().parse(name):
-            if re.search(r"\d{3}", spec or ""):  # A value would be padded to any width.
-                raise ValueError(f"{spec} is too wide")
         output = name.format_map(words)
     except (KeyError, ValueError, IndexError, AttributeError, TypeError) as error:
         known = "{content}, {style}, {folder}, {suffix} and settings such as {style_weight}"

@@ -86,7 +86,7 @@ class LocalExecutor:
         painted = iter(self._painter.paint_all(inputs, callback))
         ends = [next(painted) if isinstance(each, Inputs) else each for each in loaded]
         self._groups.popleft()
-        # What is printed about a job depends on the context.
+        # Messages about a job depend on the context.
         run = copy_context().run
         self._saving.append((len(group), self._save_pool.submit(run, self._save, group, ends)))
         self._wait_for_saved(_UNSAVED)

@@ -80,7 +80,7 @@ class Executor(Protocol):
         Args:
             worker: A worker that is free.
             group: The jobs.
-            alone: Whether it must have no other job meanwhile.
+            alone: Whether the worker must not have any other job at the same time.
         """
         ...
 

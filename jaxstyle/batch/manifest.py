@@ -1,4 +1,4 @@
-"""What became of jobs: JSON lines, appended and synced, in one file per process or share."""
+"""The results of jobs: JSON lines, appended and synced, in one file per process or share."""
 
 import contextlib
 import json
@@ -68,15 +68,13 @@ class Manifest:
         entry["ended"] = round(time.time(), 3)
         line = json.dumps(entry).encode() + b"\n"  # Names need not be UTF-8.
         self.folder.mkdir(parents=True, exist_ok=True)
-        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | getattr(os, "O_BINARY", 0)
-        descriptor = os.open(self._path, flags, 0o666)
-        try:
-            if (size := os.fstat(descriptor).st_size) and _byte(descriptor, size - 1) != b"\n":
-                line = b"\n" + line  # A killed process may have left half a line.
-            os.write(descriptor, line)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with self._path.open("ab+", buffering=0) as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    line = b"\n" + line  # A killed process may have left half a line.
+            file.write(line)
+            os.fsync(file.fileno())
         with self._lock:
             self._keep(self._path, entry)
 
@@ -91,7 +89,7 @@ class Manifest:
         self._read_all()
 
     def _may_be_new(self, output: str) -> bool:
-        """Returns whether a picture may be by a process whose file was not there at the scan."""
+        """Returns whether a picture may be from a process that started after the last scan."""
         try:
             written = (self.folder / output).stat().st_mtime
         except (OSError, ValueError):
@@ -124,22 +122,13 @@ class Manifest:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-    """Returns an entry; None for a line that was cut off or edited into something else."""
-    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-        entry = json.loads(line)
-        texts = (entry["output"], entry["status"], entry.get("reason", ""))
-        numbers = [entry.get(name, 0) for name in ("ended", "seconds", "work", "size")]
-        if all(isinstance(text, str) for text in texts):
-            return entry if all(isinstance(number, int | float) for number in numbers) else None
+    """Returns an entry, or None for a line that was cut off."""
+    with contextlib.suppress(ValueError):
+        return json.loads(line)
     return None
 
 
 def _time_of(entry: dict[str, Any]) -> float:
-    """Returns when a job ended; 0 by a clock that was ahead, which would win for ever."""
+    """Returns when a job ended, or 0 by a clock that was ahead, which would always be the last."""
     ended = float(entry.get("ended", 0))
     return ended if ended <= time.time() + _CLOCKS else 0.0
-
-
-def _byte(descriptor: int, position: int) -> bytes:
-    os.lseek(descriptor, position, os.SEEK_SET)
-    return os.read(descriptor, 1)

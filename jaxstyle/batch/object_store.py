@@ -1,4 +1,4 @@
-"""What the workers of a cluster share: paintings and encoders, in Ray's object store."""
+"""Paintings and encoders that the workers of a cluster share, in Ray's object store."""
 
 import hashlib
 from collections.abc import Callable

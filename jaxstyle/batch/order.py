@@ -49,8 +49,8 @@ def lanes_of(job: Job, lanes: int | None, platform: str) -> int:
 def default_lanes(shape: Shape, platform: str) -> int:
     """Returns the number of pictures that is fastest to paint at once.
 
-    It is 1 on a CPU: one picture keeps its cores busy, and by itself it is what ``stylize`` paints,
-    to the bit. An accelerator idles with few pixels, and is full with a megapixel.
+    It is 1 on a CPU, because one picture keeps its cores busy; the picture then equals that of
+    ``stylize`` to the bit. An accelerator is idle with few pixels, and full with a megapixel.
 
     Args:
         shape: Height and width of the pictures.

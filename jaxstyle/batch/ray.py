@@ -46,8 +46,8 @@ def run_jobs(
     shares with workers, call ``jax.config.update("jax_platforms", "cpu")`` before anything else of
     JAX, which leaves the accelerators to them.
 
-    A job whose worker or machine dies is tried again, and has failed after three deaths. Machines
-    that join meanwhile get workers, too.
+    A job whose worker or machine dies is tried again; after three deaths it has failed. Machines
+    that join during the batch also get workers.
 
     Args:
         jobs: As for :func:`jaxstyle.batch.loop.run_jobs`.

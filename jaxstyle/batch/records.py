@@ -1,4 +1,4 @@
-"""What became of a job."""
+"""The results of jobs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from jaxstyle.jobs.job import work_of
 
 
 class Record(NamedTuple):
-    """What became of a job.
+    """The result of a job.
 
     Attributes:
         output: Name of the picture.

@@ -26,7 +26,7 @@ Fetch = Callable[[str], Any]
 """Returns the object with a key: the bytes of a file, or a :class:`LoadedEncoder` in NumPy."""
 
 _PREFIX = "jaxstyle-worker-"
-_PICTURES, _ENCODERS = 16, 4  # that are kept
+_PICTURES, _ENCODERS = 16, 4  # sizes of the caches
 
 
 class RemoteJob(NamedTuple):

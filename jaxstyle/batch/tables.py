@@ -47,9 +47,9 @@ def read_rows(path: Path) -> list[Row]:
             return list(_read_spreadsheet(read_text(path), "\t" if kind == ".tsv" else None))
         text = path.read_bytes().decode("utf-8-sig")
         if kind in (".jsonl", ".ndjson"):
-            document: Any = [_parse_json(line) for line in text.split("\n") if line.strip()]
+            document: Any = [json.loads(line) for line in text.split("\n") if line.strip()]
         else:
-            document = tomllib.loads(text) if kind == ".toml" else _parse_json(text)
+            document = tomllib.loads(text) if kind == ".toml" else json.loads(text)
         return _number(document)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror}") from None
@@ -85,18 +85,6 @@ def _number(document: Any) -> list[Row]:
     if not isinstance(document, list) or not all(isinstance(row, dict) for row in document):
         raise InputError("not a list of jobs; TOML has them as [[jobs]], JSON as a list of objects")
     return [Row(f"job {i}", {**defaults, **row}) for i, row in enumerate(document, 1)]
-
-
-def _parse_json(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_without_repeats)
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    for name in table:
-        if sum(name == other for other, _ in pairs) > 1:
-            raise InputError(f"{name}: is there twice; leave one of them out")
-    return table
 
 
 def _read_spreadsheet(text: str, separator: str | None) -> Iterator[Row]:

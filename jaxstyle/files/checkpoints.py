@@ -1,4 +1,4 @@
-"""Checkpoints: NumPy archives in a folder, of which the last two are kept.
+"""Checkpoints: NumPy archives in a folder, of which the last two stay.
 
 An archive of arrays (``.npz``) is written as a stream, without a second copy of the state, and has
 a checksum for each array.

@@ -1,4 +1,4 @@
-"""The settings and the provenance of a picture, kept in the picture itself.
+"""The settings and the provenance of a picture, stored in the picture itself.
 
 One JSON document, ``{"jaxstyle": settings, "provenance": provenance}``, in the description of the
 image: a text chunk in PNG, ImageDescription in other formats.
@@ -15,19 +15,14 @@ from jaxstyle.files.header import read_header
 from jaxstyle.files.picture import reading
 
 _SETTINGS, _PROVENANCE = "jaxstyle", "provenance"
-_TYPES: dict[str, type] = {
-    **dict.fromkeys(("content", "content_mask", "preset", "blend", "version"), str),
-    **dict.fromkeys(("styles", "style_masks"), list),
-    **dict.fromkeys(("sha256", "continued_from"), dict),
-}
 
 
 class Metadata(NamedTuple):
-    """What :func:`load_metadata` returns.
+    """The result of :func:`load_metadata`.
 
     Attributes:
         settings: The recipe's table, for ``Recipe().updated``.
-        provenance: What the picture was made from and with: file names, checksums, versions.
+        provenance: The inputs: file names, checksums, versions.
     """
 
     settings: dict[str, Any]
@@ -50,7 +45,7 @@ def load_metadata(path: str | os.PathLike[str]) -> Metadata:
         path: An image file of any format that :func:`jaxstyle.files.load_picture` reads.
 
     Raises:
-        InputError: The file cannot be read, it has no settings, or they have been damaged.
+        InputError: The file cannot be read or has no settings.
 
     Examples:
         >>> import jax.numpy as jnp, jaxstyle as js, tempfile
@@ -69,18 +64,4 @@ def load_metadata(path: str | os.PathLike[str]) -> Metadata:
         settings, provenance = {}, {}
     if not (isinstance(settings, dict) and isinstance(provenance, dict) and settings):
         raise InputError(f"{path}: has no settings; name a picture as jaxstyle saved it")
-    if wrong := _misshapen(provenance):
-        raise InputError(
-            f"{path}: its settings have been edited: {wrong} is damaged; name a picture as "
-            "jaxstyle saved it"
-        )
     return Metadata(settings, provenance)
-
-
-def _misshapen(provenance: Mapping[str, Any]) -> str | None:
-    """Returns the name of an entry that has another type than jaxstyle gives it."""
-    for name, kind in _TYPES.items():
-        if not isinstance(provenance.get(name, kind()), kind):
-            return name
-    sums = provenance.get("sha256", {}).values()
-    return None if all(isinstance(value, str | list) for value in sums) else "sha256"

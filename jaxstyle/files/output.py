@@ -101,7 +101,7 @@ def save_image(
         image: ``f32[h, w, 3]``, sRGB. Values outside [0, 1] are clipped.
         alpha: Opacity, ``f32[h, w]`` in [0, 1], as :func:`jaxstyle.files.load_picture` returns it.
         metadata: Settings to record: a recipe's table, or anything that JSON can represent.
-        provenance: What the picture was made from and with.
+        provenance: The inputs and versions that the picture was made with.
         photo: Date, author and resolution of the photograph, as
             :func:`jaxstyle.files.load_picture` returns it. None records none of them.
         overwrite: Whether an existing file may be replaced.

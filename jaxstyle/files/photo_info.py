@@ -1,4 +1,4 @@
-"""What a photograph says about itself that a picture made from it keeps."""
+"""Information about a photograph that is copied to pictures made from it."""
 
 import contextlib
 import math
@@ -31,7 +31,7 @@ class PhotoInfo(NamedTuple):
 
 
 def read_photo_info(tags: Mapping[int, Any], taken: Any, dpi: Any) -> PhotoInfo:
-    """Makes a :class:`PhotoInfo`; values that make no sense are left out.
+    """Makes a :class:`PhotoInfo`; invalid values are left out.
 
     Args:
         tags: Tags of EXIF or TIFF by their number.

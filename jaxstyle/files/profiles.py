@@ -47,7 +47,7 @@ class Shaper(NamedTuple):
 
 
 class _Broken(Exception):
-    """Raised for a profile that makes no sense."""
+    """Raised for an invalid profile."""
 
 
 def srgb_to_linear(x: np.ndarray) -> np.ndarray:
@@ -156,7 +156,7 @@ def _parse(profile: bytes) -> Shaper | None:
     """Reads tone curves and matrix, or returns None if the profile is of another kind.
 
     Raises:
-        _Broken: The curves or the table of contents make no sense.
+        _Broken: The curves or the table of contents are invalid.
     """
     try:
         tags = _tags(profile)
@@ -166,7 +166,7 @@ def _parse(profile: bytes) -> Shaper | None:
             return Shaper((_curve(tags[b"kTRC"]),) * 3, np.eye(3))
         if profile[16:20] != b"RGB ":
             return None
-        to_xyz = np.stack([_xyz(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")], -1)
+        to_xyz = np.stack([_fixed(tags[name], 8, 3) for name in (b"rXYZ", b"gXYZ", b"bXYZ")], -1)
         curves = tuple(_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC"))
         matrix = np.linalg.solve(_SRGB_TO_XYZ, to_xyz)
         white = matrix.sum(1, keepdims=True)
@@ -190,10 +190,6 @@ def _tags(profile: bytes) -> dict[bytes, memoryview]:
 
 def _fixed(data: memoryview, offset: int, count: int) -> np.ndarray:
     return np.array(struct.unpack_from(f">{count}i", data, offset)) / 65536
-
-
-def _xyz(tag: memoryview) -> np.ndarray:
-    return _fixed(tag, 8, 3)
 
 
 def _curve(tag: memoryview) -> Callable[[np.ndarray], np.ndarray]:

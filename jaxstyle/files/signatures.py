@@ -9,7 +9,7 @@ HEIC_SUFFIXES = (".heic", ".heics", ".heif", ".heifs", ".hif")
 _HEIC = {b"heic", b"heim", b"heis", b"heix", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"}
 _AVIF = {b"avif", b"avis"}
 _START = 64
-_RAW = "is a raw photograph; develop it first, and save it as TIFF or PNG"
+RAW = "is a raw photograph; develop it first, and save it as TIFF or PNG"
 _DEEP = "which is not supported; save it as 16-bit PNG or TIFF"
 _REFUSED = {
     b"v/1\x01": f"is OpenEXR, {_DEEP}",
@@ -19,7 +19,7 @@ _REFUSED = {
     b"\0\0\0\x0cJXL ": "is JPEG XL, which is not supported; save it as PNG",
     b"8BPS\0\2": "is PSB, which is not supported; save it as TIFF",
     b"%PDF": "is PDF, which is not supported; save the page as PNG",
-    **dict.fromkeys((b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb"), _RAW),
+    **dict.fromkeys((b"FUJIFILMCCD-RAW", b"IIRO", b"IIRS", b"MMOR", b"IIU\0", b"FOVb"), RAW),
 }
 
 
@@ -36,7 +36,7 @@ def check_format(file: BinaryIO) -> None:
         if start.startswith(signature):
             raise InputError(problem)
     if (start[:4], start[8:10]) == (b"II*\0", b"CR") or start[4:12] == b"ftypcrx ":
-        raise raw_photograph()
+        raise InputError(RAW)
     if start[:4] == b"8BPS" and start[22:24] > b"\0\x08":
         bits = int.from_bytes(start[22:24])
         raise InputError(f"is PSD with {bits} bits per channel; save it as TIFF or PNG")
@@ -54,8 +54,3 @@ def _enable_heic() -> None:
         problem = 'is HEIC; pip install "jaxstyle[heif]" to read it, or save it as JPEG'
         raise InputError(problem) from None
     pillow_heif.register_heif_opener()
-
-
-def raw_photograph() -> InputError:
-    """Returns the error for a raw photograph."""
-    return InputError(_RAW)

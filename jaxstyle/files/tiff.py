@@ -23,7 +23,7 @@ from jaxstyle.files.sample_values import (
     turning,
     unit_range,
 )
-from jaxstyle.files.signatures import raw_photograph
+from jaxstyle.files.signatures import RAW
 
 BYTE_ORDERS = (b"II", b"MM")
 WHITE_IS_ZERO, RGB = 0, 2
@@ -64,7 +64,7 @@ class Page(NamedTuple):
 
     @property
     def photo_info(self) -> PhotoInfo:
-        """What the tags say about the photograph."""
+        """Date, author and resolution from the tags."""
         tags = {tag.code: tag.value for tag in self.page.tags}
         exif = tags.get(ExifTags.IFD.Exif)
         taken = exif.get("DateTimeOriginal") if isinstance(exif, dict) else None
@@ -85,7 +85,7 @@ def find_picture(file: BinaryIO) -> Page:
         raise InputError("is TIFF without a picture (0×0 px); choose another file")
     sensor = any(int(page.photometric) in _SENSOR for page, _ in pages)
     if sensor or _DNG_VERSION in pages[0].page.tags:
-        raise raw_photograph()
+        raise InputError(RAW)
     full = (page for page in pages if not page.page.subfiletype & _REDUCED_OR_MASK)
     found = next(full, pages[0])
     _check(found.page)

@@ -32,9 +32,9 @@ def programs_folder(cache: str | os.PathLike[str] | None = None) -> Path:
 
 
 def keep_programs(cache: str | os.PathLike[str] | None = None) -> bool:
-    """Lets JAX keep compiled programs in the cache, if only the user can write there.
+    """Lets JAX store compiled programs in the cache, if only the user can write there.
 
-    If the folder cannot be made, programs are not kept, which is not an error.
+    If the folder cannot be made, programs are not stored, which is not an error.
 
     Args:
         cache: As for :func:`cache_folder`.

@@ -42,8 +42,8 @@ def load_calibration(
 
     Args:
         name: ``lpips`` (version 0.1, VGG) or ``dists``.
-        file: The authors' file, ``lpips/weights/v0.1/vgg.pth`` or ``DISTS_pytorch/weights.pt``, or
-            one of the same layout; None is the file in the cache, where
+        file: The authors' file, ``lpips/weights/v0.1/vgg.pth`` or ``DISTS_pytorch/weights.pt``;
+            None is the file in the cache, where
             ``jaxstyle weights download lpips dists`` saves it. PyTorch is not needed.
         cache: The folder for downloads. None as for ``cache_folder``.
 

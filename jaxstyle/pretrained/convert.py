@@ -16,6 +16,7 @@ from jaxstyle.encoder.vgg import VGG16
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, check_choice
 from jaxstyle.paths import existing
+from jaxstyle.pretrained import hdf5
 from jaxstyle.pretrained.from_keras import WEIGHTS_MEMBER, read_keras, read_keras_zip
 from jaxstyle.pretrained.from_npz import read_npz
 from jaxstyle.pretrained.from_onnx import read_onnx
@@ -25,11 +26,9 @@ from jaxstyle.pretrained.store import (
     Arrays,
     Attributes,
     Dtype,
-    check_file,
     fingerprint,
     infer_network,
     make_encoder,
-    read_hdf5,
     save_encoder,
 )
 
@@ -65,7 +64,7 @@ def file_sha256(path: Path) -> str:
 
 
 def _recognise(path: Path) -> _Layout:
-    check_file(path)
+    hdf5.check_file(path)
     try:
         with path.open("rb") as file:
             head = file.read(9)
@@ -134,7 +133,7 @@ def _match_caffe(kernel: np.ndarray) -> Literal["BGR", "RGB"] | None:
     """
     if kernel.shape != (3, 3, 3, VGG16.widths[0]):
         return None
-    known = read_hdf5(packaged_file(), apart=False).arrays["conv1_1/kernel"].astype(np.float32)
+    known = hdf5.read(packaged_file()).arrays["conv1_1/kernel"].astype(np.float32)
     if known.shape != kernel.shape:
         return None
 

@@ -108,32 +108,19 @@ def _transfer(url: str, file: Any, most: int, progress: DownloadProgress | None)
             total = int(length) if length.isascii() and length.isdigit() else 0
             if progress is not None:
                 progress.total = total
-            for chunk in _chunks(response.raw, total, most, host):
+            while chunk := response.raw.read(_CHUNK_BYTES, decode_content=False):
+                if file.tell() + len(chunk) > most:
+                    raise _TransferError(f"{host} sends more than the {most} bytes of the file")
                 file.write(chunk)
                 if progress is not None:
                     progress.update(len(chunk))
-    except (_TransferError, OSError) as error:
-        if isinstance(error, requests.RequestException):
-            raise _failed(host, error) from error
+    except _TransferError:
         raise
     except Exception as error:  # Malformed answers make the libraries raise anything.
-        raise _failed(host, error) from error
-
-
-def _chunks(raw: Any, total: int, most: int, host: str) -> Iterator[bytes]:
-    """Yields the parts of an answer, and fails as soon as it is larger than allowed."""
-    arrived = 0
-    while total <= most and (chunk := raw.read(_CHUNK_BYTES, decode_content=False)):
-        arrived += len(chunk)
-        if arrived > most:
-            break
-        yield chunk
-    if max(total, arrived) > most:
-        raise _TransferError(f"{host} sends more than the {most} bytes of the file")
-
-
-def _failed(host: str, error: Exception) -> _TransferError:
-    return _TransferError(f"the transfer from {host} failed ({type(error).__name__})")
+        if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+            raise  # The disk is full.
+        reason = type(error).__name__
+        raise _TransferError(f"the transfer from {host} failed ({reason})") from error
 
 
 def _is_intact(source: Original, file: Path) -> bool:

@@ -15,7 +15,6 @@ name, by the order of the numbers. A ``.keras`` file is a zip file with the seco
 """
 
 import re
-import shutil
 import tempfile
 import zipfile
 from collections import defaultdict
@@ -25,13 +24,13 @@ import numpy as np
 
 from jaxstyle.encoder.vgg import VGG16, VGG19
 from jaxstyle.errors import InputError
-from jaxstyle.pretrained.store import FORMAT, Arrays, read_hdf5
+from jaxstyle.pretrained import hdf5
+from jaxstyle.pretrained.store import FORMAT, Arrays
 
 WEIGHTS_MEMBER = "model.weights.h5"
 
 _NAMED = re.compile(r"block(\d)_conv(\d+)")
 _NUMBERED = re.compile(r"(?:^|/)conv2d(?:_(\d+))?(?=/)")
-_MAX_MEMBER_BYTES = 1 << 31
 
 
 def _number(groups: Arrays, where: str) -> Arrays:
@@ -63,7 +62,7 @@ def read_keras(path: Path) -> Arrays:
     Raises:
         InputError: The file is damaged, or its layers are not those of a VGG network.
     """
-    found = read_hdf5(path, apart=True)
+    found = hdf5.read(path)
     if found.attributes.get("format") == FORMAT:
         raise InputError(f"{path}: is an encoder of jaxstyle already; use it as it is")
     groups: Arrays = defaultdict(dict)
@@ -91,10 +90,7 @@ def read_keras_zip(path: Path) -> Arrays:
         weights = Path(folder, WEIGHTS_MEMBER)
         try:
             with zipfile.ZipFile(path) as archive:
-                if archive.getinfo(WEIGHTS_MEMBER).file_size > _MAX_MEMBER_BYTES:
-                    raise InputError(f"{path}: contains over 2 GB; save the VGG network alone")
-                with archive.open(WEIGHTS_MEMBER) as packed, weights.open("xb") as file:
-                    shutil.copyfileobj(packed, file)
+                archive.extract(WEIGHTS_MEMBER, folder)
             return read_keras(weights)
         except InputError as error:
             message = str(error).replace(str(weights), f"{path}/{WEIGHTS_MEMBER}")

@@ -1,7 +1,6 @@
 """Parameters from NumPy's ``.npz``, in which the names of the arrays identify the layers."""
 
 import re
-import zipfile
 from collections import defaultdict
 from pathlib import Path
 
@@ -9,7 +8,6 @@ import numpy as np
 
 from jaxstyle.errors import InputError
 from jaxstyle.pretrained.from_torch import Names, read_names
-from jaxstyle.pretrained.hdf5 import MAX_NUMBERS
 from jaxstyle.pretrained.store import Arrays
 
 _NAMED = re.compile(r"(?:.*/)?(?:block|conv)(\d)_(?:conv)?(\d+)[_./](W|kernel|b|bias)")
@@ -29,21 +27,17 @@ def read_npz(path: Path) -> tuple[Arrays, Names]:
         InputError: The file is damaged, or its layers are not those of a VGG network.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            sizes = {i.filename.removesuffix(".npy"): i.file_size for i in archive.infolist()}
         with np.load(path, allow_pickle=False) as arrays:
 
             def get(name: str) -> np.ndarray:
-                if sizes[name] > 4 * MAX_NUMBERS:
-                    raise InputError(f"{path}: {name} is too large for a VGG network")
                 return arrays[name].astype(np.float32)
 
             params: Arrays = defaultdict(dict)
-            for name in sizes:
+            for name in arrays.files:
                 if match := _NAMED.fullmatch(name):
                     part = "bias" if match[3].startswith("b") else "kernel"
                     params[f"conv{match[1]}_{match[2]}"][part] = get(name)
-            return (params, "named") if params else read_names(sizes, get, str(path))
+            return (params, "named") if params else read_names(arrays.files, get, str(path))
     except InputError:
         raise
     # Damage makes NumPy and zipfile raise anything.

@@ -1,17 +1,11 @@
 """Arrays and attributes of HDF5 files, which may be damaged or malicious.
 
-A dataset can refer to any file on the machine, and libhdf5 crashes or hangs on some damaged files.
-So links out of a file are refused before anything is read, and :func:`read_apart` reads in another
-process with limits. That process runs this module as a script, which therefore imports nothing from
-this package: JAX takes a second to start.
+A dataset can refer to any file on the machine, so links out of a file are refused before anything
+is read.
 """
 
-import contextlib
-import json
 import math
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,18 +13,10 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
-MAX_NUMBERS = 1 << 26
-"""Limit for the number of elements in a file, three times that of VGG19."""
+from jaxstyle.errors import InputError
 
-_MAX_OBJECTS = 20_000
+_MAX_NUMBERS = 1 << 26  # In a file; three times those of VGG19.
 _MAX_DEPTH = 32
-_MEMORY_BYTES = 3 << 30
-_CPU_S = 20
-_WAIT_S = 60  # Longer than the processor time, because the machine may be busy.
-
-
-class Refused(Exception):
-    """Raised for a file that is not read, for the reason in the message."""
 
 
 class Contents(NamedTuple):
@@ -47,22 +33,34 @@ class Contents(NamedTuple):
     arrays: dict[str, np.ndarray]
 
 
+def check_file(path: Path) -> None:
+    """Refuses paths that are not regular files, because reading a pipe could wait for ever.
+
+    Raises:
+        InputError: The path is missing, a folder, a pipe or a device.
+    """
+    if not path.is_file():
+        wrong = "is a folder, pipe or device, not a file" if path.exists() else "no such file"
+        raise InputError(f"{path}: {wrong}")
+
+
 def read(path: str | os.PathLike[str], *, arrays: bool = True) -> Contents:
-    """Reads a file in this process, which a damaged file can crash.
+    """Reads a file.
 
     Args:
-        path: A regular file.
+        path: The file.
         arrays: Whether to read arrays besides the attributes of the file.
 
     Raises:
-        Refused: The file is damaged, refers to other files, or is too large.
+        InputError: There is no such file, or it is damaged, refers to other files or is too large.
     """
+    check_file(Path(path))
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise Refused(
-            "is cut off, or not an HDF5 file; get it again or, if it is another tool's, convert "
-            "it: jaxstyle weights convert"
+        raise InputError(
+            f"{path}: is cut off, or not an HDF5 file; get it again or, if it is another tool's, "
+            "convert it: jaxstyle weights convert"
         ) from error
     try:
         with file:
@@ -73,14 +71,17 @@ def read(path: str | os.PathLike[str], *, arrays: bool = True) -> Contents:
             return Contents(
                 attributes,
                 {group: str(_plain(name)) for group, name in names.items()},
-                {name: _read_array(dataset) for name, dataset in found.items()},
+                {
+                    name: np.asarray(data, "<f2" if data.dtype.itemsize == 2 else "<f4")
+                    for name, data in found.items()
+                },
             )
-    except Refused:
-        raise
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
     # Damage makes h5py raise anything.
     except Exception as error:
         reason = str(error).partition("\n")[0]
-        raise Refused(f"is damaged; get it again ({reason})") from error
+        raise InputError(f"{path}: is damaged; get it again ({reason})") from error
 
 
 def _plain(value: Any) -> str | int | float:
@@ -94,32 +95,30 @@ def _find_arrays(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
     """Yields the datasets that may be parameters, after checking all links that lead to them.
 
     Raises:
-        Refused: A link or a dataset refers to another file, or the file is too large.
+        InputError: A link or a dataset refers to another file, or the file is too large.
     """
     stack: list[tuple[str, Any]] = [("", file)]
-    objects = numbers = 0
+    numbers = 0
     while stack:
         path, item = stack.pop()
-        objects += 1
-        if objects > _MAX_OBJECTS or path.count("/") > _MAX_DEPTH:
-            raise Refused("has more levels or objects than a network; save the network alone")
+        if path.count("/") > _MAX_DEPTH:
+            raise InputError("has more levels than a network; save the network alone")
         if isinstance(item, h5py.Group):
             for name in item:
                 inner = f"{path}/{name}".lstrip("/")
                 hard = isinstance(item.get(name, getlink=True), h5py.HardLink)
                 if "/" in str(name) or not hard:
-                    raise Refused(f"{inner} is a link to another place; save it without links")
+                    raise InputError(f"{inner} is a link to another place; save it without links")
                 stack.append((inner, item[name]))
         elif isinstance(item, h5py.Dataset):
             # Checked before the shape, which for a virtual dataset is in the other files.
             layout = item.id.get_create_plist()
             if layout.get_external_count() or layout.get_layout() == h5py.h5d.VIRTUAL:
-                raise Refused(f"{path} is in another file; save it as one file")
+                raise InputError(f"{path} is in another file; save it as one file")
             if _may_be_parameter(path, item):
-                # A chunk is read as a whole, and can be larger than its dataset.
-                numbers += max(math.prod(item.shape), math.prod(item.chunks or ()))
-                if numbers > MAX_NUMBERS:
-                    raise Refused(f"has over {MAX_NUMBERS} numbers, too many for a VGG network")
+                numbers += math.prod(item.shape)
+                if numbers > _MAX_NUMBERS:
+                    raise InputError(f"has over {_MAX_NUMBERS} numbers, too many for a VGG network")
                 yield path, item
 
 
@@ -127,69 +126,3 @@ def _may_be_parameter(path: str, dataset: h5py.Dataset) -> bool:
     # Momenta of an optimiser have the shapes and partly the names of parameters.
     floating = dataset.dtype.kind == "f" and dataset.dtype.itemsize <= 8
     return floating and dataset.ndim in (1, 4) and not path.startswith("optimizer")
-
-
-def _read_array(dataset: h5py.Dataset) -> np.ndarray:
-    return np.asarray(dataset, "<f2" if dataset.dtype.itemsize == 2 else "<f4")
-
-
-def read_apart(path: str | os.PathLike[str]) -> Contents:
-    """Reads a file in another process with limited memory and time; raises as :func:`read`.
-
-    This takes a quarter of a second longer than :func:`read`.
-    """
-    command = [sys.executable, "-P", __file__, os.fspath(path)]
-    # Threads of OpenBLAS would reserve memory that counts towards the limit.
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=_WAIT_S, env=environment)
-    except subprocess.TimeoutExpired as error:
-        raise Refused("is damaged: reading it takes too long; get it again") from error
-    head, _, body = done.stdout.partition(b"\n")
-    if done.returncode:
-        raise Refused("is damaged: reading it fails; get it again")
-    answer = json.loads(head)
-    if "refused" in answer:
-        raise Refused(answer["refused"])
-    arrays, start = {}, 0
-    for name, dtype, shape in answer["arrays"]:
-        count = math.prod(shape)
-        arrays[name] = np.frombuffer(body, dtype, count, start).reshape(shape)
-        start += arrays[name].nbytes
-    return Contents(answer["attributes"], answer["names"], arrays)
-
-
-def _limit() -> None:
-    try:
-        import resource
-    except ImportError:
-        return  # On Windows only the time is limited, by the process that waits.
-    limits = {
-        resource.RLIMIT_AS: _MEMORY_BYTES,
-        resource.RLIMIT_CPU: _CPU_S,
-        resource.RLIMIT_CORE: 0,
-    }
-    for kind, most in limits.items():
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(kind, (most, most))
-
-
-def _serve(path: Path) -> None:
-    """Writes the contents of a file to stdout: a line of JSON, then the arrays."""
-    _limit()
-    out = sys.stdout.buffer
-    try:
-        found = read(path)
-    except Refused as error:
-        out.write(json.dumps({"refused": str(error)}).encode() + b"\n")
-        return
-    arrays = [(name, array.dtype.str, array.shape) for name, array in found.arrays.items()]
-    head = {"attributes": found.attributes, "names": found.names, "arrays": arrays}
-    out.write(json.dumps(head).encode() + b"\n")
-    for array in found.arrays.values():
-        out.write(np.ascontiguousarray(array).data)
-    out.flush()
-
-
-if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))

@@ -17,7 +17,7 @@ from jaxstyle.paths import existing
 from jaxstyle.pretrained.convert import file_sha256
 from jaxstyle.pretrained.download import DownloadProgress, cached_file, read_original
 from jaxstyle.pretrained.initial import NARROW, random_encoder
-from jaxstyle.pretrained.registry import PACKAGED, Source, packaged_file, sources
+from jaxstyle.pretrained.registry import PACKAGED, packaged_file, sources
 from jaxstyle.pretrained.store import (
     Dtype,
     fingerprint,
@@ -110,8 +110,7 @@ def load_encoder(
         pooling = pooling or NARROW.pooling
         network = NARROW.clone(pooling=pooling, **kind)
         return random_encoder(network, seed=seed)
-    ours = name == PACKAGED or name in sources()
-    encoder = _repool(read_encoder(encoder_file(name, cache), apart=not ours), pooling)
+    encoder = _repool(read_encoder(encoder_file(name, cache)), pooling)
     network = encoder.network.clone(**kind)
     return dataclasses.replace(encoder, network=network)
 
@@ -122,16 +121,14 @@ def _repool(encoder: VGGEncoder, pooling: Pooling | None) -> VGGEncoder:
         return encoder
     gain = _GAINS[pooling] / _GAINS[encoder.network.pooling]
     params = {
-        name: {"kernel": p["kernel"] * gain, "bias": p["bias"]} if _is_pooled(name) else p
+        name: {"kernel": p["kernel"] * gain, "bias": p["bias"]}
+        if name.endswith("_1") and block_of(name) > 1
+        else p
         for name, p in encoder.params.items()
     }
     return dataclasses.replace(
         encoder, params=params, network=encoder.network.clone(pooling=pooling)
     )
-
-
-def _is_pooled(layer: str) -> bool:
-    return layer.endswith("_1") and block_of(layer) > 1
 
 
 class Report(NamedTuple):
@@ -169,7 +166,7 @@ def verify(name: str | os.PathLike[str], cache: str | os.PathLike[str] | None = 
         InputError: The file is missing, cut off, damaged, or has another format.
     """
     path = encoder_file(name, cache)
-    encoder, dtype, attributes = read_stored(path, apart=True)
+    encoder, dtype, attributes = read_stored(path)
     return Report(
         path=path,
         sha256=file_sha256(path),
@@ -197,7 +194,7 @@ def first_difference(
     Returns:
         The first layer that differs, or None if all are equal.
     """
-    stored = read_stored(path, apart=True)
+    stored = read_stored(path)
     ours, dtype = stored.encoder.params, stored.dtype
     theirs = round_params(read_original(original, progress=progress), dtype)
 
@@ -234,22 +231,14 @@ class Available(NamedTuple):
 
 def available(cache: str | os.PathLike[str] | None = None) -> list[Available]:
     """Returns all encoders that have a name, the packaged one first."""
-    downloads = [source for name, source in sources().items() if name != PACKAGED]
-    return [
-        _packaged(),
-        *(_downloaded(source, cached_file(source.name, cache)) for source in downloads),
-        Available(RANDOM, None, "made from a seed", None, None, "none needed", True),
-    ]
-
-
-def _packaged() -> Available:
     path = packaged_file()
     says, checksum = read_attributes(path), f"sha256:{file_sha256(path)}"
     size = path.stat().st_size
-    return Available(PACKAGED, path, says["source"], size, checksum, says["licence"], True)
-
-
-def _downloaded(source: Source, path: Path) -> Available:
-    here = path.is_file()
-    facts = source.url, source.size, source.checksum, source.licence
-    return Available(source.name, path if here else None, *facts, here)
+    rows = [Available(PACKAGED, path, says["source"], size, checksum, says["licence"], True)]
+    for name, source in sources().items():
+        if name != PACKAGED:
+            path = cached_file(name, cache)
+            here = path.is_file()
+            facts = source.url, source.size, source.checksum, source.licence
+            rows.append(Available(name, path if here else None, *facts, here))
+    return [*rows, Available(RANDOM, None, "made from a seed", None, None, "none needed", True)]

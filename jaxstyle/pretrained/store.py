@@ -165,35 +165,6 @@ def save_encoder(
         raise InputError(f"{path}: cannot be written ({reason})") from error
 
 
-def check_file(path: Path) -> None:
-    """Refuses paths that are not regular files, because reading a pipe could wait for ever.
-
-    Raises:
-        InputError: The path is missing, a folder, a pipe or a device.
-    """
-    if not path.is_file():
-        wrong = "is a folder, pipe or device, not a file" if path.exists() else "no such file"
-        raise InputError(f"{path}: {wrong}")
-
-
-def read_hdf5(path: Path, *, apart: bool, arrays: bool = True) -> hdf5.Contents:
-    """Reads an HDF5 file.
-
-    Args:
-        path: The file.
-        apart: Whether to use :func:`jaxstyle.pretrained.hdf5.read_apart`, for files of others.
-        arrays: Whether to read arrays besides attributes.
-
-    Raises:
-        InputError: There is no such file, it is damaged, or it refers to other files.
-    """
-    check_file(path)
-    try:
-        return hdf5.read_apart(path) if apart else hdf5.read(path, arrays=arrays)
-    except hdf5.Refused as error:
-        raise InputError(f"{path}: {error}") from error
-
-
 def _check_attributes(attributes: Mapping[str, Any], path: Path) -> None:
     if attributes.get("format") != FORMAT:
         raise InputError(
@@ -217,7 +188,7 @@ def read_attributes(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         InputError: The file has another format.
     """
-    attributes = read_hdf5(Path(path), apart=False, arrays=False).attributes
+    attributes = hdf5.read(path, arrays=False).attributes
     _check_attributes(attributes, Path(path))
     return attributes
 
@@ -236,10 +207,10 @@ class Stored(NamedTuple):
     attributes: dict[str, Any]
 
 
-def read_stored(path: str | os.PathLike[str], *, apart: bool = False) -> Stored:
-    """Reads and checks a whole file; arguments and errors as for `read_encoder`."""
+def read_stored(path: str | os.PathLike[str]) -> Stored:
+    """Reads and checks a whole file; errors as for :func:`read_encoder`."""
     path = Path(path)
-    found = read_hdf5(path, apart=apart)
+    found = hdf5.read(path)
     _check_attributes(found.attributes, path)
     params: Arrays = defaultdict(dict)
     for name, value in found.arrays.items():
@@ -254,15 +225,13 @@ def read_stored(path: str | os.PathLike[str], *, apart: bool = False) -> Stored:
     return Stored(encoder, "float16" if half else "float32", found.attributes)
 
 
-def read_encoder(path: str | os.PathLike[str], *, apart: bool = False) -> VGGEncoder:
+def read_encoder(path: str | os.PathLike[str]) -> VGGEncoder:
     """Reads an encoder, with its own pooling, zero padding, and parameters in float32.
 
     Args:
         path: A file in jaxstyle's format.
-        apart: Whether to read in another process, which is safer for files of others and takes a
-            quarter of a second.
 
     Raises:
         InputError: The file is missing, cut off, damaged, or has another format.
     """
-    return read_stored(path, apart=apart).encoder
+    return read_stored(path).encoder
