@@ -16,6 +16,7 @@ from jaxstyle.losses.content import Content
 from jaxstyle.losses.custom import ImageTerm
 from jaxstyle.losses.laplacian import Laplacian
 from jaxstyle.losses.loss_weights import LossWeights
+from jaxstyle.losses.nearest import Nearest
 from jaxstyle.losses.normalisation import Normalisation
 from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.pictures import Scene, Styles
@@ -55,6 +56,7 @@ __all__ = [
     "LossWeights",
     "MeanStd",
     "Mesh",
+    "Nearest",
     "Normalisation",
     "Objective",
     "Optimised",

@@ -63,13 +63,21 @@ SETTINGS = {
     "replicate-first": {"padding": "replicate-first"},
     "circular": {"padding": "circular", "size": EVEN},
     "laplacian": {"extra": ("laplacian",)},
+    "nearest": {
+        "masks": 2,
+        "extra": {
+            "nearest": js.Nearest(
+                layers=("conv1_1", "conv2_1"), grid="conv2_1", keys=99, turns=(0, 1)
+            )
+        },
+    },
     "custom": {"extra": {"keep": Keep()}},
     "plain": {"derivatives": "any"},
 }
 IN_FLOAT32 = ("masks", "custom")
 # Devices take long to compile: those of the settings in which they differ from tiles.
 SPREAD = ("wasserstein", "sliced", "normalised gradients", "masks", "zeros", "replicate-first",
-          "circular", "laplacian", "custom")  # fmt: skip
+          "circular", "laplacian", "nearest", "custom")  # fmt: skip
 ONCE = ("gram", "normalised gradients", "custom")
 
 

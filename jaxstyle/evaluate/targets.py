@@ -175,17 +175,19 @@ def style_targets(
     )
     # A painting is not seamless, even where the image will be.
     unwrapped = encoder.unwrap()
-    measured = [
-        _measure_style(picture, masks, unwrapped, objective, requests, plan)
-        for picture, masks in zip(
-            styles.images, styles.masks or [None] * len(styles.images), strict=True
-        )
-    ]
+    measured: dict[str, list[tuple[Any, Size]]] = {request.name: [] for request in requests}
+    masks_of = styles.masks or [None] * len(styles.images)
+    turns = sorted({turn for request in requests for turn in request.term.turns})
+    for picture, masks in zip(styles.images, masks_of, strict=True):
+        for turn in turns:
+            turned = tuple(request for request in requests if turn in request.term.turns)
+            rotated = jnp.rot90(jnp.asarray(picture), turn) if turn else picture
+            regions = jnp.rot90(masks, turn, (1, 2)) if turn and masks is not None else masks
+            sums, own = _measure_style(rotated, regions, unwrapped, objective, turned, plan)
+            for name in sums:
+                measured[name].append((sums[name], own))
     blend = plan.replicate(shares_of(styles))
-    return {
-        r.name: r.term.style_target([(sums[r.name], own) for sums, own in measured], blend, size)
-        for r in requests
-    }
+    return {r.name: r.term.style_target(measured[r.name], blend, size) for r in requests}
 
 
 def _measure_style(

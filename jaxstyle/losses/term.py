@@ -125,12 +125,14 @@ class Term:
         additive: Whether sums over parts of an image add up to the sums over the whole image.
         renewal: When :meth:`renew` is called: None for never, 0 for the start of each scale, n for
             the start of each scale and every n iterations.
+        turns: Rotations of the style pictures, in quarter turns, that :meth:`of_style` sees.
     """
 
     layers: tuple[str, ...] = ()
     content_layers: tuple[str, ...] = ()
     additive: bool = True
     renewal: int | None = None
+    turns: tuple[int, ...] = (0,)
 
     def sums(self, view: View) -> Any:
         """Returns sums over positions, a pytree of arrays."""
@@ -174,7 +176,8 @@ class Term:
         """Returns the part of the target from the style pictures.
 
         Args:
-            sums: For each style picture a pair of its sums from :meth:`of_style` and its size.
+            sums: For each style picture and each of its turns a pair of its sums from
+                :meth:`of_style` and its size.
             blend: Weight of each style, ``f32[styles]``.
             size: Sizes of the image to be optimised and its features.
         """

@@ -34,12 +34,33 @@ def _layers(weights: tuple[float, ...], names: tuple[str, ...] = _FIRSTS) -> Lay
 
 PRESETS = {
     "default": Preset("jaxstyle's own; docs/recipe.md explains how it was chosen", Recipe()),
+    "scene": Preset(
+        "The default with nearest-neighbour style: keeps the scene where the default loses it",
+        Recipe(
+            nearest_weight=50.0, coarse_style=0.0, coarsest=64, coarse_iterations=30, iterations=40
+        ),
+    ),
     "draft": Preset(
         "The default, small and with few iterations: a preview", Recipe(size=256, iterations=30)
     ),
     "best": Preset(
         "The default, larger and with more iterations: the best quality",
         Recipe(size=1024, history=50, iterations=200, coarse_iterations=300),
+    ),
+    # The authors' loss, without their last pass per layer and their colour step: with L-BFGS instead
+    # of Adam (a quarter of the evaluations), pixels instead of a Laplacian pyramid, features
+    # averaged instead of interpolated, and total variation against the speckle of flat parts.
+    "nnst": Preset(
+        "Kolkin et al. 2022, 'Neural Neighbor Style Transfer', the optimisation with VGG-16 "
+        "(github.com/nkolkin13/NeuralNeighborStyleTransfer)",
+        Recipe(
+            content_layers={},
+            style_layers={},
+            nearest_weight=100.0,
+            rotate_style=True,
+            scales=4,
+            coarsest=32,
+        ),
     ),
     "texture": Preset(
         "The default of `jaxstyle texture`: no content, from noise, coarse to fine",

@@ -14,13 +14,15 @@ from typing import Any, Literal, cast, get_type_hints
 from jaxstyle import solvers
 from jaxstyle.encoder import Encoder
 from jaxstyle.encoder.vgg import VGG, Padding
-from jaxstyle.errors import InputError
+from jaxstyle.errors import InputError, choose
 from jaxstyle.evaluate.plan import Plan
 from jaxstyle.evaluate.tiles import Tiles
 from jaxstyle.evaluate.whole import Whole
 from jaxstyle.losses.loss_weights import STYLE_LAYERS, LossWeights
-from jaxstyle.losses.objective import Objective
+from jaxstyle.losses.nearest import Nearest
+from jaxstyle.losses.objective import TERMS, Objective
 from jaxstyle.losses.statistics import STATISTICS
+from jaxstyle.losses.term import Term
 from jaxstyle.ops import resize
 from jaxstyle.ops.colour import Colour
 from jaxstyle.ops.convolution import Precision
@@ -69,6 +71,11 @@ class Recipe:
     """Weight of the content; larger values give more of the photograph."""
     tv_weight: float = cast(float, LossWeights.tv)
     """Weight of the total variation; larger values give smoother pictures."""
+    nearest_weight: float = 0.0
+    """Weight of the nearest-neighbour style: each place of the result resembles the most similar
+    place of the painting, which preserves the scene; 0 for none."""
+    rotate_style: bool = False
+    """Search rotated copies of the painting, too, for the nearest-neighbour style."""
     style_layers: LayerWeights = dataclasses.field(
         default_factory=lambda: _weighted(_OBJECTIVE.style_layers, STYLE_LAYERS)
     )
@@ -108,6 +115,8 @@ class Recipe:
     --iterations."""
     coarsest: int = Schedule.coarsest
     """Omit sizes whose shorter side has fewer pixels than this."""
+    coarse_style: float = Schedule.coarse_style
+    """Factor of the style weight at smaller sizes; 0 leaves them to the other terms."""
     average: float = Schedule.average
     """Decay rate of the moving average of images that becomes the result; 0 for the last image."""
     solver: Literal["lbfgs", "adam", "gradient-descent"] = "lbfgs"
@@ -145,7 +154,7 @@ class Recipe:
     """Random seed."""
 
     def __post_init__(self) -> None:
-        for name in ("style_weight", "content_weight", "tv_weight"):
+        for name in ("style_weight", "content_weight", "tv_weight", "nearest_weight"):
             _check_weight(name, getattr(self, name))
         for name in ("style_layers", "content_layers", "terms"):
             for layer, weight in getattr(self, name).items():
@@ -221,8 +230,14 @@ class Recipe:
             normalisation=self.normalisation,
             tv=self.tv,
             normalise_gradients=self.normalise_gradients,
-            extra=tuple(self.terms),
+            extra={name: choose("term", name, TERMS) for name in self.terms} | self._nearest,
         )
+
+    @property
+    def _nearest(self) -> dict[str, Term]:
+        """The term of the nearest-neighbour style, if it has a weight."""
+        turns = (0, 1, 2, 3) if self.rotate_style else (0,)
+        return {"nearest": Nearest(turns=turns)} if self.nearest_weight else {}
 
     def make_plan(self) -> Plan:
         """Returns the plan; for ``auto`` it is ``Whole``, regardless of the available memory."""
@@ -236,7 +251,7 @@ class Recipe:
             tv=self.tv_weight,
             content_layers=dict(self.content_layers),
             style_layers=dict(self.style_layers),
-            extra=dict(self.terms),
+            extra=dict(self.terms) | dict.fromkeys(self._nearest, self.nearest_weight),
         )
 
     def make_solver(self) -> solvers.Solver:

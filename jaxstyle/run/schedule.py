@@ -5,6 +5,7 @@ import math
 from typing import NamedTuple
 
 from jaxstyle.errors import InputError
+from jaxstyle.losses.loss_weights import LossWeights
 from jaxstyle.ops import resize
 
 
@@ -14,10 +15,18 @@ class Scale(NamedTuple):
     Attributes:
         shape: Height and width in pixels.
         iterations: Number of solver iterations.
+        style: Factor of the style weight.
     """
 
     shape: tuple[int, int]
     iterations: int
+    style: float = 1.0
+
+    def weights(self, loss_weights: LossWeights) -> LossWeights:
+        """Returns the loss weights of this size."""
+        if self.style == 1:
+            return loss_weights
+        return dataclasses.replace(loss_weights, style=loss_weights.style * self.style)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,6 +44,9 @@ class Schedule:
             for ``coarse_iterations``.
         decline: Factor by which the number of iterations falls from each scale to the next finer
             one, from the coarsest down to ``iterations``, ≥ 1; 1 for no decline.
+        coarse_style: Factor of the style weight at coarser scales, ≥ 0. With 0 and a term such as
+            nearest-neighbour style, coarser scales place the style, and the finest one adds its
+            strokes.
         average: Decay rate of the moving average of images that becomes the result, in [0, 1); 0
             for the last image. For the variable ``sigmoid`` the logits are averaged.
     """
@@ -46,6 +58,7 @@ class Schedule:
     scale_factor: float = 2.0
     first_iterations: int | None = None
     decline: float = 1.0
+    coarse_style: float = 1.0
     average: float = 0.0
 
     def __post_init__(self) -> None:
@@ -64,6 +77,8 @@ class Schedule:
             raise InputError(f"scale_factor {self.scale_factor}: too small; give a number above 1")
         if not 1 <= self.decline < math.inf:
             raise InputError(f"decline {self.decline}: out of range; give at least 1")
+        if not 0 <= self.coarse_style < math.inf:
+            raise InputError(f"coarse_style {self.coarse_style}: out of range; give at least 0")
         if not 0 <= self.average < 1:
             raise InputError(f"average {self.average}: out of range; give a number in [0, 1)")
 
@@ -74,8 +89,8 @@ class Schedule:
             shape: Height and width of the finest scale, in pixels.
 
         Examples:
-            >>> Schedule(iterations=50, scales=3, coarse_iterations=200).scales_of((600, 800))
-            [Scale(shape=(300, 400), iterations=200), Scale(shape=(600, 800), iterations=50)]
+            >>> Schedule(iterations=50, scales=3, coarse_iterations=200).scales_of((600, 800))[0]
+            Scale(shape=(300, 400), iterations=200, style=1.0)
         """
         coarse = []
         for i in range(1, self.scales):
@@ -83,7 +98,9 @@ class Schedule:
             if min(smaller) < self.coarsest:
                 break
             coarse.insert(0, smaller)
-        planned = [Scale(smaller, self._coarse(i)) for i, smaller in enumerate(coarse)]
+        planned = [
+            Scale(smaller, self._coarse(i), self.coarse_style) for i, smaller in enumerate(coarse)
+        ]
         return [scale for scale in [*planned, Scale(shape, self.iterations)] if scale.iterations]
 
     def _coarse(self, i: int) -> int:
@@ -106,7 +123,7 @@ def fraction_done(scales: list[Scale], step: int | float) -> float:
         0.2
     """
     done, total = 0, 0
-    for (h, w), iterations in scales:
+    for (h, w), iterations, _ in scales:
         done += h * w * min(max(step, 0), iterations)
         total += h * w * iterations
         step -= iterations

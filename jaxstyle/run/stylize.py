@@ -214,10 +214,11 @@ class _Run:
             begun, layout = self._enter(scale, compiled, targets), compiled.program.layout
             image = layout.lay(resize.resize(self.image, scale.shape))
             data, self._layout = data._replace(targets=targets), layout
+            weighted = data._replace(loss_weights=scale.weights(data.loss_weights))
             for chunk in chunks(
                 image,
                 scale.iterations,
-                data,
+                weighted,
                 compiled,
                 decay=decay,
                 before=self._before,

@@ -142,7 +142,7 @@ def sweep(
     prepared = sources.styles.targets or [None] * len(scales)
     for scale, following, part in zip(scales, after, prepared, strict=True):
         targets = targets_at(sources, scale, encoder, program.objective, shape, part)
-        data, sized = Data(targets, weights, encoder), program.at(scale.shape)
+        data, sized = Data(targets, scale.weights(weights), encoder), program.at(scale.shape)
         next_shape = following and following.shape
         run = Lanes(lanes, data, sized, scale.iterations, carried=carried, following=next_shape)
         images = jax.vmap(partial(resize.resize, shape=scale.shape))(images)
