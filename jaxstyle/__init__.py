@@ -1,7 +1,7 @@
 """Neural style transfer in JAX: paint a photograph in the style of a painting."""
 
 from jaxstyle import interrupts as _interrupts  # noqa: F401 # isort: skip - first: the others take seconds
-from jaxstyle import batch, compilation, gallery, perceptual
+from jaxstyle import batch, compilation, gallery, instant, perceptual
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.evaluate.devices import Devices
@@ -90,6 +90,7 @@ __all__ = [
     "from_optax",
     "gallery",
     "gradient_descent",
+    "instant",
     "lbfgs",
     "load_calibration",
     "load_encoder",
