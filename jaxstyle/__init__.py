@@ -1,7 +1,7 @@
 """Neural style transfer in JAX: paint a photograph in the style of a painting."""
 
 from jaxstyle import interrupts as _interrupts  # noqa: F401 # isort: skip - first: the others take seconds
-from jaxstyle import batch, compilation, perceptual
+from jaxstyle import batch, compilation, gallery, instant, perceptual
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.evaluate.devices import Devices
@@ -12,6 +12,7 @@ from jaxstyle.evaluate.targets import make_targets, style_targets
 from jaxstyle.evaluate.tiles import Tiles
 from jaxstyle.evaluate.whole import Whole
 from jaxstyle.files import load_image, save_image
+from jaxstyle.gallery import load_style
 from jaxstyle.losses.content import Content
 from jaxstyle.losses.custom import ImageTerm
 from jaxstyle.losses.laplacian import Laplacian
@@ -89,11 +90,14 @@ __all__ = [
     "compilation",
     "encode",
     "from_optax",
+    "gallery",
     "gradient_descent",
+    "instant",
     "lbfgs",
     "load_calibration",
     "load_encoder",
     "load_image",
+    "load_style",
     "loss",
     "loss_terms",
     "make_targets",

@@ -60,6 +60,7 @@ FLOORS = """
     run.stylize
     run.texture run.sweep
     pretrained
+    instant
     recipes
     recipes.typed
     recipes.recipe recipes.system_memory
@@ -68,6 +69,7 @@ FLOORS = """
     recipes.paint recipes.presets recipes.words
     recipes.sweeps
     files
+    gallery
     jobs
     batch
     __init__
@@ -76,7 +78,7 @@ FLOORS = """
     __main__
 """
 # Packages around the core, whose inner order this file does not check.
-SHELL = {"files", "pretrained", "jobs", "batch", "web", "cli", "__main__"}
+SHELL = {"files", "gallery", "instant", "pretrained", "jobs", "batch", "web", "cli", "__main__"}
 HEAVY = {"h5py", "PIL", "requests", "rich", "safetensors", "tifffile", "tyro", "torch"}
 HEAVY |= {"starlette", "uvicorn"}
 SOLVER_LIBRARIES = {"jaxopt", "optax"}

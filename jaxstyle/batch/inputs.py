@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from jaxstyle import files
+from jaxstyle import files, gallery
 from jaxstyle.batch.tables import read_text
 from jaxstyle.errors import InputError
 
@@ -52,7 +52,7 @@ def find_pictures(
     inputs: list[PictureFile] = []
     for path in (path.expanduser() for path in paths):
         if path.suffix.lower() == TEXT_LIST and path.is_file():
-            inputs += [PictureFile(path.parent / line) for line in _lines(path)]
+            inputs += [PictureFile(gallery.resolve(line, path.parent)) for line in _lines(path)]
         elif path.is_file() or not (path.is_dir() or glob.has_magic(str(path))):
             inputs.append(PictureFile(path))
         else:

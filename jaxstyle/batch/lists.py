@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from jaxstyle import files
+from jaxstyle import files, gallery
 from jaxstyle.batch.inputs import PictureFile, with_distinct_folders
 from jaxstyle.batch.tables import read_rows
 from jaxstyle.errors import InputError
@@ -151,7 +151,7 @@ def _paths(row: dict[str, Any], name: str, folder: Path) -> tuple[Path, ...]:
         value = [part.strip() for part in value.split(";") if part.strip()]
     if not (isinstance(value, list) and all(isinstance(path, str) for path in value)):
         raise InputError(f"{name} {value!r}: not file names")
-    return tuple(folder / Path(path).expanduser() for path in value)
+    return tuple(gallery.resolve(Path(path).expanduser(), folder) for path in value)
 
 
 def _output(name: str, content: PictureFile, styles: Sequence[Path], recipe: Recipe) -> str:

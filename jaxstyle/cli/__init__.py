@@ -41,6 +41,7 @@ from jaxstyle.cli.presets import Presets
 from jaxstyle.cli.rerun import Rerun, first_picture
 from jaxstyle.cli.resume import Resume
 from jaxstyle.cli.settings import base
+from jaxstyle.cli.styles import Styles
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.sweep import Sweep
 from jaxstyle.cli.texture import Texture
@@ -71,6 +72,7 @@ COMMANDS: dict[str, type] = _PAINTING | {
     "resume": Resume,
     "plot": Plot,
     "presets": Presets,
+    "styles": Styles,
     "web": Web,
     "weights": Weights,
     "doctor": Doctor,

@@ -61,7 +61,8 @@ class Batch:
     """Folder for the results, with the same subfolders as the photographs."""
     recipe: Recipe
     styles: Annotated[tuple[Path, ...], arg(help_behavior_hint="")] = ()
-    """Paintings: files, folders, patterns, or .txt with a file per line."""
+    """Paintings: files, folders, patterns, .txt with a file per line, or names as `jaxstyle styles`
+    lists them."""
     pairs: Annotated[tuple[str, ...] | None, arg(metavar="[name]", help_behavior_hint="")] = None
     """Pair photographs and paintings in order, or by file name with `--pairs name`, instead of
     painting every combination."""
@@ -117,6 +118,7 @@ class Batch:
         manifest = Manifest(self.output, name)
         console = report.console(quiet=self.quiet)
         todo = [job for job in jobs if not manifest.is_done(job.output, job.digest)]
+        run.print_hidden_works(jobs, console)
         console.print(report.plain(f"{len(todo)} of {len(jobs)} pictures to paint"))
         unprinted: list[OSError] = []
 

@@ -9,7 +9,7 @@ import jax
 from tyro.conf import Positional, Suppress, arg
 
 import jaxstyle as js
-from jaxstyle import files, pretrained
+from jaxstyle import files, gallery, pretrained
 from jaxstyle.cli import processes, report
 from jaxstyle.cli.options import (
     Cache,
@@ -163,9 +163,9 @@ class Rerun:
             where = f"not here: {candidates[0]} is another of its pictures, with the same name"
         raise InputError(f"{self.picture}: its {name} is {where}; use {option}")
 
-    def _places(self, name: str) -> tuple[Path, Path]:
+    def _places(self, name: str) -> tuple[Path, ...]:
         name = Path(name).name  # An untrusted picture must not lead to other folders.
-        return self.picture.parent / name, Path(name)
+        return self.picture.parent / name, Path(name), gallery.FOLDER / name
 
     def _located(self, recipe: Recipe) -> Recipe:
         """Returns the recipe with the paths of its files, of which a picture records the names."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax
 from rich.console import Console
 
 import jaxstyle as js
-from jaxstyle import files, pretrained
+from jaxstyle import files, gallery, pretrained
 from jaxstyle.cli import report
 from jaxstyle.cli.interruption import Interruption
 from jaxstyle.cli.saving import save_somewhere
@@ -84,6 +84,12 @@ def print_remarks(inputs: Inputs) -> None:
         report.console().print(report.plain(line))
 
 
+def print_hidden_works(jobs: Iterable[Job], console: Console) -> None:
+    """Prints which files are used although works of the gallery have their names."""
+    for path in sorted({path for job in jobs for path in job.pictures if gallery.hides_work(path)}):
+        console.print(f"{path}: the file of this name is used, not the picture of the gallery")
+
+
 def run_job(
     command: Any,
     name: str,
@@ -113,6 +119,7 @@ def run_job(
     begun = check_folder(command.checkpoint, command.checkpoint_every)
     begin(command.cache, keep=command.compile_cache)
     console = report.console(quiet=command.quiet or not writes)
+    print_hidden_works([job], console)
     painter = Painter(cache=command.cache, reuse=False, notice=console.print)
     inputs = painter.load(job)
     shape = inputs.shapes[0]

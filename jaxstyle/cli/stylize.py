@@ -38,11 +38,11 @@ class Stylize:
     """Paint a photograph in the style of one or more paintings."""
 
     content: Annotated[Positional[Path], arg(metavar="CONTENT")]
-    """The photograph."""
+    """The photograph, or the name of one in the gallery; see `jaxstyle styles`."""
     styles: Annotated[
         Positional[tuple[Path, ...]], arg(metavar="STYLE [STYLE …]", help_behavior_hint="")
     ]
-    """The painting."""
+    """The painting, or the name of one in the gallery, such as starry-night."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """Picture to write: .png, .jpg, .webp, or .tif with 16 bits."""
     recipe: Recipe

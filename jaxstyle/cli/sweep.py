@@ -45,11 +45,11 @@ class Sweep:
     """Paint with several values of one or two options, such as --style-weight 6,60,600."""
 
     content: Annotated[Positional[Path], arg(metavar="CONTENT")]
-    """The photograph."""
+    """The photograph, or the name of one in the gallery; see `jaxstyle styles`."""
     styles: Annotated[
         Positional[tuple[Path, ...]], arg(metavar="STYLE [STYLE …]", help_behavior_hint="")
     ]
-    """The painting; several are mixed."""
+    """The painting, or the name of one in the gallery; several are mixed."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """Sheet to write (.png, .jpg or .webp), or a folder for the sheet, all pictures and a table."""
     recipe: Recipe
@@ -96,6 +96,7 @@ class Sweep:
 
     def _paint(self, jobs: Sequence[Job], sheet: Path, outputs: Sequence[Path]) -> int:
         console = report.console(quiet=self.quiet)
+        run.print_hidden_works(jobs, console)
         painter = Painter(cache=self.cache, notice=console.print)
         inputs = list(self._load(painter, jobs))
         run.print_remarks(inputs[0])

@@ -34,7 +34,7 @@ class Texture:
     styles: Annotated[
         Positional[tuple[Path, ...]], arg(metavar="STYLE [STYLE …]", help_behavior_hint="")
     ]
-    """The painting."""
+    """The painting, or the name of one in the gallery; see `jaxstyle styles`."""
     output: Annotated[Path, arg(aliases=["-o"])]
     """Picture to write: .png, .jpg, .webp, or .tif with 16 bits."""
     recipe: Recipe

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
-from jaxstyle import files
+from jaxstyle import files, gallery
 from jaxstyle.errors import InputError
 from jaxstyle.files.result import portable
 from jaxstyle.pretrained import PACKAGED, sources
@@ -28,8 +28,8 @@ class Job:
 
     Attributes:
         recipe: How it is painted.
-        content: The photograph; None for a texture.
-        styles: The painting, or several that are blended.
+        content: The photograph, a file or a work of the gallery; None for a texture.
+        styles: The painting, or several that are blended; files or works of the gallery.
         output: The file to write. In a batch it is relative to the batch's folder.
         blend: Weight of each painting; equal weights if None.
         content_mask: The photograph's regions; None without masks.
@@ -47,6 +47,11 @@ class Job:
     style_masks: tuple[Path, ...] = ()
     facts: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     names: Mapping[Path, str] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.content is not None:
+            object.__setattr__(self, "content", gallery.resolve(self.content))
+        object.__setattr__(self, "styles", tuple(map(gallery.resolve, self.styles)))
 
     @property
     def init(self) -> Path | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
-from jaxstyle import files, pretrained
+from jaxstyle import files, gallery, pretrained
 from jaxstyle.arrays import Image
 from jaxstyle.encoder.base import check_layers
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
@@ -116,6 +116,9 @@ class Loader:
         Raises:
             InputError: A file cannot be used, or a setting does not fit.
         """
+        for path in (job.content, *job.styles):
+            if path is not None:
+                gallery.check_exists(path)
         # Before any file is read: a file that changes later is another one for the caches.
         stamps = {path: identity(path) for path in job.pictures}
         content = None if job.content is None else files.load_picture(job.content)
