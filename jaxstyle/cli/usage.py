@@ -16,9 +16,9 @@ from jaxstyle.recipes.words import field_docs
 # What stands in no group is `expert` if it is a setting of the recipe, and `result` if not.
 _GROUPS = {
     "result": "preset config iterations colour init encoder seed",
-    "strength": "style_weight content_weight tv_weight style_scale blend",
+    "strength": "style_weight nearest_weight content_weight tv_weight style_scale blend",
     "size": "size side multiple stretch_style scales scale_factor coarsest coarse_iterations "
-    "first_iterations decline",
+    "first_iterations decline coarse_style",
     "regions": "content_mask style_mask",
     "watching": "watch preview save_every timelapse trace checkpoint checkpoint_every json quiet "
     "debug",
