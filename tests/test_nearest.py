@@ -145,7 +145,7 @@ def test_a_run_searches_at_each_scale_and_stays_near_the_scene():
 
 def test_tiles_make_the_same_table_of_keys():
     term = dataclasses.replace(TERM, keys=50)
-    _, scene, styles, encoder, objective = make(term, style=(64, 48))
+    _, _, styles, encoder, objective = make(term, style=(64, 48))
     whole, tiles = (
         js.style_targets(styles, encoder, objective, shape=(30, 26), plan=plan)["nearest"]
         for plan in (js.Whole(), js.Tiles(32))
