@@ -32,7 +32,7 @@ FLOORS = """
     losses.term losses.statistics.gram losses.statistics.sliced
     losses.statistics.moments
     losses.statistics
-    losses.content losses.custom losses.laplacian losses.style losses.total_variation
+    losses.content losses.custom losses.laplacian losses.nearest losses.style losses.total_variation
     losses.objective
     losses.loss_weights
     evaluate evaluate.grid

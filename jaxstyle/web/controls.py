@@ -32,7 +32,7 @@ REGIONS = {
 """Colours of the brush and their names; the first one is where nothing is drawn."""
 
 
-STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+STRENGTHS = (0.002, 0.01, 0.04, 0.2, 1.0, 5.0)
 """Strengths of a sheet, as multiples of the preset's style weight; the first and the last are also
 the ends of the slider."""
 
