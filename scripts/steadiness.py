@@ -107,6 +107,7 @@ def main():
             recipe, film.frames, style, encoder=encoder, settings=settings
         ):
             painted.append(frame.image)
+            print(f"\r{len(painted)} frames", end="", file=sys.stderr, flush=True)
             times.append(time.monotonic())
         seconds = np.median(np.diff(times))
         print("weight", weight, warping_error(painted, film), f"{seconds:.2f} s/frame", flush=True)

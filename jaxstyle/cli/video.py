@@ -142,7 +142,7 @@ class _Run:
         self._index, self._count = share
         self._console = report.console(quiet=command.quiet)
         self._times: list[Fraction] = []
-        self._new = 0
+        self._last, self._new = -1, 0  # the last frame, and how many were painted by this run
 
     def paint(self) -> int:
         """Paints the film and returns the exit code."""
@@ -212,10 +212,9 @@ class _Run:
 
             def first(progress: js.Progress) -> bool:
                 where = f", iteration {progress.step}/{progress.steps}"
-                show(len(self._times) and self._last + 1, where)
+                show(self._last + 1, where)
                 return interruption.number is not None
 
-            self._last = -1
             for painted in paint_frames(
                 recipe,
                 self._images(),
@@ -239,11 +238,11 @@ class _Run:
                 if interruption.number is not None:
                     break
             else:
-                return interruption.number is None
+                return interruption.number is None  # else the first frame of a shot was stopped
         return False
 
     def _images(self) -> Iterator[Image]:
-        for frame in self._source.frames(lambda line: report.print_error(line)):
+        for frame in self._source.frames(report.print_error):
             self._times.append(frame.time)
             yield _as_image(frame.pixels)
 
