@@ -147,10 +147,7 @@ class Source:
         with open_film(self.path) as film:
             stream = film.streams.video[0]
             stream.thread_type = "AUTO"
-            if self.clip.start > 0:
-                # To the key frame before it.
-                target = int((self.clip.start + self.origin) / stream.time_base)
-                film.seek(max(0, target), stream=stream)
+            # Without a seek to the start, which lands too late in some formats.
             time = -1 / self.rate
             for frame in _decoded(film, stream, self.path, notice):
                 known = frame.pts is not None

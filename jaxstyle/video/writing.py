@@ -199,8 +199,6 @@ def _packets(
 ) -> Iterator[tuple[Fraction, Any]]:
     """Yields the packets of the clip with their time, shifted to its start."""
     shift = source.origin + source.clip.start
-    if shift > 0:
-        original.seek(int(shift / stream.time_base), stream=stream)
     for packet in original.demux(stream):
         if packet.dts is None:
             continue
