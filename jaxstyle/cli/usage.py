@@ -45,7 +45,8 @@ class Option(NamedTuple):
     @property
     def flags(self) -> list[str]:
         """Returns every name of the option, as it is typed."""
-        word = self.name.replace("_", "-")
+        given = (note.name for note in self.metadata if getattr(note, "name", None))
+        word = next(given, self.name.replace("_", "-"))
         if self.is_flag:
             return [f"--no-{word}" if self.default else f"--{word}"]
         aliases = [name for note in self.metadata for name in getattr(note, "aliases", None) or ()]
