@@ -5,11 +5,17 @@ from functools import cache
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import command
 import jaxstyle as js
+from command import ENCODER, LAYERS, check_refused, stylize
+from jaxstyle import cli
+from jaxstyle.ops.resize import resize
 
+folder = command.folder
 PARAMS = js.instant.load_instant()
 
 
@@ -71,3 +77,41 @@ def test_odd_sizes_keep_their_size():
         js.instant.transform, jax.ShapeDtypeStruct((37, 50, 3), "float32"), np.zeros(100), PARAMS
     )
     assert shape.shape == (37, 50, 3)
+
+
+def test_long_paintings_are_covered_with_squares():
+    """The vector of a strip is the mean of those of its squares, in either direction."""
+    squares = [js.load_style(name)[:300, :300] for name in ("starry-night", "great-wave", "coffee")]
+    mean = np.mean([js.instant.style_vector(square, PARAMS) for square in squares], 0)
+    for axis in (0, 1):
+        strip = jnp.concatenate(squares, axis)
+        np.testing.assert_allclose(js.instant.style_vector(strip, PARAMS), mean, atol=1e-5)
+
+
+def test_the_preset_paints_what_the_networks_give(folder, capsys):
+    instant = [*LAYERS, "--preset", "instant", "--size", "64"]
+    assert stylize("--strength", "0.7", quick=instant) == 0
+    recipe = js.preset("instant").replace(size=64, strength=0.7)
+    content, style = (js.load_image(name) for name in ("photo.png", "painting.png"))
+    content = resize(content, recipe.shape_of(content.shape[:2]))
+    expected = js.instant.apply(content, [style], PARAMS, strength=0.7)
+    np.testing.assert_allclose(js.load_image("out.png"), expected, atol=0.01)
+    assert cli.main(["rerun", "out.png", "--no-compile-cache"]) == 0
+    assert "the same file, byte for byte" in capsys.readouterr().err
+    batch = ["batch", "photo.png", "--styles", "painting.png", "-o", "all"]
+    assert cli.main([*batch, *instant, *ENCODER]) == 0
+    assert (folder / "all/photo_painting.png").exists()
+
+
+def test_an_optimisation_starts_from_the_instant_picture(folder):
+    assert stylize("--init", "instant", "--iterations", "0", out="start.png") == 0
+    assert stylize("--init", "instant") == 0
+    assert stylize(out="other.png") == 0
+    start, image, other = map(js.load_image, ("start.png", "out.png", "other.png"))
+    assert 0 < np.abs(image - start).mean() < np.abs(other - start).mean()
+
+
+def test_settings_without_meaning_are_refused(folder, capsys):
+    check_refused(capsys, folder, stylize("--strength", "0.5"), "--strength", "init instant")
+    texture = ["texture", "painting.png", "-o", "out.png", "--preset", "instant", "--size", "64"]
+    check_refused(capsys, folder, cli.main([*texture, *LAYERS, *ENCODER]), "init instant", "noise")

@@ -1,23 +1,29 @@
 """Pictures in one pass, as pure functions for ``jit``, ``vmap`` and reverse-mode derivatives."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image
+from jaxstyle.compilation import jit
 from jaxstyle.instant.networks import StyleNetwork, Transformer
 from jaxstyle.instant.parameters import InstantParams
 from jaxstyle.ops import resize
 
 SIDE = 256
-"""Height and width to which paintings are resized: the size with which the network was trained."""
+"""Height and width of the squares that the network sees: the size with which it was trained."""
 
 Vector = Float[Array, "100"]
 
 
 def style_vector(style: Image, params: InstantParams) -> Vector:
     """Returns the style vector of a painting.
+
+    The network sees squares. A longer painting is covered with as few squares of its shorter side
+    as possible, and the vector is the mean of theirs, so that no stroke is distorted.
 
     Args:
         style: ``f32[h, w, 3]``, sRGB in [0, 1], of any size.
@@ -28,10 +34,27 @@ def style_vector(style: Image, params: InstantParams) -> Vector:
         >>> style_vector(js.load_style("starry-night"), js.instant.load_instant()).shape
         (100,)
     """
-    image = resize.resize(style, (SIDE, SIDE))
-    return StyleNetwork().apply({"params": params.style}, image[None])  # pyright: ignore[reportReturnType]
+    squares = (resize.resize(square, (SIDE, SIDE)) for square in _squares(style))
+    return jnp.stack([_vector(square, params.style) for square in squares]).mean(0)
 
 
+def _squares(style: Image) -> Iterator[Image]:
+    """Yields squares that cover a painting, at equal distances."""
+    height, width = resize.shape_of(style)
+    side, longer = min(height, width), max(height, width)
+    last = math.ceil(longer / side) - 1
+    for i in range(last + 1):
+        start = i * (longer - side) // max(last, 1)
+        top, left = (start, 0) if height > width else (0, start)
+        yield style[top : top + side, left : left + side]
+
+
+@jit()
+def _vector(image: Image, params: Any) -> Vector:
+    return StyleNetwork().apply({"params": params}, image[None])  # pyright: ignore[reportReturnType]
+
+
+@jit()
 def transform(content: Image, vector: Vector, params: InstantParams) -> Image:
     """Returns a photograph in the style of a style vector.
 
@@ -71,7 +94,8 @@ def apply(
         styles: Paintings, each ``f32[h', w', 3]``, of any size.
         params: Parameters from :func:`load_instant`.
         blend: Weight wᵢ ≥ 0 of each painting; None for equal weights.
-        strength: λ, from 0 (the style of the photograph itself) to 1 (that of the paintings).
+        strength: λ: 0 for the style of the photograph itself, 1 for that of the paintings; more
+            exaggerates.
 
     Returns:
         ``f32[h, w, 3]``, sRGB in [0, 1].

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from jaxstyle import files, gallery
 from jaxstyle.errors import InputError
@@ -15,9 +15,8 @@ from jaxstyle.files.result import portable
 from jaxstyle.pretrained import PACKAGED, sources
 from jaxstyle.pretrained.load import RANDOM
 from jaxstyle.recipes.paint import texture_shape, texture_side
-from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.recipe import INITS, Recipe
 from jaxstyle.recipes.sweeps import fits_lanes
-from jaxstyle.run.initial_image import Init
 
 Shape = tuple[int, int]
 
@@ -56,7 +55,7 @@ class Job:
     @property
     def init(self) -> Path | None:
         """The picture to start from; None if the recipe names another start."""
-        return None if self.recipe.init in get_args(Init) else Path(self.recipe.init)
+        return None if self.recipe.init in INITS else Path(self.recipe.init)
 
     @property
     def encoder(self) -> Path | None:

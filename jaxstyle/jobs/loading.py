@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from jaxstyle import files, gallery, pretrained
 from jaxstyle.arrays import Image
@@ -16,9 +16,8 @@ from jaxstyle.jobs.provenance import STRIP, sources_of
 from jaxstyle.losses.pictures import Scene, Styles
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_key, load_named
-from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.recipe import INITS, Recipe
 from jaxstyle.recipes.sweeps import program_of
-from jaxstyle.run.initial_image import Init
 
 _PAINTINGS, _ENCODERS = 8, 4  # that stay in memory
 
@@ -176,5 +175,5 @@ def _load_init(job: Job) -> Image | None:
     if job.init is None:
         return None
     if not os.path.exists(job.init):
-        raise unknown("init", job.recipe.init, get_args(Init), ", or a file that exists")
+        raise unknown("init", job.recipe.init, INITS, ", or a file that exists")
     return files.load_image(job.init)

@@ -2,21 +2,23 @@
 
 import os
 from collections.abc import Sequence
-from typing import cast, get_args
+from typing import cast
 
+from jaxstyle import instant
 from jaxstyle.arrays import Image, check_picture
 from jaxstyle.encoder import Encoder
 from jaxstyle.encoder.base import check_layers
 from jaxstyle.encoder.vgg_encoder import VGGEncoder
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.evaluate.plan import Plan
-from jaxstyle.losses.pictures import Scene, Styles, as_scene, as_styles
+from jaxstyle.losses.pictures import Scene, Styles, as_scene, as_styles, shares_of
 from jaxstyle.ops import resize
+from jaxstyle.ops.colour import recolour
 from jaxstyle.pretrained import load_encoder
 from jaxstyle.pretrained.load import RANDOM
 from jaxstyle.recipes.demand import demand_of
 from jaxstyle.recipes.fitting import choose
-from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.recipe import INITS, INSTANT, Recipe
 from jaxstyle.run.checkpoint import Checkpoint
 from jaxstyle.run.initial_image import Init
 from jaxstyle.run.progress import Callback, Result
@@ -108,19 +110,38 @@ def paint(
     encoder = encoder_of(recipe) if encoder is None else encoder
     if plan is None and recipe.memory == "auto":
         recipe = _fitted(recipe, scene, styles, encoder)
-    start = named_init(recipe.init) if init is None else init
     options = recipe.make_options() | {
-        "init": start,
         "plan": recipe.make_plan() if plan is None else plan,
         "callback": callback,
         "callback_every": callback_every,
     }
     if scene is None:
+        start = named_init(recipe.init) if init is None else init
         shape = texture_shape(recipe)
-        return texture(fit_styles(styles, texture_side(recipe), shape), shape, encoder, **options)
+        painting = fit_styles(styles, texture_side(recipe), shape)
+        return texture(painting, shape, encoder, init=start, **options)
     shape = recipe.shape_of(resize.shape_of(scene.image))
     fitted = scale_scene(scene, shape), fit_styles(styles, recipe, shape)
-    return stylize(*fitted, encoder, colour=recipe.colour, **options)
+    if init is None and recipe.init == INSTANT:
+        init = _instant(recipe, scene, styles)
+    start = named_init(recipe.init) if init is None else init
+    return stylize(*fitted, encoder, init=start, colour=recipe.colour, **options)
+
+
+def _instant(recipe: Recipe, scene: Scene, styles: Styles) -> Image:
+    """Returns the initial image ``instant``, of the size of the first scale.
+
+    Raises:
+        InputError: There are masks, and no iterations that could follow them.
+    """
+    shape = recipe.shape_of(resize.shape_of(scene.image))
+    scales = recipe.make_schedule().scales_of(shape)
+    if scene.masks is not None and not scales:
+        raise InputError("masks: not in an instant picture; give iterations of at least 1")
+    first = scales[0].shape if scales else shape
+    content, images = recolour(recipe.colour, resize.resize(scene.image, first), styles.images)
+    blend, params = shares_of(styles), instant.load_instant()
+    return instant.apply(content, images, params, blend=blend, strength=recipe.strength)
 
 
 def _fitted(recipe: Recipe, scene: Scene | None, styles: Styles, encoder: Encoder) -> Recipe:
@@ -209,6 +230,8 @@ def named_init(init: str) -> Init:
     Raises:
         InputError: The name is unknown.
     """
-    if init not in get_args(Init):
-        raise unknown("init", init, get_args(Init), "; or pass an image")
+    if init == INSTANT:
+        raise InputError("init instant: a texture has no photograph; choose noise, grey or style")
+    if init not in INITS:
+        raise unknown("init", init, INITS, "; or pass an image")
     return cast(Init, init)

@@ -43,6 +43,11 @@ PRESETS = {
     "draft": Preset(
         "The default, small and with few iterations: a preview", Recipe(size=256, iterations=30)
     ),
+    "instant": Preset(
+        "Ghiasi et al. 2017, one pass of Magenta's networks instead of an optimisation: a preview "
+        "in seconds",
+        Recipe(init="instant", iterations=0, scales=1),
+    ),
     "best": Preset(
         "The default, larger and with more iterations: the best quality",
         Recipe(size=1024, history=50, iterations=200, coarse_iterations=300),

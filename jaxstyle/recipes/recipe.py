@@ -9,7 +9,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, cast, get_type_hints
+from typing import Any, Literal, cast, get_args, get_type_hints
 
 from jaxstyle import solvers
 from jaxstyle.encoder import Encoder
@@ -29,6 +29,7 @@ from jaxstyle.ops.convolution import Precision
 from jaxstyle.ops.pooling import Pooling
 from jaxstyle.ops.resize import Size, size_text
 from jaxstyle.recipes.typed import LayerWeights, typed
+from jaxstyle.run.initial_image import Init
 from jaxstyle.run.loop import check_combination
 from jaxstyle.run.schedule import Schedule
 
@@ -37,10 +38,17 @@ Variation = Literal["l1", "l2", "isotropic^1.25", "nine-point"]
 Variable = Literal["image", "encoder", "sigmoid", "fourier"]
 Memory = Literal["auto", "whole", "tiles"]
 
+INSTANT = "instant"
+"""Name of the initial image that :mod:`jaxstyle.instant` paints."""
+
+INITS = (*get_args(Init), INSTANT)
+"""Names of initial images; any other is a file."""
+
 _OBJECTIVE = Objective()
 _NORMALISATION = cast(Normalisation, Objective.normalisation)
 _TV = cast(Variation, Objective.tv)
 _SEEDS = 2**32
+_STRONGEST = 1.5
 # Larger values have no use; they would exhaust memory or time before anyone notices.
 _MOST = {"history": 1000, "multiple": 1024, "style_scale": 64, "scales": 64, "iterations": 10**9}
 _MOST |= dict.fromkeys(("coarse_iterations", "first_iterations", "decay_steps"), 10**9)
@@ -98,8 +106,11 @@ class Recipe:
     """Colours of the result: those of the style (style), or of the content by matching moments
     (content), by transferring only the luminance (luminance), or by matching histograms (match)."""
     init: str = "content"
-    """Initial image: content, matched (content in the colours of the style), style, noise, grey, or
-    a picture file."""
+    """Initial image: content, matched (content in the colours of the style), style, noise, grey,
+    instant (a picture of two feed-forward networks), or a picture file."""
+    strength: float = 1.0
+    """Strength of the instant picture: 1 for the style of the painting, 0 for the style of the
+    photograph."""
     iterations: int = Schedule.iterations
     """Number of iterations at the full size."""
     scales: int = Schedule.scales
@@ -164,6 +175,10 @@ class Recipe:
         for name, most in _MOST.items():
             if (getattr(self, name) or 0) > most:
                 raise InputError(f"{name} {getattr(self, name)}: too large; give at most {most}")
+        if not 0 <= self.strength <= _STRONGEST:
+            raise InputError(f"strength {self.strength}: out of range; give 0 to {_STRONGEST}")
+        if self.strength != 1 and self.init != INSTANT:
+            raise InputError("strength: only with init instant; change style_weight instead")
         for size in resize.sides(self.size):
             if size < resize.MIN_SIDE:
                 raise InputError(f"size {size}: too small; give at least {resize.MIN_SIDE}")

@@ -13,7 +13,7 @@ from jaxstyle.losses.loss_weights import LossWeights
 from jaxstyle.losses.pictures import Scene, Styles, as_scene, as_styles, shares_of
 from jaxstyle.ops import resize
 from jaxstyle.recipes.paint import encoder_of, fit_styles, named_init, paint
-from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.recipe import INSTANT, Recipe
 from jaxstyle.run.progress import Progress, Result
 from jaxstyle.run.sources import scale_scene
 from jaxstyle.run.sweep import SweepProgress, Swept, sweep
@@ -92,7 +92,8 @@ def _groups(recipes: Sequence[Recipe]) -> list[list[int]]:
 
 def fits_lanes(recipe: Recipe) -> bool:
     """Returns whether a sweep supports a recipe."""
-    return recipe.average == 0 and recipe.colour == "style" and recipe.memory != "tiles"
+    plain = recipe.average == 0 and recipe.init != INSTANT
+    return plain and recipe.colour == "style" and recipe.memory != "tiles"
 
 
 def program_of(recipe: Recipe) -> str:

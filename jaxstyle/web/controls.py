@@ -11,9 +11,8 @@ from jaxstyle import pretrained
 from jaxstyle.errors import InputError, unknown
 from jaxstyle.ops.resize import MAX_SIDE, MIN_SIDE, Size
 from jaxstyle.recipes.presets import PRESETS, preset
-from jaxstyle.recipes.recipe import LayerWeights, Recipe
+from jaxstyle.recipes.recipe import INITS, LayerWeights, Recipe
 from jaxstyle.recipes.words import GROUPS, field_docs
-from jaxstyle.run.initial_image import Init
 from jaxstyle.web import labels
 
 PRINT = "print"
@@ -79,7 +78,7 @@ def _kind(name: str, kind: Any) -> dict[str, Any]:
     if kind == LayerWeights:
         return {"kind": "layers"}
     if name == "init":
-        return {"kind": "choice", "choices": list(get_args(Init))}
+        return {"kind": "choice", "choices": list(INITS)}
     options = [option for option in get_args(kind) if option is not type(None)]
     if get_origin(kind) is Literal:
         return {"kind": "choice", "choices": list(get_args(kind))}
@@ -149,8 +148,8 @@ def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
         recipe = start.updated({k: v for k, v in settings.items() if k not in empty})
     except TypeError as error:
         raise InputError(f"settings: {error}") from None
-    if recipe.init not in get_args(Init):  # It would be a file of the server.
-        raise unknown("init", recipe.init, get_args(Init))
+    if recipe.init not in INITS:  # It would be a file of the server.
+        raise unknown("init", recipe.init, INITS)
     if recipe.encoder not in encoders:
         known = ", ".join(encoders)
         raise InputError(f"encoder: not on this machine; choose {known}, or download it first")
