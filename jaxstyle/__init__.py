@@ -1,7 +1,7 @@
 """Neural style transfer in JAX: paint a photograph in the style of a painting."""
 
 from jaxstyle import interrupts as _interrupts  # noqa: F401 # isort: skip - first: the others take seconds
-from jaxstyle import batch, compilation, gallery, instant, perceptual
+from jaxstyle import batch, compilation, gallery, instant, perceptual, video
 from jaxstyle.encoder import VGG, VGG16, VGG19, Encoder, VGGEncoder, encode
 from jaxstyle.errors import InputError
 from jaxstyle.evaluate.devices import Devices
@@ -23,6 +23,7 @@ from jaxstyle.losses.objective import Objective
 from jaxstyle.losses.pictures import Scene, Styles
 from jaxstyle.losses.statistics import Additive, Gram, MeanStd, Sliced, Statistic, Wasserstein
 from jaxstyle.losses.style import Style
+from jaxstyle.losses.temporal import Temporal
 from jaxstyle.losses.term import Size, Target, Term, View, Weight
 from jaxstyle.losses.total_variation import TotalVariation
 from jaxstyle.pretrained import load_calibration, load_encoder
@@ -76,6 +77,7 @@ __all__ = [
     "Styles",
     "Swept",
     "Target",
+    "Temporal",
     "Term",
     "Tiles",
     "TotalVariation",
@@ -113,4 +115,5 @@ __all__ = [
     "stylize",
     "sweep",
     "texture",
+    "video",
 ]

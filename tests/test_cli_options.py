@@ -52,6 +52,7 @@ CHANGES = {
     ),
     "multiple": ([], ["--multiple", "16"]),
     "coarsest": (TWO, ["--coarsest", "32"]),
+    "coarse_style": (TWO, ["--coarse-style", "0"]),
     "average": ([], ["--average", "0.9"]),
     "solver": ([], ["--solver", "adam"]),
     "history": ([], ["--history", "1"]),
@@ -78,8 +79,11 @@ def picture(name="out.png"):
 
 
 def test_every_setting_has_a_change():
-    # Memory alone leaves the picture as it is: tests/test_plans.py.
-    assert {*CHANGES, "memory"} == {field.name for field in dataclasses.fields(Recipe)}
+    # Memory does not change the picture: tests/test_plans.py. The small network lacks the layers of
+    # nearest-neighbour style: tests/test_nearest.py.
+    assert {*CHANGES, "memory", "nearest_weight", "rotate_style"} == {
+        field.name for field in dataclasses.fields(Recipe)
+    }
 
 
 @pytest.mark.one_python

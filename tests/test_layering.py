@@ -22,7 +22,7 @@ FLOORS = """
     compilation
     ops ops.derivatives ops.winograd
     ops.convolution ops.fourier ops.gradients ops.pooling ops.variation ops.colour
-    ops.resize
+    ops.resize ops.warp
     encoder.preprocessing
     encoder.base encoder.vgg
     encoder.receptive encoder.vgg_encoder
@@ -32,7 +32,8 @@ FLOORS = """
     losses.term losses.statistics.gram losses.statistics.sliced
     losses.statistics.moments
     losses.statistics
-    losses.content losses.custom losses.laplacian losses.style losses.total_variation
+    losses.content losses.custom losses.laplacian losses.nearest losses.style losses.temporal
+    losses.total_variation
     losses.objective
     losses.loss_weights
     evaluate evaluate.grid
@@ -72,15 +73,17 @@ FLOORS = """
     gallery
     jobs
     batch
+    video
     __init__
     web
     cli
     __main__
 """
 # Packages around the core, whose inner order this file does not check.
-SHELL = {"files", "gallery", "instant", "pretrained", "jobs", "batch", "web", "cli", "__main__"}
+SHELL = {"files", "gallery", "instant", "pretrained", "jobs", "batch", "video", "web", "cli"}
+SHELL |= {"__main__"}
 HEAVY = {"h5py", "PIL", "requests", "rich", "safetensors", "tifffile", "tyro", "torch"}
-HEAVY |= {"starlette", "uvicorn"}
+HEAVY |= {"starlette", "uvicorn", "av", "cv2"}
 SOLVER_LIBRARIES = {"jaxopt", "optax"}
 
 FLOOR = {name: i for i, line in enumerate(FLOORS.strip().splitlines()) for name in line.split()}

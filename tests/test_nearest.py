@@ -141,3 +141,14 @@ def test_a_run_searches_at_each_scale_and_stays_near_the_scene():
     assert (result.terms["style"][:3] == 0).all()
     assert (result.terms["style"][3:] > 0).all()
     assert np.diff(result.terms["nearest"][:3]).max() < 0
+
+
+def test_tiles_make_the_same_table_of_keys():
+    term = dataclasses.replace(TERM, keys=50)
+    _, _, styles, encoder, objective = make(term, style=(64, 48))
+    whole, tiles = (
+        js.style_targets(styles, encoder, objective, shape=(30, 26), plan=plan)["nearest"]
+        for plan in (js.Whole(), js.Tiles(32))
+    )
+    assert js.Tiles(32).grid((64, 48), encoder, TERM.layers)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5), whole, tiles)

@@ -94,7 +94,7 @@ def case(name):
 
 
 def test_every_tool_is_compared():
-    ours = {"default", "draft", "best", "print", "texture"}
+    ours = {"default", "scene", "draft", "instant", "best", "print", "texture", "nnst"}
     assert {*NAMES} | ours == PRESETS.keys()
 
 

@@ -45,6 +45,7 @@ from jaxstyle.cli.styles import Styles
 from jaxstyle.cli.stylize import Stylize
 from jaxstyle.cli.sweep import Sweep
 from jaxstyle.cli.texture import Texture
+from jaxstyle.cli.video import Video
 from jaxstyle.cli.watch import fill_watch
 from jaxstyle.cli.web import Web
 from jaxstyle.cli.weights import Weights
@@ -63,6 +64,7 @@ class _Command(Protocol):
 # The commands that take a recipe: each of its fields is an option.
 _PAINTING = {
     "stylize": Stylize,
+    "video": Video,
     "batch": Batch,
     "sweep": Sweep,
     "texture": Texture,

@@ -1,6 +1,7 @@
 """``jaxstyle stylize``: paints a photograph in the style of paintings."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -91,24 +92,28 @@ class Stylize:
             content=self.content,
             styles=self.styles,
             output=str(self.output),
-            blend=self._blend(),
+            blend=parse_blend(self.blend, self.styles),
             content_mask=self.content_mask,
             style_masks=self.style_mask,
             facts={"preset": self.preset} | ({STRIP: True} if self.strip else {}),
         )
 
-    def _blend(self) -> tuple[float, ...] | None:
-        if not self.styles:
-            raise InputError("no painting: give one after the photograph")
-        if self.blend is None:
-            return None
-        try:
-            weights = tuple(float(part) for part in self.blend.split(","))
-        except ValueError:
-            raise InputError(
-                f"--blend {self.blend}: not weights; give numbers, as in 3,7"
-            ) from None
-        if len(weights) != len(self.styles):
-            count = f"{len(weights)} numbers for {len(self.styles)} paintings"
-            raise InputError(f"--blend {self.blend}: {count}; give one number per painting")
-        return weights
+
+def parse_blend(text: str | None, styles: Sequence[Path]) -> tuple[float, ...] | None:
+    """Returns the weights of paintings; None for equal weights.
+
+    Raises:
+        InputError: There is no painting, or not one number per painting.
+    """
+    if not styles:
+        raise InputError("no painting: give one after the photograph")
+    if text is None:
+        return None
+    try:
+        weights = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--blend {text}: not weights; give numbers, as in 3,7") from None
+    if len(weights) != len(styles):
+        count = f"{len(weights)} numbers for {len(styles)} paintings"
+        raise InputError(f"--blend {text}: {count}; give one number per painting")
+    return weights

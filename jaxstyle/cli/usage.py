@@ -11,22 +11,9 @@ from tyro.conf import DisallowNone, FlagCreatePairsOff, Positional, Suppress, ar
 
 from jaxstyle.cli.options import Flag
 from jaxstyle.recipes.recipe import Recipe
-from jaxstyle.recipes.words import field_docs
+from jaxstyle.recipes.words import GROUPS, field_docs
 
-# What stands in no group is `expert` if it is a setting of the recipe, and `result` if not.
-_GROUPS = {
-    "result": "preset config iterations colour init encoder seed",
-    "strength": "style_weight content_weight tv_weight style_scale blend",
-    "size": "size side multiple stretch_style scales scale_factor coarsest coarse_iterations "
-    "first_iterations decline",
-    "regions": "content_mask style_mask",
-    "watching": "watch preview save_every timelapse trace checkpoint checkpoint_every json quiet "
-    "debug",
-    "machine": "memory precision devices coordinator process_id num_processes lanes ray shard "
-    "cache compile_cache",
-    "expert": "",
-}
-_GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names.split()}
+_GROUP_OF = {name: group for group, names in GROUPS.items() for name in names.split()}
 _RANK = {name: rank for rank, name in enumerate(_GROUP_OF)}
 _METAVARS: dict[Any, str] = {int: "N", float: "NUMBER", str: "TEXT"}
 
@@ -58,7 +45,8 @@ class Option(NamedTuple):
     @property
     def flags(self) -> list[str]:
         """Returns every name of the option, as it is typed."""
-        word = self.name.replace("_", "-")
+        given = (note.name for note in self.metadata if getattr(note, "name", None))
+        word = next(given, self.name.replace("_", "-"))
         if self.is_flag:
             return [f"--no-{word}" if self.default else f"--{word}"]
         aliases = [name for note in self.metadata for name in getattr(note, "aliases", None) or ()]
@@ -151,7 +139,7 @@ def _summary(command: type) -> type:
 
 def _described(command: type, defaults: Any = None) -> type:
     """Returns a dataclass with the options of a command, as its help shows them."""
-    groups: dict[str, list[Any]] = {"": [], **{name: [] for name in _GROUPS}}
+    groups: dict[str, list[Any]] = {"": [], **{name: [] for name in GROUPS}}
     options = sorted(options_of(command, defaults), key=lambda option: _RANK.get(option.name, -1))
     grouped = any(option.owner is not command for option in options)
     for option in options:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import importlib.util
-import ipaddress
+import os
+import sys
+import webbrowser
 from typing import Annotated
 
 from tyro.conf import UseAppendAction, arg
@@ -35,10 +37,12 @@ class Web:
     """Largest uploaded picture, in megapixels."""
     max_result: float = 12.0
     """Largest result, in megapixels."""
-    max_queue: int = 8
+    max_queue: int = 32
     """Largest number of waiting runs."""
     max_minutes: float = 30.0
     """Minutes after which a run is stopped; its picture so far is kept."""
+    browser: bool = True
+    """Open the page in the browser, if the command runs in a terminal on a desktop."""
     cache: Cache = None
     compile_cache: CompileCache = True
     quiet: Quiet = False
@@ -50,6 +54,7 @@ class Web:
             raise InputError("jaxstyle web: a package is missing; pip install 'jaxstyle[web]'")
         from jaxstyle.web import serve
         from jaxstyle.web.limits import Limits
+        from jaxstyle.web.reading import is_loopback
 
         for name in ("max_upload", "max_pixels", "max_result", "max_queue", "max_minutes"):
             if getattr(self, name) <= 0:
@@ -65,7 +70,7 @@ class Web:
             max_queue=self.max_queue,
             max_seconds=round(self.max_minutes * 60),
         )
-        if not _is_own(self.host):
+        if not is_loopback(self.host):
             report.print_error(
                 f"--host {self.host}: everybody who can reach this machine can use the page, "
                 "without a password or encryption"
@@ -82,14 +87,11 @@ class Web:
 
     def _print_address(self, address: str) -> None:
         print(address, flush=True)
-        report.console(quiet=self.quiet).print(
-            "open this address in a browser; Ctrl-C stops the server"
+        # Without a desktop, the browser would be one for terminals, and take this one.
+        desktop = sys.platform in ("darwin", "win32") or any(
+            os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
         )
-
-
-def _is_own(host: str) -> bool:
-    """Returns whether only this machine can reach an address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+        opened = self.browser and sys.stdout.isatty() and desktop and webbrowser.open(address)
+        report.console(quiet=self.quiet).print(
+            ("" if opened else "open this address in a browser; ") + "Ctrl-C stops the server"
+        )

@@ -149,7 +149,7 @@ def shapes_of(recipe: Recipe, content: Shape | None, styles: Iterable[Shape]) ->
 def work_of(recipe: Recipe, shape: Shape) -> float:
     """Returns the amount of work for a result: megapixels × iterations, over all scales."""
     scales = recipe.make_schedule().scales_of(shape)
-    return sum(h * w * iterations for (h, w), iterations in scales) / 1e6
+    return sum(h * w * iterations for (h, w), iterations, _ in scales) / 1e6
 
 
 @cache

@@ -12,11 +12,12 @@ from jaxstyle.losses.laplacian import Laplacian
 from jaxstyle.losses.normalisation import NORMALISATIONS, Normalisation
 from jaxstyle.losses.statistics import STATISTICS, Gram, Statistic
 from jaxstyle.losses.style import Style
+from jaxstyle.losses.temporal import TEMPORAL, Temporal
 from jaxstyle.losses.term import Term
 from jaxstyle.losses.total_variation import TotalVariation
 from jaxstyle.ops.variation import VARIATIONS, Variation
 
-TERMS: dict[str, Term] = {"laplacian": Laplacian()}
+TERMS: dict[str, Term] = {"laplacian": Laplacian(), TEMPORAL: Temporal()}
 """Further terms that objectives, recipes and the command can name."""
 
 

@@ -52,9 +52,9 @@ PRESETS = {
         "The default, larger and with more iterations: the best quality",
         Recipe(size=1024, history=50, iterations=200, coarse_iterations=300),
     ),
-    # The authors' loss, without their last pass per layer and their colour step: with L-BFGS
-    # instead of Adam (a quarter of the evaluations), pixels instead of a Laplacian pyramid,
-    # features averaged instead of interpolated, and total variation against speckle in flat parts.
+    # The authors' loss without their last pass per layer and their colour step; with L-BFGS instead
+    # of Adam (a quarter of the evaluations), pixels instead of a Laplacian pyramid, features
+    # averaged instead of interpolated, and total variation against the speckle of flat parts.
     "nnst": Preset(
         "Kolkin et al. 2022, 'Neural Neighbor Style Transfer', the optimisation with VGG-16 "
         "(github.com/nkolkin13/NeuralNeighborStyleTransfer)",

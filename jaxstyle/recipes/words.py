@@ -11,6 +11,21 @@ from jaxstyle.errors import InputError
 from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.recipes.typed import LayerWeights
 
+GROUPS = {
+    "result": "preset config iterations colour init encoder seed",
+    "strength": "style_weight nearest_weight content_weight tv_weight style_scale strength blend",
+    "size": "size side multiple stretch_style scales scale_factor coarsest coarse_iterations "
+    "first_iterations decline coarse_style",
+    "regions": "content_mask style_mask",
+    "watching": "watch preview save_every timelapse trace checkpoint checkpoint_every json quiet "
+    "debug",
+    "machine": "memory precision devices coordinator process_id num_processes lanes ray shard "
+    "cache compile_cache",
+    "expert": "",
+}
+"""Groups of the options in ``--help`` and of the settings on the web page, in this order. A setting
+of the recipe that is in none of them is in ``expert``."""
+
 _LAYERS = ("content_layers", "style_layers")
 _TEXTS = {field.name for field in dataclasses.fields(Recipe) if field.type in (str, "str")}
 

@@ -17,26 +17,29 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 import jaxstyle as js
-from jaxstyle import files
+from jaxstyle import files, gallery
 from jaxstyle.errors import InputError
 from jaxstyle.jobs import Painter
 from jaxstyle.web import controls
-from jaxstyle.web.answers import HANDLERS, events
+from jaxstyle.web.answers import HANDLERS, LOST, events
 from jaxstyle.web.guard import Guard
+from jaxstyle.web.instant import paint_instantly
 from jaxstyle.web.limits import Limits
-from jaxstyle.web.orders import chosen_order, enlarged_order, order_of, result_of
-from jaxstyle.web.painting import Order, encode, paint_run
+from jaxstyle.web.orders import chosen_order, chosen_styles, enlarged_order, order_of, result_of
+from jaxstyle.web.pace import Pace
+from jaxstyle.web.painting import Order, check_shapes, encode, paint_run
 from jaxstyle.web.pictures import take_in
 from jaxstyle.web.reading import (
-    EXAMPLES,
     cookie_of,
     display_name,
+    is_local,
     read_body,
     read_json,
     read_static,
 )
 from jaxstyle.web.runs import Queue, QueuedRun
-from jaxstyle.web.sessions import Missing, Session, Sessions, Upload
+from jaxstyle.web.sessions import Lost, Missing, Session, Sessions, Upload
+from jaxstyle.web.works import facts_of, find_work, thumbnail
 
 _SWEEP = 60.0  # seconds
 _TYPES = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
@@ -76,12 +79,15 @@ def make_app(
         Route("/api/pictures/{picture}", page.picture),
         Route("/api/pictures/{picture}", page.remove, methods=["DELETE"]),
         Route("/api/settings", page.settings, methods=["POST"]),
+        Route("/api/gallery/{name}", page.work),
+        Route("/api/estimate", page.estimate, methods=["POST"]),
+        Route("/api/instant", page.instant, methods=["POST"]),
         Route("/api/runs", page.paint, methods=["POST"]),
+        Route("/api/events", page.events),
+        Route("/api/alive", page.alive, methods=["POST"]),
         Route(run, page.state),
-        Route(f"{run}/events", page.events),
         Route(f"{run}/preview", page.preview),
         Route(f"{run}/stop", page.stop, methods=["POST"]),
-        Route(f"{run}/alive", page.alive, methods=["POST"]),
         Route(f"{result}/preview", page.result_preview),
         Route(f"{result}/picture{{suffix}}", page.download),
     ]
@@ -106,7 +112,8 @@ class _Page:
     ) -> None:
         self._limits, self._clock = limits, clock
         self._sessions = Sessions(folder, limits, clock)
-        self.queue = Queue(lambda run: paint_run(run, painter, limits), limits)
+        self._painter, self._pace = painter, Pace(jax.default_backend())
+        self.queue = Queue(self._paint, limits)
         self._static = read_static()
         self._encoders = controls.encoders_here(cache)
 
@@ -121,6 +128,11 @@ class _Page:
             sweeping.cancel()
             await run_in_threadpool(self.queue.end, 5.0)
 
+    def _paint(self, run: QueuedRun) -> None:
+        paint_run(run, self._painter, self._limits)
+        if not run.stopping:
+            self._pace.learn(run, self._clock())
+
     async def _sweep(self) -> None:
         while True:
             await asyncio.sleep(_SWEEP)
@@ -129,7 +141,7 @@ class _Page:
     def _session(self, request: Request, *, touch: bool = False) -> Session:
         session = self._sessions.find(request.cookies.get(cookie_of(request)), touch=touch)
         if session is None:
-            raise Missing("your session is over: pictures are deleted after an hour; start again")
+            raise Lost(LOST)
         return session
 
     def _run(self, request: Request, *, touch: bool = False) -> tuple[Session, QueuedRun]:
@@ -154,13 +166,16 @@ class _Page:
                 "controls": controls.describe(),
                 "presets": controls.presets_here(self._encoders),
                 "encoders": self._encoders,
-                "examples": EXAMPLES,
+                "strengths": controls.STRENGTHS,
+                "gallery": [facts_of(work) for work in gallery.works()],
                 "regions": controls.REGIONS,
                 "limits": {
                     "upload": self._limits.max_upload,
                     "result": self._limits.max_result,
                     "styles": self._limits.max_styles,
+                    "photographs": self._limits.max_own,
                 },
+                "local": is_local(request),
                 "device": jax.devices()[0].device_kind,
                 "version": js.__version__,
             }
@@ -169,10 +184,11 @@ class _Page:
     async def begin(self, request: Request) -> Response:
         """Starts a session, or continues one."""
         session = self._sessions.find(request.cookies.get(cookie_of(request)), touch=True)
+        new = session is None
         session = self._sessions.create() if session is None else session
         runs = [self._snapshot(run) for run in session.runs.values()]
         pictures = [upload.facts for upload in session.kept]
-        answer = JSONResponse({"runs": runs, "pictures": pictures})
+        answer = JSONResponse({"new": new, "runs": runs, "pictures": pictures})
         name, secure = cookie_of(request), request.url.scheme == "https"
         answer.set_cookie(name, session.id, httponly=True, samesite="strict", secure=secure)
         return answer
@@ -191,15 +207,14 @@ class _Page:
             return session, await self._receive(request, session)
 
     async def _receive(self, request: Request, session: Session) -> Upload:
-        example = request.query_params.get("example")
+        name = request.query_params.get("work")
         role = "content" if request.query_params.get("role") == "content" else "style"
-        if example is None:
+        if name is None:
             name = display_name(request.query_params.get("name", ""))
             content = await read_body(request, self._limits.max_upload)
-        elif example in EXAMPLES:
-            name, content = example, self._static[f"examples/{example}"]
         else:
-            raise HTTPException(404, "there is no such example")
+            content = await run_in_threadpool(find_work(name).read_bytes)
+            name = f"{name}.jpg"
         session.make_room(self._limits, len(content))
         return await run_in_threadpool(take_in, session, name, role, content, self._limits)
 
@@ -207,6 +222,30 @@ class _Page:
         """Accepts a picture: the body of the request, or an example."""
         _, upload = await self._take_in(request)
         return JSONResponse(upload.facts)
+
+    async def work(self, request: Request) -> Response:
+        """Returns a picture of the gallery for display."""
+        path = find_work(request.path_params["name"])
+        return Response(await run_in_threadpool(thumbnail, path), media_type="image/jpeg")
+
+    async def estimate(self, request: Request) -> Response:
+        """Returns how long a picture will probably take, and its size."""
+        session, body = self._session(request), await read_json(request)
+        recipe = controls.recipe_of(body.get("preset"), body.get("settings"), self._encoders)
+        shape = recipe.shape_of(session.upload(body.get("content")).shape)
+        check_shapes([shape], self._limits)
+        return JSONResponse({"shape": shape, "seconds": self._pace.seconds(recipe, shape)})
+
+    async def instant(self, request: Request) -> Response:
+        """Returns the instant picture."""
+        session, body = self._session(request), await read_json(request)
+        content = session.upload(body.get("content"))
+        styles, shares = chosen_styles(session, body, self._limits)
+        strength = body.get("strength")
+        if not isinstance(strength, int | float) or not 0 <= strength <= 1:
+            raise InputError("strength: not a number from 0 to 1; reload the page")
+        picture = await run_in_threadpool(paint_instantly, content, styles, shares, float(strength))
+        return Response(picture, media_type="image/jpeg")
 
     async def settings(self, request: Request) -> Response:
         """Returns the settings that a picture records; the picture is not kept."""
@@ -257,9 +296,9 @@ class _Page:
         return JSONResponse(self._snapshot(run))
 
     async def events(self, request: Request) -> Response:
-        """Streams the progress of a run."""
-        _, run = self._run(request)
-        return StreamingResponse(events(request, run, self.queue), media_type="text/event-stream")
+        """Streams the progress of the visitor's runs."""
+        stream = events(request, self._session(request, touch=True), self.queue, self._clock)
+        return StreamingResponse(stream, media_type="text/event-stream")
 
     async def preview(self, request: Request) -> Response:
         """Returns the current image of a run."""
@@ -275,9 +314,8 @@ class _Page:
         return JSONResponse(self._snapshot(run))
 
     async def alive(self, request: Request) -> Response:
-        """Records that a run's visitor is still there."""
-        _, run = self._run(request, touch=True)
-        run.hear()
+        """Records that a visitor is still there."""
+        self._session(request, touch=True).heard = self._clock()
         return JSONResponse({})
 
     async def result_preview(self, request: Request) -> Response:

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import re
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -11,7 +12,8 @@ from jaxstyle.errors import InputError, unknown
 from jaxstyle.ops.resize import MAX_SIDE, MIN_SIDE, Size
 from jaxstyle.recipes.presets import PRESETS, preset
 from jaxstyle.recipes.recipe import INITS, LayerWeights, Recipe
-from jaxstyle.recipes.words import field_docs
+from jaxstyle.recipes.words import GROUPS, field_docs
+from jaxstyle.web import labels
 
 PRINT = "print"
 """The preset of large pictures, if there is one."""
@@ -29,20 +31,44 @@ REGIONS = {
 """Colours of the brush and their names; the first one is where nothing is drawn."""
 
 
+STRENGTHS = (0.002, 0.01, 0.04, 0.2, 1.0, 5.0)
+"""Strengths of a sheet, as multiples of the preset's style weight; the first and the last are also
+the ends of the slider."""
+
+
 @functools.cache
 def describe() -> list[dict[str, Any]]:
-    """Returns a control for each field of the recipe: name, kind, choices, default, help."""
+    """Returns a control for each field of the recipe, in the groups of the command's help.
+
+    Each has name, label, group, kind, choices with their labels, default and help.
+    """
     kinds, texts, default = get_type_hints(Recipe), field_docs(Recipe), Recipe().to_table()
+    group_of = {name: group for group, names in GROUPS.items() for name in names.split()}
+    rank = {name: i for i, name in enumerate(group_of)}
+    fields = [field.name for field in dataclasses.fields(Recipe) if field.name != "encoder"]
     return [
         {
-            "name": field.name,
-            **_kind(field.name, kinds[field.name]),
-            "default": default.get(field.name),
-            "help": texts.get(field.name, ""),
+            "name": name,
+            "label": labels.label_of(name),
+            "group": labels.GROUPS[group_of.get(name, "expert")],
+            **_kind(name, kinds[name]),
+            "labels": labels.CHOICES.get(name, {}),
+            "default": default.get(name),
+            "help": _in_words(texts.get(name, "")),
         }
-        for field in dataclasses.fields(Recipe)
-        if field.name != "encoder"  # has its own choices
+        for name in sorted(fields, key=lambda name: rank.get(name, len(rank)))
     ]
+
+
+def _in_words(text: str) -> str:
+    """Returns a help text without the command's options.
+
+    Examples:
+        >>> _in_words("Iterations, down to --coarsest; not with `lbfgs`.")
+        'Iterations, down to “Smallest size”; not with lbfgs.'
+    """
+    named = re.sub(r"--([a-z-]+)", lambda m: f"“{labels.label_of(m[1].replace('-', '_'))}”", text)
+    return named.replace("`", "")
 
 
 def _kind(name: str, kind: Any) -> dict[str, Any]:
@@ -75,17 +101,26 @@ def encoders_here(cache: Path | None) -> list[str]:
 
 
 def presets_here(encoders: list[str]) -> list[dict[str, Any]]:
-    """Returns the presets for photographs: settings, and whether the encoder is here."""
+    """Returns the presets for photographs, those that people need most first."""
+    names = [name for name in labels.CARDS if name in PRESETS]
+    names += [name for name in PRESETS if name not in labels.CARDS]
     return [
-        {
-            "name": name,
-            "source": entry.source,
-            "settings": entry.recipe.to_table(),
-            "here": entry.recipe.encoder in encoders,
-        }
-        for name, entry in PRESETS.items()
-        if entry.recipe.content_layers and name != PRINT
+        _preset(name, encoders)
+        for name in names
+        if _uses_photograph(PRESETS[name].recipe) and name != PRINT
     ]
+
+
+def _uses_photograph(recipe: Recipe) -> bool:
+    return bool(recipe.content_layers or recipe.nearest_weight)
+
+
+def _preset(name: str, encoders: list[str]) -> dict[str, Any]:
+    entry = PRESETS[name]
+    card = labels.CARDS.get(name, labels.Card(name.capitalize(), entry.source))
+    here = entry.recipe.encoder in encoders
+    facts = {"name": name, **card._asdict(), "settings": entry.recipe.to_table(), "here": here}
+    return facts | {"first": here and name in labels.CARDS}
 
 
 def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
@@ -103,7 +138,7 @@ def recipe_of(name: object, settings: object, encoders: list[str]) -> Recipe:
     if not isinstance(name, str) or not isinstance(settings, dict):
         raise InputError("settings: of a wrong type; reload the page")
     start = preset(name)
-    if "texture" in name or not start.content_layers:
+    if not _uses_photograph(start):
         raise InputError(f"preset {name}: paints without a photograph; use the command")
     empty = {k for k, v in settings.items() if v is None or v == ""}
     for field in sorted(empty - _optional()):

@@ -17,8 +17,10 @@ class Limits:
     """Pixels of a mask."""
     max_styles: int = 6
     """Paintings that are mixed."""
-    max_queue: int = 8
+    max_queue: int = 32
     """Runs that may wait."""
+    max_own: int = 12
+    """Runs of a visitor that may wait."""
     max_seconds: int = 1800
     """Seconds after which a run is stopped, and its picture kept."""
     max_sessions: int = 64

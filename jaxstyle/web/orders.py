@@ -14,7 +14,7 @@ from jaxstyle.web.limits import Limits
 from jaxstyle.web.painting import Order, check_shapes
 from jaxstyle.web.pictures import check_pixels
 from jaxstyle.web.runs import FinishedPicture, QueuedRun
-from jaxstyle.web.sessions import Missing, Session
+from jaxstyle.web.sessions import Missing, Session, Upload
 
 
 def order_of(session: Session, body: dict[str, Any], encoders: list[str], limits: Limits) -> Order:
@@ -31,23 +31,30 @@ def order_of(session: Session, body: dict[str, Any], encoders: list[str], limits
         Missing: The visitor does not have one of the pictures.
     """
     recipe = controls.recipe_of(body.get("preset"), body.get("settings"), encoders)
+    styles, shares = chosen_styles(session, body, limits)
+    if not styles:
+        raise InputError("no painting: choose one")
+    if not any(shares):
+        raise InputError("shares: all of them are 0; raise a slider")
+    content = session.upload(body.get("content"))
+    order = Order(recipe, str(body.get("preset")), content, styles, shares)
+    masks = body.get("masks")
+    return _with_masks(session, order, masks, limits) if isinstance(masks, dict) else order
+
+
+def chosen_styles(
+    session: Session, body: dict[str, Any], limits: Limits
+) -> tuple[list[Upload], list[float]]:
+    """Returns the paintings that a page asks for, and their shares; raises as :func:`order_of`."""
     chosen = body.get("styles")
     if not isinstance(chosen, list) or not all(isinstance(style, dict) for style in chosen):
         raise InputError("styles: of a wrong type; reload the page")
-    if not chosen:
-        raise InputError("no painting: choose one")
     if len(chosen) > limits.max_styles:
         raise InputError(f"{len(chosen)} paintings: at most {limits.max_styles}; remove some")
     styles = [session.upload(style.get("id")) for style in chosen]
     if len({style.id for style in styles}) < len(styles):
         raise InputError("styles: a painting is there twice; raise its share instead")
-    content = session.upload(body.get("content"))
-    shares = [_share(style.get("share", 1)) for style in chosen]
-    if not any(shares):
-        raise InputError("shares: all of them are 0; raise a slider")
-    order = Order(recipe, str(body.get("preset")), content, styles, shares)
-    masks = body.get("masks")
-    return _with_masks(session, order, masks, limits) if isinstance(masks, dict) else order
+    return styles, [_share(style.get("share", 1)) for style in chosen]
 
 
 def _with_masks(session: Session, order: Order, masks: dict[str, Any], limits: Limits) -> Order:

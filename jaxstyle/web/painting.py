@@ -17,12 +17,12 @@ from jaxstyle.jobs.job import Shape
 from jaxstyle.jobs.provenance import DRAWN_MASKS
 from jaxstyle.ops import resize
 from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.web.controls import STRENGTHS
 from jaxstyle.web.limits import Limits
 from jaxstyle.web.pictures import DECODING, to_jpeg
 from jaxstyle.web.runs import FinishedPicture, QueuedRun
 from jaxstyle.web.sessions import Upload
 
-_STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 _SHEET_SIZE, _SHEET_ITERATIONS = 256, 40
 
 
@@ -159,7 +159,7 @@ def _strengths(order: Order) -> list[Recipe]:
         scales=1,
         iterations=min(recipe.iterations, _SHEET_ITERATIONS),
     )
-    return [small.replace(style_weight=recipe.style_weight * factor) for factor in _STRENGTHS]
+    return [small.replace(style_weight=recipe.style_weight * factor) for factor in STRENGTHS]
 
 
 def encode(picture: FinishedPicture, suffix: str) -> Path:

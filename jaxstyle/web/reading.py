@@ -2,18 +2,16 @@
 
 import asyncio
 import contextlib
-import importlib.resources
+import ipaddress
 import json
 from collections.abc import AsyncGenerator
+from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from jaxstyle.errors import InputError
-
-EXAMPLES = {"harbour.jpg": "content", "painting.jpg": "style", "window.jpg": "style"}
-"""Example pictures and their roles."""
 
 _LARGEST_JSON = 4_000_000
 _SILENT_SECONDS = 30.0  # without a byte of a body
@@ -84,9 +82,23 @@ def display_name(name: str) -> str:
     return "".join(c for c in last if c.isprintable())[-100:] or "picture"
 
 
+def is_local(request: Request) -> bool:
+    """Returns whether browser and server are on one machine, as far as the server can tell."""
+    host = request.url.hostname or ""
+    client = request.client.host if request.client else ""
+    return "x-forwarded-for" not in request.headers and is_loopback(host) and is_loopback(client)
+
+
+def is_loopback(host: str) -> bool:
+    """Returns whether only this machine can reach a host."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def read_static() -> dict[str, bytes]:
     """Reads the page's own files into memory, so that no request becomes a path."""
-    root = importlib.resources.files("jaxstyle.web") / "static"
-    document = [(entry.name, entry) for entry in root.iterdir() if entry.is_file()]
-    document += [(f"examples/{name}", root / "examples" / name) for name in EXAMPLES]
-    return {name: entry.read_bytes() for name, entry in document}
+    root = Path(__file__).parent / "static"
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}

@@ -1,9 +1,9 @@
 """The queue: one thread paints the runs in order; runs that nobody watches are dropped."""
 
-import contextlib
 import secrets
 import threading
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -20,7 +20,6 @@ Kind = Literal["painting", "sheet", "print"]
 
 _OVER = ("done", "stopped", "failed")
 _SILENT_SECONDS = 90.0  # without a sign from a page that is still connected
-_MAX_OF_VISITOR = 2  # unfinished runs
 
 
 class FinishedPicture(NamedTuple):
@@ -54,6 +53,8 @@ class QueuedRun:
         results: The finished pictures.
         version: A number that grows with every change.
         preview: A JPEG of the current image.
+        began: Time when it left the queue.
+        first: Time and completed fraction at its first progress.
     """
 
     def __init__(
@@ -70,9 +71,9 @@ class QueuedRun:
         self.results: list[FinishedPicture] = []
         self.version, self.preview = 0, b""
         self._limits, self._clock = limits, clock
-        self._stopped, self._watchers = False, 0
-        self._left = self._last_sign = clock()
-        self._began = self._ended = self._first = None
+        self._stopped = False
+        self.began = self.first = self._ended = None
+        session.left = session.heard = clock()
         self._shown: dict[str, Any] = {}
 
     @property
@@ -88,13 +89,13 @@ class QueuedRun:
     @property
     def abandoned(self) -> bool:
         """Whether its visitor has left."""
-        now = self._clock()
-        gone = not self._watchers and now - self._left > self._limits.grace_seconds
-        return gone or now - self._last_sign > _SILENT_SECONDS
+        now, session = self._clock(), self.session
+        gone = not session.watchers and now - session.left > self._limits.grace_seconds
+        return gone or now - session.heard > _SILENT_SECONDS
 
     @property
     def _late(self) -> bool:
-        return self._began is not None and self._clock() - self._began > self._limits.max_seconds
+        return self.began is not None and self._clock() - self.began > self._limits.max_seconds
 
     def stop(self) -> None:
         """Stops it; the picture so far is kept."""
@@ -103,25 +104,10 @@ class QueuedRun:
         if self.state == "waiting":
             self.become("stopped")
 
-    def hear(self) -> None:
-        """Records that its visitor is still there."""
-        self._last_sign = self._clock()
-
-    @contextlib.contextmanager
-    def watched(self) -> Iterator[None]:
-        """Counts as watched while the block runs."""
-        self._watchers += 1
-        self.hear()
-        try:
-            yield
-        finally:
-            self._watchers -= 1
-            self._left = self._clock()
-
     def become(self, state: State, message: str = "") -> None:
         """Changes the state."""
         if state == "preparing":
-            self._began = self._clock()
+            self.began = self._clock()
         if state in _OVER:
             self._ended = self.session.touched = self._clock()
         self.state, self.message = state, message or self.message
@@ -136,8 +122,8 @@ class QueuedRun:
             part: The fraction of the run that this picture is.
         """
         now, fraction = self._clock(), before + part * progress.fraction
-        if self._first is None:
-            self._first = (now, fraction)
+        if self.first is None:
+            self.first = (now, fraction)
         terms = progress_terms(progress)
         self._shown = {
             "step": progress.step,
@@ -154,13 +140,13 @@ class QueuedRun:
 
     def _left_of(self, now: float, fraction: float) -> float | None:
         """Returns the seconds left, estimated from the time since the first progress."""
-        first, done = self._first or (now, fraction)
+        first, done = self.first or (now, fraction)
         if fraction <= done:
             return None
         return min((now - first) * (1 - fraction) / (fraction - done), self._time_left(now))
 
     def _time_left(self, now: float) -> float:
-        return max(0.0, self._limits.max_seconds - (now - (self._began or now)))
+        return max(0.0, self._limits.max_seconds - (now - (self.began or now)))
 
     def snapshot(self, ahead: int) -> dict[str, Any]:
         """Returns what a page shows of it.
@@ -169,8 +155,8 @@ class QueuedRun:
             ahead: Number of runs before it in the queue.
         """
         seconds = None
-        if self._began is not None and self._ended is not None:
-            seconds = self._ended - self._began
+        if self.began is not None and self._ended is not None:
+            seconds = self._ended - self.began
         return {
             "id": self.id,
             "kind": self.kind,
@@ -180,7 +166,12 @@ class QueuedRun:
             "message": self.message,
             "preview": self.version if self.preview else 0,
             "seconds": seconds,
-            "content": self.order.content.id,
+            "preset": self.order.preset,
+            "content": self.order.content.label,
+            "styles": [
+                style.label | {"share": share}
+                for style, share in zip(self.order.styles, self.order.blend, strict=True)
+            ],
             **self._shown,
             "results": [
                 {
@@ -244,8 +235,8 @@ class Queue:
         with self._changed:
             waiting = self._settle()
             own = [other for other in self._runs if other.session is run.session]
-            if len(own) >= _MAX_OF_VISITOR:
-                raise InputError("two of your pictures are under way; stop one, or wait for it")
+            if len(own) > self._limits.max_own:
+                raise InputError(f"{len(own)} of your pictures are in the queue; remove some")
             if len(waiting) >= self._limits.max_queue:
                 raise InputError(f"{len(waiting)} others are waiting; try again in a while")
             self._runs.append(run)
@@ -256,7 +247,8 @@ class Queue:
         """Returns the number of runs before one; 0 if it is being painted or is over."""
         with self._changed:
             self._settle()
-            return self._runs.index(run) if run in self._runs else 0
+            order = _in_turn(self._runs)
+            return order.index(run) if run in order else 0
 
     def _settle(self) -> list[QueuedRun]:
         """Drops runs that are over or abandoned; returns those that wait."""
@@ -264,7 +256,7 @@ class Queue:
             if run.state == "waiting" and run.abandoned:
                 run.stop()
         self._runs = [run for run in self._runs if not run.over]
-        return [run for run in self._runs if run.state == "waiting"]
+        return [run for run in _in_turn(self._runs) if run.state == "waiting"]
 
     def _next(self) -> QueuedRun | None:
         with self._changed:
@@ -285,3 +277,13 @@ class Queue:
             except Exception as error:  # The next visitor's run is painted all the same.
                 message = run.session.message_of(error) or type(error).__name__
                 run.become("failed", f"something went wrong: {message[:200]}")
+
+
+def _in_turn(runs: list[QueuedRun]) -> list[QueuedRun]:
+    """Returns runs so that the first of every visitor goes before the second of anyone."""
+    turns: Counter[str] = Counter()
+    keyed = []
+    for run in runs:
+        keyed.append((turns[run.session.id], run))
+        turns[run.session.id] += 1
+    return [run for _, run in sorted(keyed, key=lambda pair: pair[0])]

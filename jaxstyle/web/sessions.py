@@ -19,6 +19,10 @@ class Missing(LookupError):
     """Something that this visitor does not have, or no longer has."""
 
 
+class Lost(Missing):
+    """The visitor's session is over, or was one of an earlier server."""
+
+
 @dataclasses.dataclass(kw_only=True)
 class Upload:
     """A picture that a visitor has uploaded.
@@ -47,12 +51,21 @@ class Upload:
     removed: bool = False
 
     @property
+    def label(self) -> dict[str, Any]:
+        """What the page shows of it beside a run."""
+        height, width = self.shape
+        return {
+            "id": self.id,
+            "name": self.name,
+            "role": self.role,
+            "width": width,
+            "height": height,
+        }
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What the page shows of it."""
-        height, width = self.shape
-        facts = {"id": self.id, "name": self.name, "role": self.role}
-        facts |= {"width": width, "height": height}
-        return facts | {"settings": self.settings, "sources": self.sources}
+        return self.label | {"settings": self.settings, "sources": self.sources}
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -66,6 +79,9 @@ class Session:
         uploads: Pictures by id.
         runs: Runs by id, finished ones included; see :class:`jaxstyle.web.runs.QueuedRun`.
         receiving: Held while a picture is received: one at a time.
+        watchers: Number of the visitor's pages that follow their runs.
+        left: Time when the last of them left.
+        heard: Time of the last sign of one.
     """
 
     id: str
@@ -74,6 +90,9 @@ class Session:
     uploads: dict[str, Upload] = dataclasses.field(default_factory=dict)
     runs: dict[str, Any] = dataclasses.field(default_factory=dict)
     receiving: asyncio.Lock = dataclasses.field(default_factory=asyncio.Lock)
+    watchers: int = 0
+    left: float = 0.0
+    heard: float = 0.0
 
     @property
     def busy(self) -> bool:

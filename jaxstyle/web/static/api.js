@@ -1,52 +1,54 @@
-// Requests to this page's own server; an error's message is the server's one line.
+// Requests to this page's own server. The message of an error is the server's one line.
+
+let onLost = async () => {};
+
+// Calls a function when the server does not know this visitor any more.
+export const whenLost = (call) => { onLost = call; };
 
 export async function ask(path, options = {}) {
   let answer;
   try {
     answer = await fetch(path, { credentials: "same-origin", ...options });
   } catch {
-    throw new Error("the server does not answer; is it still running?");
+    throw silent();
   }
   const found = await answer.json().catch(() => ({}));
-  if (!answer.ok) {
-    const error = new Error(found.error || `the server answered ${answer.status}`);
-    error.gone = answer.status === 404;
-    throw error;
-  }
+  if (!answer.ok) throw await refusal(answer.status, found);
   return found;
 }
 
 export const post = (path, body) =>
-  ask(path, {
-    method: "POST",
-    headers: body instanceof Blob ? {} : { "Content-Type": "application/json" },
-    body: body === undefined || body instanceof Blob ? body : JSON.stringify(body),
-  });
+  ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: body && JSON.stringify(body) });
+
+// Posts a request whose answer is a picture; returns its address in this page.
+export async function fetchPicture(path, body) {
+  const answer = await fetch(path, { method: "POST", body: JSON.stringify(body) }).catch(() => { throw silent(); });
+  if (!answer.ok) throw await refusal(answer.status, await answer.json().catch(() => ({})));
+  return URL.createObjectURL(await answer.blob());
+}
 
 export const remove = (path) => ask(path, { method: "DELETE" });
 
-// Makes an element: tag, attributes (functions become listeners), children.
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else if (name === "class") element.className = value;
-    else if (name in element && name !== "list" && name !== "form") element[name] = value;
-    else if (value === true) element.setAttribute(name, "");
-    else if (value !== false && value != null) element.setAttribute(name, value);
-  }
-  element.append(...children.filter((child) => child != null));
-  return element;
+// Sends a file, and reports the part that is sent; only XMLHttpRequest can.
+export function upload(path, file, progress) {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    request.open("POST", path);
+    request.responseType = "json";
+    request.upload.addEventListener("progress", (event) => progress(event.loaded / event.total));
+    request.addEventListener("load", async () => {
+      if (request.status === 200) resolve(request.response);
+      else reject(await refusal(request.status, request.response ?? {}));
+    });
+    request.addEventListener("error", () => reject(silent()));
+    request.send(file);
+  });
 }
 
-export const byId = (id) => document.getElementById(id);
+const silent = () => Object.assign(new Error("the server does not answer; is it still running?"), { silent: true });
 
-export const trouble = (error) => {
-  byId("trouble").textContent = error ? sentence(error.message ?? String(error)) : "";
-};
-
-export const say = (text) => {
-  byId("status").textContent = text;
-};
-
-const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+async function refusal(status, found) {
+  if (found.lost) await onLost();
+  const message = found.lost ? `${found.error}. They are uploaded again; try once more` : found.error || `the server answered ${status}`;
+  return Object.assign(new Error(message), { lost: found.lost });
+}

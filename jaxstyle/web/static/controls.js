@@ -1,28 +1,30 @@
-// The controls: the main ones by hand, all others made of the recipe's fields as the server tells them.
+// The look: presets as cards, and the main settings.
 
-import { byId, make } from "./api.js";
+import { byId, make, say, shown } from "./dom.js";
+import * as store from "./store.js";
+import { settings } from "./settings.js";
 
-const COLOURS = {
-  style: "The painting’s",
-  content: "The photograph’s",
-  luminance: "The photograph’s, brightness painted",
-  match: "The photograph’s, by histogram",
-};
 const SIZES = [256, 384, 512, 768, 1024, 1536];
-const MAIN = ["style_weight", "style_scale", "size", "colour", "memory"];
+const MAIN = ["style_weight", "style_scale", "size", "colour"];
+const STROKES = [0.25, 4];
 
 let told, values, presetName = "default", change = () => {};
 
 const preset = () => told.presets.find((found) => found.name === presetName);
 const control = (name) => told.controls.find((found) => found.name === name);
-const words = (name) => name.charAt(0).toUpperCase() + name.slice(1).replaceAll("_", " ");
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 
 export function setUp(description, onChange) {
   told = description;
   change = onChange;
-  choosePreset("default");
+  byId("reset").addEventListener("click", () => choosePreset(presetName));
+  const { preset: name, settings: changed = {} } = store.read();
+  if (usable(name)) presetName = name;
+  values = { ...structuredClone(preset().settings), ...changed };
+  draw();
 }
+
+const usable = (name) => told.presets.some((found) => found.name === name && found.here);
 
 export function choosePreset(name) {
   presetName = name;
@@ -30,14 +32,13 @@ export function choosePreset(name) {
   draw();
 }
 
-// Takes a whole recipe over, as a picture of ours carries it, and returns a sentence on what the page does
-// not have: an encoder or a start that was a file.
-export function adopt(settings, name) {
-  presetName = told.presets.some((found) => found.name === name && found.here) ? name : "default";
-  values = structuredClone(settings);
-  const choices = { encoder: told.encoders, ...Object.fromEntries(told.controls.filter((found) => found.kind === "choice").map((found) => [found.name, found.choices])) };
+// Takes over the settings of a picture. Returns a sentence on those that name a file which is not here.
+export function adopt(found, name) {
+  presetName = usable(name) ? name : "default";
+  values = structuredClone(found);
+  const choices = { encoder: told.encoders, ...Object.fromEntries(told.controls.filter(({ kind }) => kind === "choice").map((each) => [each.name, each.choices])) };
   const missing = Object.keys(choices).filter((field) => values[field] != null && !choices[field].includes(values[field]));
-  const lost = missing.map((field) => `${words(field)} ${values[field]} is not here; the recipe’s own is chosen.`);
+  const lost = missing.map((field) => `${field === "encoder" ? "Network" : control(field).label} ${values[field]} is not here; the preset’s own is used.`);
   for (const field of missing) values[field] = preset().settings[field];
   draw();
   return lost.join(" ");
@@ -48,119 +49,94 @@ export function set(name, value) {
   draw();
 }
 
-export const get = (name) => values[name];
+// Strength of the instant picture, from 0 to 1: that of the preset is 1.
+export const strength = () => Math.min(1, Math.sqrt(values.style_weight / (preset().settings.style_weight || 1)));
 
+// What differs from the preset.
 export function wish() {
-  const own = preset().settings, settings = {};
+  const own = preset().settings, changed = {};
   for (const name of Object.keys({ ...own, ...values })) {
-    const value = values[name] ?? null; // what a table leaves out is none
-    if (!same(value, own[name] ?? null)) settings[name] = value;
+    const value = values[name] ?? null; // A table omits None.
+    if (!same(value, own[name] ?? null)) changed[name] = value;
   }
-  return { preset: presetName, settings };
+  return { preset: presetName, settings: changed };
 }
 
-function draw() {
-  byId("main-controls").replaceChildren(
-    presetControl(),
-    slider("style_weight", "Strength", ["more of the photograph", "more of the painting"], 2),
-    slider("style_scale", "Stroke size", ["fine", "broad"], 0.6),
-    make("div", { class: "pair" }, sizeControl(), colourControl()),
-    memoryControl(),
-  );
-  byId("more-controls").replaceChildren(
-    encoderControl(),
-    ...told.controls.filter((found) => !MAIN.includes(found.name)).map(plainControl),
-  );
+function keep(name, value) {
+  values[name] = value;
+  changed();
+}
+
+function changed() {
+  store.write(wish());
   change();
 }
 
-const shown = (value) => Number(Number(value).toPrecision(3)).toString();
-
-function presetControl() {
-  const note = make("p", { class: "note", id: "preset-note" }, preset().source);
-  const select = make("select", { id: "preset", "aria-describedby": "preset-note", change: () => {
-    choosePreset(select.value);
-    byId("preset").focus();
-  } }, ...told.presets.map((found) => make("option", { value: found.name, disabled: !found.here, selected: found.name === presetName },
-    words(found.name) + (found.here ? "" : ` – needs ${found.settings.encoder}`))));
-  return make("div", { class: "control" }, make("label", { htmlFor: "preset" }, "Recipe"), select, note);
+function draw() {
+  const { strengths } = told;
+  byId("cards").replaceChildren(...told.presets.filter(({ first }) => first).map(card));
+  byId("more-cards").replaceChildren(...told.presets.filter(({ first }) => !first).map(card));
+  byId("main-controls").replaceChildren(
+    slider("style_weight", ["more of the photograph", "more of the painting"], [strengths[0], strengths.at(-1)]),
+    slider("style_scale", ["fine", "broad"], STROKES),
+    make("div", { class: "pair" }, sizeControl(), select("colour", control("colour"))),
+  );
+  const encoder = { name: "encoder", label: "Network", kind: "choice", choices: told.encoders, labels: {}, group: "For experts",
+    help: "The network that compares the pictures. More of them: jaxstyle weights download." };
+  byId("more-controls").replaceChildren(...settings([...told.controls.filter(({ name }) => !MAIN.includes(name)), encoder], values, keep));
+  changed();
 }
 
-// A slider whose ends are the preset's value times and by a power of ten.
-function slider(name, label, ends, reach) {
-  const base = preset().settings[name] || 1;
+function card({ name, title, text, here, first, settings: { encoder } }) {
+  const input = make("input", { type: "radio", name: "preset", value: name, checked: name === presetName, disabled: !here,
+    change: () => {
+      choosePreset(name);
+      document.querySelector(`[name=preset][value="${name}"]`).focus();
+    } });
+  return make("label", { class: "card" }, input, first ? make("img", { src: `/static/presets/${name}.jpg`, alt: "" }) : null,
+    make("span", {}, make("b", {}, title), make("small", {}, here ? text : `${text}. A download first: jaxstyle weights download ${encoder}`)));
+}
+
+// A slider between two multiples of the preset's value.
+function slider(name, ends, range) {
+  const { label, help } = control(name), base = preset().settings[name] || 1;
+  const [min, max] = range.map(Math.log10);
   const output = make("output", { htmlFor: name }, shown(values[name]));
-  const at = Math.max(-reach, Math.min(reach, Math.log10((values[name] || 1e-9) / base)));
-  const tell = (input) => input.setAttribute("aria-valuetext", shown(values[name]));
-  const input = make("input", { type: "range", id: name, min: -reach, max: reach, step: reach / 40, value: at, input: () => {
-    values[name] = Number((base * 10 ** Number(input.value)).toPrecision(3));
+  const at = Math.max(min, Math.min(max, Math.log10((values[name] || 1e-9) / base)));
+  const input = make("input", { type: "range", id: name, min, max, step: "any", value: at, "aria-valuetext": shown(values[name]), input: () => {
+    keep(name, Number((base * 10 ** Number(input.value)).toPrecision(3)));
     output.textContent = shown(values[name]);
-    tell(input);
+    input.setAttribute("aria-valuetext", output.textContent);
   } });
-  tell(input);
   return make("div", { class: "control" },
-    make("div", { class: "head" }, make("label", { htmlFor: name, title: control(name).help }, label), output), input,
+    make("div", { class: "head" }, make("label", { htmlFor: name, title: help }, label), output), input,
     make("div", { class: "ends", "aria-hidden": "true" }, ...ends.map((end) => make("span", {}, end))));
 }
 
 function sizeControl() {
-  const sizes = SIZES.includes(values.size) ? SIZES : [...SIZES, values.size];
-  const name = (size) => (size === "original" ? "The photograph’s own" : Number.isInteger(size) ? `${size} pixels` : String(size));
-  const options = [...new Set([...sizes, "original"])];
-  const select = make("select", { id: "size", change: () => {
-    const text = select.value;
-    values.size = /^\d+$/.test(text) ? Number(text) : text;
-  } }, ...options.map((size) => make("option", { value: size, selected: size === values.size }, name(size))));
-  return make("div", { class: "control" }, make("label", { htmlFor: "size" }, "Size"), select);
+  const choices = [...new Set([...SIZES, values.size, "original"])];
+  const labels = Object.fromEntries(choices.map((size) => [size, size === "original" ? "As the photograph" : Number.isInteger(size) ? `${size} pixels` : size]));
+  return select("size", { label: "Size", choices, labels }, (text) => (/^\d+$/.test(text) ? Number(text) : text));
 }
 
-function colourControl() {
-  const select = make("select", { id: "colour", change: () => { values.colour = select.value; } },
-    ...control("colour").choices.map((choice) => make("option", { value: choice, selected: choice === values.colour }, COLOURS[choice] ?? choice)));
-  return make("div", { class: "control" }, make("label", { htmlFor: "colour" }, "Colours"), select);
+function select(name, { label, choices, labels }, parse = (text) => text) {
+  const input = make("select", { id: name, change: () => keep(name, parse(input.value)) },
+    ...choices.map((choice) => make("option", { value: choice, selected: choice === values[name] }, labels[choice] ?? choice)));
+  return make("div", { class: "control" }, make("label", { htmlFor: name }, label), input);
 }
 
-function memoryControl() {
-  const segments = control("memory").choices.map((choice) =>
-    make("label", {}, make("input", { type: "radio", name: "memory", value: choice, checked: choice === values.memory,
-      change: () => { values.memory = choice; } }),
-    { auto: "As it fits", high: "Fastest", low: "Less", tiles: "Least" }[choice] ?? choice));
-  return make("div", { class: "control", role: "radiogroup", "aria-label": "Memory" },
-    make("span", { class: "legend" }, "Memory"), make("div", { class: "segments" }, ...segments));
-}
-
-function encoderControl() {
-  const select = make("select", { id: "encoder", change: () => { values.encoder = select.value; } },
-    ...told.encoders.map((name) => make("option", { value: name, selected: name === values.encoder }, name)));
-  return make("div", { class: "control" }, make("label", { htmlFor: "encoder" }, "Encoder"), select);
-}
-
-const layersText = (layers) => Object.entries(layers ?? {}).map(([name, weight]) => `${name}=${shown(weight)}`).join(", ");
-
-function readLayers(text) {
-  const parts = text.split(",").map((part) => part.trim()).filter(Boolean);
-  return Object.fromEntries(parts.map((part) => {
-    const [name, weight] = part.split("=");
-    return [name.trim(), weight === undefined ? 1 : Number(weight)];
-  }));
-}
-
-function plainControl({ name, kind, choices, help }) {
-  const value = values[name], id = `setting-${name}`, note = `${id}-note`;
-  const common = { id, "aria-describedby": note };
-  const keep = (found) => { values[name] = found; };
-  let input;
-  if (kind === "choice") {
-    input = make("select", { ...common, change: () => keep(input.value || null) },
-      ...choices.map((choice) => make("option", { value: choice, selected: choice === (value ?? "") }, choice || "as it was trained")));
-  } else if (kind === "flag") {
-    input = make("input", { ...common, type: "checkbox", checked: value, change: () => keep(input.checked) });
-  } else if (kind === "layers") {
-    input = make("input", { ...common, type: "text", value: layersText(value), change: () => keep(readLayers(input.value)) });
-  } else {
-    input = make("input", { ...common, type: "number", step: kind === "whole" ? 1 : "any", value: value ?? "",
-      change: () => keep(input.value === "" ? null : Number(input.value)) });
+// Says where settings come from, and takes them over if that was asked for.
+export function offer({ name, settings: found, sources }, asked, near) {
+  if (!asked) {
+    say(`${name} was painted by jaxstyle. `, near);
+    byId("status").append(make("button", { type: "button", class: "link", click: () => offer({ name, settings: found, sources }, true, near) }, "Use its settings"));
+    return;
   }
-  return make("div", { class: "control" }, make("label", { htmlFor: id }, words(name), kind === "flag" ? " " : ""), input,
-    make("p", { class: "note", id: note }, help));
+  const { content, styles, preset: from, masks, continued_from: preview } = sources;
+  const parts = [`The settings are those of ${name}.`];
+  if (content) parts.push(`It was painted from ${[content, ...(styles ?? [])].join(" and ")}.`);
+  if (preview) parts.push("It is a print; the settings are those of its preview.");
+  if (masks) parts.push("Its regions are not saved in it; paint them again.");
+  parts.push(adopt(found, from));
+  say(parts.join(" ").trim(), near);
 }

@@ -1,183 +1,241 @@
-// Photograph and paintings: dropped in, chosen, taken by the camera, or the examples.
+// The chosen photographs and paintings: uploads, the gallery, and what survives a reload.
 
-import { ask, byId, make, post, remove, say, trouble } from "./api.js";
+import { ask, remove, upload } from "./api.js";
+import { openCamera, setUpCamera } from "./camera.js";
+import { byId, make, trouble } from "./dom.js";
+import { fromStore, toStore } from "./labels.js";
+import * as store from "./store.js";
 
-export const chosen = { content: null, styles: [] };
-let told, change = () => {}, offer = () => {};
+export const chosen = { contents: [], styles: [] };
+const own = []; // paintings of the visitor, chosen or not
+const uploading = new Map(); // promise → what is shown of it
+let told, mixing = false, change = () => {}, offer = () => {};
 
 export const url = (picture) => `/api/pictures/${picture.id}`;
+export const settled = () => Promise.all(uploading.keys());
+const slotOf = (role) => byId(`${role}-slot`);
+const all = () => new Set([...chosen.contents, ...own, ...chosen.styles]);
+const works = (kind) => told.gallery.filter((work) => work.kind === kind);
 
 export function setUp(description, onChange, onSettings) {
-  told = description;
-  change = onChange;
-  offer = onSettings;
-  for (const [name, role] of Object.entries(told.examples)) {
-    byId("examples-list").append(make("button", { type: "button", title: name, click: () => add(role, null, name) },
-      make("img", { src: `/static/examples/${name}`, alt: `${role === "content" ? "Photograph" : "Painting"}: ${name.split(".")[0]}` })), " ");
-  }
-  byId("shoot").addEventListener("click", shoot);
-  byId("camera-close").addEventListener("click", () => byId("camera").close());
-  byId("camera").addEventListener("close", darken);
-  byId("settings-file").addEventListener("change", (event) => readSettings(event.target));
-  dropAnywhere();
+  [told, change, offer] = [description, onChange, onSettings];
+  setUpCamera((file) => take("content", [file]));
+  byId("settings-file").addEventListener("change", ({ target }) => readSettings(target));
   draw();
 }
 
-export async function add(role, file, example = null) {
+// Accepts files of the visitor. A new photograph replaces those before it, and their regions.
+export function take(role, files) {
+  files = [...files];
+  if (!files.length) return;
   trouble(null);
-  if (file && file.size > told.limits.upload) {
-    trouble(new Error(`${file.name}: has more than ${told.limits.upload / 1e6} MB; reduce it first`));
-    return;
-  }
-  if (role === "style" && chosen.styles.length >= told.limits.styles) {
-    trouble(new Error(`at most ${told.limits.styles} paintings are mixed; remove one first`));
-    return;
-  }
-  const drop = byId(`${role}-slot`).querySelector(".drop");
-  drop.classList.add("busy");
-  say("Taking the picture in …");
-  try {
-    const which = example ? `example=${encodeURIComponent(example)}` : `name=${encodeURIComponent(file.name || "picture")}`;
-    const found = await post(`/api/pictures?role=${role}&${which}`, file ?? undefined);
-    if (role === "content") forget(chosen.content);
-    put(found);
-    say(`${found.name}: ${found.width} × ${found.height} pixels.`);
-    draw();
-    change();
-    if (Object.keys(found.settings).length) offer(found);
-  } catch (error) {
-    say("");
-    trouble(error);
-  } finally {
-    drop.classList.remove("busy");
+  const content = role === "content", most = content ? told.limits.photographs : told.limits.styles;
+  const kept = content ? 0 : chosen.styles.length * (mixing || files.length > 1) + [...uploading.values()].filter((shown) => shown.role === role).length;
+  const large = files.find((file) => file.size > told.limits.upload);
+  if (kept + files.length > most) trouble(new Error(`${kept + files.length} ${content ? "photographs" : "paintings"} are too many: choose at most ${most}`), slotOf(role));
+  else if (large) trouble(new Error(`${large.name}: has more than ${told.limits.upload / 1e6} MB; reduce it first`), slotOf(role));
+  else {
+    if (content) chosen.contents.splice(0).forEach(forget);
+    if (!content && files.length > 1) mixing = true;
+    for (const file of files) add(role, { file });
   }
 }
 
-function put(found) {
-  if (found.role === "content") chosen.content = found;
-  else chosen.styles.push({ ...found, share: 1 });
+function add(role, source) {
+  const shown = { role, name: source.file?.name ?? source.work, part: 0 };
+  const sending = send(role, source, (part) => {
+    shown.part = part;
+    slotOf(role).querySelector("progress")?.setAttribute("value", part);
+  }).then((picture) => {
+    put(picture, source.share);
+    return picture;
+  }).catch((error) => void trouble(error, slotOf(role))).then((picture) => {
+    uploading.delete(sending);
+    changed();
+    if (picture && Object.keys(picture.settings).length) offer(picture, false, slotOf(role));
+  });
+  uploading.set(sending, shown);
+  draw();
+  return sending;
 }
 
-// Puts back what was handed in before the page was loaded again; of photographs the last, as those of
-// other tabs are still theirs.
-export function restore(found) {
-  found.forEach(put);
+async function send(role, { file, work }, progress = () => {}) {
+  const which = work ? `work=${work}` : `name=${encodeURIComponent(file.name || "picture")}`;
+  return { ...(await upload(`/api/pictures?role=${role}&${which}`, file ?? null, progress)), file, work };
+}
+
+function put(picture, share = 1) {
+  if (picture.role === "content") {
+    chosen.contents.push(picture);
+    return;
+  }
+  if (!mixing) chosen.styles.splice(0).forEach(leave);
+  if (!picture.work) own.push(picture);
+  chosen.styles.push(Object.assign(picture, { share }));
+}
+
+const forget = (picture) => remove(url(picture)).catch(() => {});
+// Paintings of the visitor stay on the wall.
+const leave = (style) => own.includes(style) || forget(style);
+
+function changed() {
+  save();
   draw();
   change();
 }
 
-const forget = (picture) => picture && remove(url(picture)).catch(() => {});
+export function save() {
+  const brief = ({ id, work, share, labels, width, height }) => ({ id, work, share, labels: labels && toStore(labels, width, height) });
+  store.write({ chosen: { contents: chosen.contents.map(brief), styles: chosen.styles.map(brief) }, mixing });
+}
 
-function take(role, files) {
-  for (const file of [...files].slice(0, role === "content" ? 1 : told.limits.styles)) add(role, file);
+// Puts back what was chosen before the page was loaded again.
+export async function restore(kept) {
+  const names = new Set(told.gallery.map(({ name }) => `${name}.jpg`));
+  const before = { contents: [], styles: [], ...store.read().chosen };
+  mixing = Boolean(store.read().mixing);
+  own.push(...kept.filter(({ role, name }) => role === "style" && !names.has(name)));
+  for (const [role, list] of [["content", "contents"], ["style", "styles"]]) {
+    for (const { id, work, share = 1, labels } of before[list]) {
+      const found = kept.find((picture) => picture.id === id);
+      if (found) chosen[list].push(Object.assign(found, { work, share, labels: labels && (await fromStore(labels)) }));
+      else if (work) await add(role, { work, share });
+    }
+  }
+  changed();
+}
+
+// Uploads everything again to a server that has lost it. Returns the names of what the page does not have.
+export async function resend() {
+  const gone = [];
+  for (const picture of all()) {
+    if (picture.file || picture.work) picture.id = (await send(picture.role, picture)).id;
+    else gone.push(picture.name);
+  }
+  for (const list of [chosen.contents, chosen.styles, own]) list.splice(0, list.length, ...list.filter((each) => each.file || each.work));
+  changed();
+  return gone;
+}
+
+// Chooses the pictures of a run again. Returns whether one is no longer here.
+export function use(run) {
+  if (run.lost) return true;
+  const known = new Map([...all()].map((picture) => [picture.id, picture]));
+  const named = (picture) => known.get(picture.id) ?? { ...picture, work: told.gallery.find(({ name }) => `${name}.jpg` === picture.name)?.name };
+  chosen.contents = [named(run.content)];
+  chosen.styles = run.styles.map((style) => Object.assign(named(style), { share: style.share }));
+  mixing = chosen.styles.length > 1;
+  changed();
+  return false;
 }
 
 function draw() {
-  drawSlot("content", chosen.content, "Photograph");
-  drawSlot("style", chosen.styles.at(-1), "Painting");
-  drawPaintings();
+  drawPhotographs();
+  drawWall();
+  drawShares();
 }
 
-function drawSlot(role, picture, name) {
-  const slot = byId(`${role}-slot`);
-  const again = role === "style" && chosen.styles.length;
-  const input = make("input", { type: "file", accept: "image/*,.heic,.tif,.tiff", multiple: role === "style",
-    "aria-label": again ? "Another painting" : picture ? "Another photograph" : name,
-    change: () => { take(role, input.files); input.value = ""; } });
-  const drop = make("label", { class: `drop${picture ? " full" : ""}` }, input,
-    picture ? make("img", { src: url(picture), alt: `${name}: ${picture.name}` })
-      : make("span", {}, make("b", {}, name), make("small", {}, role === "content" ? "drop it here, or choose a file" : "one, or several to be mixed")),
-    picture ? make("span", { class: "label" }, picture.name) : null);
-  const under = make("div", { class: "under" });
-  if (role === "content" && navigator.mediaDevices) under.append(make("button", { type: "button", class: "link", click: light }, "Use the camera"));
-  if (again) {
-    under.append(make("button", { type: "button", class: "link", click: () => input.click() }, "Add another"));
-    if (chosen.styles.length === 1) under.append(make("button", { type: "button", class: "link", "aria-label": `Remove ${picture.name}`, click: () => drop1(chosen.styles[0]) }, "Remove"));
+const uploads = (role) => [...uploading.values()].filter((shown) => shown.role === role && shown.name).map(({ name, part }) =>
+  make("div", { class: "sending" }, make("span", {}, `Uploading ${name} …`), make("progress", { max: 1, value: part, "aria-label": `Upload of ${name}` })));
+
+function fileInput(role, label) {
+  const input = make("input", { type: "file", accept: "image/*,.heic,.tif,.tiff", multiple: true, "aria-label": label,
+    change: () => {
+      take(role, input.files);
+      input.value = "";
+    } });
+  return input;
+}
+
+function drawPhotographs() {
+  const { contents } = chosen, slot = slotOf("content");
+  const button = make("label", { class: `button file choose${contents.length ? "" : " primary"}` },
+    contents.length ? "Choose another" : "Choose a photograph", fileInput("content", contents.length ? "Choose another photograph" : "Choose a photograph"));
+  const thumbs = contents.map((picture) => make("li", {}, make("img", { src: url(picture), alt: `Photograph: ${picture.name}` }),
+    make("button", { type: "button", class: "drop-one", "aria-label": `Remove ${picture.name}`, title: `Remove ${picture.name}`, click: () => takeAway(picture) }, "×")));
+  const examples = contents.length ? [] : [make("div", { class: "examples", role: "group", "aria-label": "Examples" }, ...works("photograph").map(({ name, title }) =>
+    make("button", { type: "button", class: "tile", title, click: () => replace({ work: name }) }, make("img", { src: `/api/gallery/${name}`, alt: "" }), make("span", {}, name))))];
+  slot.replaceChildren(...[contents.length ? make("ul", { class: "thumbs" }, ...thumbs) : null,
+    make("div", { class: "row" }, button, navigator.mediaDevices ? make("button", { type: "button", class: "link camera", click: openCamera }, "Use the camera") : null),
+    contents.length ? null : make("p", { class: "note" }, "Or drop it here, paste it, or try one of these:"), ...examples, ...uploads("content"), ...kept(slot)].filter(Boolean));
+}
+
+// A message in a slot stays while the slot is drawn again.
+const kept = (slot) => [byId("trouble"), byId("status")].filter((element) => element.parentElement === slot);
+
+function replace(source) {
+  trouble(null);
+  chosen.contents.splice(0).forEach(forget);
+  add("content", source);
+}
+
+function takeAway(picture) {
+  forget(picture);
+  chosen.contents = chosen.contents.filter((other) => other !== picture);
+  changed();
+  slotOf("content").querySelector("input").focus();
+}
+
+function drawWall() {
+  const slot = slotOf("style");
+  const tile = (source, image, title, artist) => {
+    const style = chosen.styles.find(({ id, work }) => (source.work ? work === source.work : id === source.id));
+    return make("button", { type: "button", class: "tile", "aria-pressed": String(Boolean(style)), "aria-label": artist ? `${title}, ${artist}` : title, click: () => toggle(style, source) },
+      make("img", { src: image, alt: "" }), make("span", {}, title), artist ? make("small", {}, artist) : null);
+  };
+  const focused = [...slot.querySelectorAll(".tile")].indexOf(document.activeElement);
+  const mix = make("input", { type: "checkbox", id: "mix", checked: mixing, change: () => {
+    mixing = mix.checked;
+    if (!mixing) chosen.styles.splice(0, chosen.styles.length - 1).forEach(leave);
+    changed();
+    byId("mix").focus();
+  } });
+  slot.replaceChildren(...[make("div", { class: "wall", role: "group", "aria-label": "Gallery" },
+    ...works("painting").map(({ name, title, artist }) => tile({ work: name }, `/api/gallery/${name}`, title, artist)),
+    ...own.map((picture) => tile(picture, url(picture), picture.name)),
+    make("label", { class: "tile file add" }, make("b", { "aria-hidden": "true" }, "+"), make("span", {}, "Your own"), fileInput("style", "Choose a painting of your own"))),
+  make("label", { class: "mix" }, mix, " Mix several paintings"), ...uploads("style"), ...kept(slot)].filter(Boolean));
+  if (focused >= 0) slot.querySelectorAll(".tile")[focused]?.focus();
+}
+
+function toggle(style, source) {
+  trouble(null);
+  if (style) {
+    leave(style);
+    chosen.styles = chosen.styles.filter((other) => other !== style);
+    changed();
+  } else if (mixing && chosen.styles.length >= told.limits.styles) {
+    trouble(new Error(`at most ${told.limits.styles} paintings can be mixed: remove one first`), slotOf("style"));
+  } else if (source.work) add("style", { work: source.work });
+  else {
+    if (!mixing) chosen.styles.splice(0).forEach(leave);
+    chosen.styles.push(Object.assign(source, { share: 1 }));
+    changed();
   }
-  slot.replaceChildren(drop, under);
 }
 
-function drop1(style) {
-  forget(style);
-  chosen.styles = chosen.styles.filter((other) => other !== style);
-  draw();
-  change();
-  byId("style-slot").querySelector("input").focus();
-}
-
-function drawPaintings() {
+function drawShares() {
   const many = chosen.styles.length > 1;
   byId("paintings").hidden = !many;
   byId("paintings").replaceChildren(...(many ? chosen.styles : []).map((style) => {
     const id = `share-${style.id}`;
-    const slider = make("input", { type: "range", id, min: 0, max: 1, step: 0.05, value: style.share,
-      input: () => { style.share = Number(slider.value); } });
-    return make("li", {}, make("img", { src: url(style), alt: "" }),
-      make("div", {}, make("label", { htmlFor: id }, `Share of ${style.name}`), slider),
-      make("button", { type: "button", class: "link", "aria-label": `Remove ${style.name}`, click: () => drop1(style) }, "Remove"));
+    const slider = make("input", { type: "range", id, min: 0, max: 1, step: 0.05, value: style.share, input: () => {
+      style.share = Number(slider.value);
+      save();
+      change();
+    } });
+    return make("li", {}, make("img", { src: url(style), alt: "" }), make("div", {}, make("label", { htmlFor: id }, `Share of ${style.name}`), slider));
   }));
 }
 
-function dropAnywhere() {
-  let over = null;
-  const light = (element) => {
-    over?.classList.remove("over");
-    over = element;
-    over?.classList.add("over");
-  };
-  addEventListener("dragover", (event) => {
-    event.preventDefault();
-    light(event.target.closest?.(".slot") ?? byId("easel"));
-  });
-  addEventListener("dragleave", (event) => { if (!event.relatedTarget) light(null); });
-  addEventListener("drop", (event) => {
-    event.preventDefault();
-    light(null);
-    const role = event.target.closest?.(".slot")?.dataset.role;
-    if (role) take(role, event.dataTransfer.files);
-    else for (const file of event.dataTransfer.files) {
-      // Elsewhere on the page, the photograph comes first.
-      const free = !chosen.content && !pending;
-      if (free) pending = true;
-      add(free ? "content" : "style", file).finally(() => { if (free) pending = false; });
-    }
-  });
-}
-let pending = false;
-
 async function readSettings(input) {
-  const [file] = input.files;
+  const [file] = input.files, near = byId("tools");
   input.value = "";
   if (!file) return;
   trouble(null);
   try {
-    offer(await post(`/api/settings?name=${encodeURIComponent(file.name)}`, file), true);
+    offer(await ask(`/api/settings?name=${encodeURIComponent(file.name)}`, { method: "POST", body: file }), true, near);
   } catch (error) {
-    trouble(error);
+    trouble(error, near);
   }
-}
-
-async function light() {
-  trouble(null);
-  try {
-    byId("video").srcObject = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 1920 } }, audio: false });
-    byId("camera").showModal();
-    byId("shoot").focus();
-  } catch {
-    trouble(new Error("the camera cannot be used: the browser or the system does not allow it, or there is none"));
-  }
-}
-
-function darken() {
-  byId("video").srcObject?.getTracks().forEach((track) => track.stop());
-  byId("video").srcObject = null;
-}
-
-function shoot() {
-  const video = byId("video");
-  if (!video.videoWidth) return;
-  const canvas = make("canvas", { width: video.videoWidth, height: video.videoHeight });
-  canvas.getContext("2d").drawImage(video, 0, 0);
-  byId("camera").close();
-  canvas.toBlob((blob) => add("content", new File([blob], "camera.jpg", { type: "image/jpeg" })), "image/jpeg", 0.95);
 }

@@ -1,291 +1,177 @@
-// The picture: as it develops, when it is done, beside the photograph, and those before it.
+// The picture: an example, the photograph, the picture as it develops, the result beside the photograph.
 
-import { ask, byId, make, post, say, trouble } from "./api.js";
+import { fetchPicture } from "./api.js";
+import { compare, frame } from "./compare.js";
+import { strength } from "./controls.js";
+import { byId, duration, make, say, shown, trouble } from "./dom.js";
+import * as pictures from "./pictures.js";
+import { clearTerms, drawTerms } from "./terms.js";
 
+const EXAMPLE = { before: "/static/example/before.jpg", after: "/static/example/after.jpg", shape: [511, 768],
+  caption: "A cat, painted like Kandinsky’s Composition VII with the look “Balanced”: strength 60, 768 × 511 pixels. Drag to compare." };
 const PRINTS = [1024, 1536, 2048, 3072, 3508, 4096];
-const TERMS = { content: "content", style: "style", tv: "smoothness" };
-const runs = [];
-let source = null, current = null, shownResult = 0, limits, goOn = () => {}, change = () => {};
-let history = {}, failed = 0;
-const AGAIN = 3000; // milliseconds until the server is asked once more
 
-export function setUp(told, onGoOn, onChange) {
-  limits = told.limits;
-  goOn = onGoOn;
-  change = onChange;
-  byId("stop").addEventListener("click", stop);
-  byId("print").addEventListener("click", () => start({ kind: "print", from: current.id, result: shownResult, size: Number(byId("print-size").value) }));
+let run = null, result = 0, limits, add, reuse, chosen = null;
+
+export const current = () => run;
+export const photographOf = ({ before, content }) => before ?? `/api/pictures/${content.id}`;
+export const resultOf = ({ id, previews }, i) => previews?.[i] ?? `/api/runs/${id}/results/${i}/preview`;
+export const over = ({ state }) => ["done", "stopped", "failed"].includes(state);
+
+export function setUp(told, onAdd, onReuse) {
+  [limits, add, reuse] = [told.limits, onAdd, onReuse];
+  byId("print").addEventListener("click", () => add({ kind: "print", from: run.id, result, size: Number(byId("print-size").value) }));
+  byId("again").addEventListener("click", () => reuse(run, run.results[result]));
+  example();
 }
 
-export const painting = () => source !== null;
+function place(...content) {
+  byId("grid").hidden = true;
+  byId("canvas").hidden = false;
+  byId("canvas").replaceChildren(...content);
+}
 
-export async function start(wish) {
-  trouble(null);
+function example() {
+  place(compare(EXAMPLE.before, make("img", { src: EXAMPLE.after, alt: "The example, painted" }), EXAMPLE.shape, 45), make("figcaption", {}, EXAMPLE.caption));
+}
+
+const keyOf = (content, styles) => [content, ...styles].map(({ id }) => id).join(" ");
+
+// Shows what is chosen, until a picture of it is painted.
+export function preview({ contents: [content], styles }) {
+  const key = keyOf(content, styles);
+  if (key !== chosen && !(run && (!over(run) || keyOf(run.content, run.styles) === key))) leave();
+  chosen = key;
+  if (!run) instant(content, styles);
+}
+
+let asked = 0;
+
+// The instant picture; without a painting, it prepares the program for this photograph.
+async function instant(content, styles) {
+  const mine = ++asked;
   try {
-    watch(await post("/api/runs", wish));
-    byId("stage").scrollIntoView({ block: "start" });
-    byId("stop").focus({ preventScroll: true });
+    const picture = await fetchPicture("/api/instant", { content: content.id, styles: styles.map(({ id, share }) => ({ id, share })), strength: strength() });
+    if (mine !== asked || run || !styles.length) return;
+    const at = byId("instant") ? Number(byId("compare").value) : 0;
+    place(compare(pictures.url(content), make("img", { src: picture, alt: "A quick preview", id: "instant", draggable: false }), [content.height, content.width], at),
+      make("figcaption", {}, "A quick preview from a small network. Paint makes the real picture."));
   } catch (error) {
-    trouble(error);
+    if (mine === asked && !error.silent && !error.lost) trouble(error);
   }
 }
 
-// Shows what is there of an earlier look at this page.
-export function restore(found) {
-  runs.push(...found.filter((run) => run.results.length));
-  const last = found.at(-1);
-  if (last && !over(last)) watch(last);
-  else if (runs.length) show(runs.at(-1));
+// Shows no run, but the photograph, or the example.
+export function leave() {
+  run = null;
+  byId("progress").hidden = byId("finished").hidden = true;
+  say("");
+  const [picture] = pictures.chosen.contents;
+  if (!picture) return example();
+  place(frame(make("img", { src: pictures.url(picture), alt: "The photograph", id: "photograph" }), [picture.height, picture.width]));
 }
 
-const over = (run) => ["done", "stopped", "failed"].includes(run.state);
-
-function watch(run) {
-  source?.close();
-  history = {};
-  failed = 0;
-  byId("terms").replaceChildren();
-  byId("canvas").replaceChildren();
-  byId("grid").replaceChildren();
-  source = new EventSource(`/api/runs/${run.id}/events`);
-  source.addEventListener("ping", () => post(`/api/runs/${run.id}/alive`).catch(() => {}));
-  source.onmessage = (event) => {
-    failed = 0;
-    see(JSON.parse(event.data));
-  };
-  source.onerror = () => lost(run.id);
-  see(run);
-  change();
-}
-
-// The browser opens the stream again by itself, for ever where there is no server any more; what was
-// refused it does not. So the server is asked: two answers that do not come, and it is gone.
-async function lost(id) {
-  const stream = source;
-  let run;
-  try {
-    run = await ask(`/api/runs/${id}`);
-    failed = 0;
-  } catch (error) {
-    if (stream !== source || !source) return;
-    if (error.gone || ++failed > 1) {
-      end();
-      say("");
-      trouble(error.gone ? error : new Error("the server is gone; start it again and load this page"));
-      return;
-    }
-  }
-  if (stream !== source || !source) return;
-  if (run && over(run)) see(run);
-  else if (source.readyState === EventSource.CLOSED) setTimeout(() => stream === source && (run ? watch(run) : lost(id)), AGAIN);
-}
-
-function end() {
-  source?.close();
-  source = null;
+export function show(next) {
+  if (next.id !== run?.id) clearTerms();
+  const before = run;
+  run = next;
+  if (!over(run)) return progress();
   byId("progress").hidden = true;
-  change();
+  if (run.state === "failed") {
+    say("");
+    trouble(new Error(run.message), byId("said"));
+  }
+  if (!run.results.length) {
+    const stopped = run.state === "stopped";
+    leave();
+    if (stopped) say("Stopped.");
+    return;
+  }
+  // Whoever has waited by keyboard continues at the picture.
+  const waited = [byId("stop"), document.body, null].includes(document.activeElement);
+  if (run.kind === "sheet") sheet();
+  else finish(0);
+  if (before && !over(before) && waited) {
+    scrollTo({ top: 0 });
+    (byId("compare") ?? byId("grid").querySelector("button"))?.focus({ preventScroll: true });
+  }
+  const time = run.seconds == null ? "" : ` after ${duration(run.seconds)}`;
+  if (run.state !== "failed") say(`${run.state === "done" ? "Done" : "Stopped; the picture is kept"}${time}.${run.message ? ` Note: ${run.message}.` : ""}`);
 }
 
-function see(run) {
-  current = run;
-  byId("empty").hidden = true;
-  byId("finished").hidden = true;
-  if (over(run)) finish(run);
-  else progress(run);
-}
-
-function progress(run) {
+function progress() {
   byId("progress").hidden = false;
+  byId("finished").hidden = true;
   byId("stop").disabled = run.stopping;
-  const bar = byId("bar");
-  if (run.fraction == null) bar.removeAttribute("value");
-  else bar.value = run.fraction;
-  byId("told").textContent = told(run);
-  const words = { waiting: "Waiting for its turn.", preparing: "Preparing: the programs are compiled, which takes half a minute at most.", painting: "Painting." }[run.state];
-  if (byId("status").textContent !== words) say(run.stopping ? "Stopping; the picture is kept." : words);
-  if (run.terms) terms(run.terms);
-  if (run.kind === "sheet") sheet(run);
-  else develop(run);
+  if (run.fraction == null) byId("bar").removeAttribute("value");
+  else byId("bar").value = run.fraction;
+  byId("told").textContent = detail();
+  const words = { waiting: "Waiting.", preparing: "Preparing; this takes half a minute at most.", painting: "Painting." }[run.state];
+  const text = run.stopping ? "Stopping; the picture is kept." : words;
+  if (byId("status").textContent !== text) say(text);
+  if (run.terms) drawTerms(run.terms);
+  if (run.kind === "sheet") sheet();
+  else develop();
 }
 
-function told(run) {
-  if (run.state === "waiting") return run.ahead === 1 ? "One picture before yours." : run.ahead ? `${run.ahead} pictures before yours.` : "Yours is next.";
+function detail() {
+  if (run.state === "waiting") return run.ahead === 1 ? "One picture is painted before yours." : run.ahead ? `${run.ahead} pictures are painted before yours.` : "Yours is next.";
   if (run.fraction == null) return "";
   const left = run.left == null ? "" : ` · ${duration(run.left)} left`;
   return `${Math.round(run.fraction * 100)} % · step ${run.step} of ${run.steps} at ${run.shape[1]} × ${run.shape[0]}${left}`;
 }
 
-const duration = (seconds) => (seconds < 90 ? `${Math.max(1, Math.round(seconds))} s` : `${Math.round(seconds / 60)} min`);
-const before = (run) => `/api/pictures/${run.content}`;
-const resultUrl = (run, i) => `/api/runs/${run.id}/results/${i}/preview`;
-
-function develop(run) {
-  byId("grid").hidden = true;
-  const canvas = byId("canvas");
-  canvas.hidden = false;
-  let frame = canvas.querySelector(".frame.live");
-  if (!frame) {
-    frame = make("div", { class: "frame live fresh" }, make("img", { src: before(run), alt: "The picture as it develops", id: "developing" }));
-    canvas.replaceChildren(frame);
-    fit(frame, null);
+function develop() {
+  const { id, preview: version, content: { width, height } } = run;
+  let image = byId("developing");
+  if (image?.dataset.run !== id) {
+    image = make("img", { src: photographOf(run), alt: "The picture as it develops", id: "developing", "data-run": id });
+    place(frame(image, [height, width], "fresh"));
   }
-  if (run.preview) {
-    // Decoded first: a picture that is half there would flicker.
-    const next = new Image();
-    next.src = `/api/runs/${run.id}/preview?v=${run.preview}`;
-    next.decode().then(() => {
-      frame.classList.remove("fresh");
-      const image = frame.querySelector("img");
-      image.src = next.src;
-      image.dataset.version = run.preview;
-    }).catch(() => {});
-  }
+  if (!version) return;
+  const next = make("img", { src: `/api/runs/${id}/preview?v=${version}` });
+  // Decoded first: a picture that is half loaded would flicker.
+  next.decode().then(() => {
+    image.closest(".frame").classList.remove("fresh");
+    image.src = next.src;
+    image.dataset.version = version;
+  }).catch(() => {});
 }
 
-// As wide as the stage, but no higher than the window.
-function fit(frame, shape) {
-  const image = frame.querySelector("img");
-  const size = () => {
-    const ratio = shape ? shape[1] / shape[0] : image.naturalWidth / image.naturalHeight;
-    frame.style.width = `min(100%, calc(${ratio} * min(76vh, 900px)))`;
-  };
-  if (shape || image.complete && image.naturalWidth) size();
-  else image.addEventListener("load", size, { once: true });
-}
-
-function terms(found) {
-  const list = byId("terms");
-  for (const [name, word] of Object.entries(TERMS)) {
-    const values = (history[name] = [...(history[name] ?? []), found[name]].slice(-120));
-    let entry = list.querySelector(`[data-term=${name}]`);
-    if (!entry) {
-      entry = make("div", {}, make("dt", {}, word), make("dd", {}));
-      entry.dataset.term = name;
-      const lines = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-      lines.setAttribute("viewBox", "0 0 130 30");
-      lines.setAttribute("aria-hidden", "true");
-      lines.innerHTML = '<polyline fill="none" stroke="currentColor" stroke-width="1.8" stroke-linejoin="round"/>';
-      entry.append(make("dd", { class: "line" }, lines));
-      list.append(entry);
-    }
-    entry.querySelector("dd").textContent = Number(found[name].toPrecision(3));
-    const logs = values.map((value) => Math.log(Math.max(value, 1e-12)));
-    const low = Math.min(...logs), span = Math.max(...logs) - low || 1;
-    entry.querySelector("polyline").setAttribute("points", logs.map((value, i) => `${(2 + (126 * i) / Math.max(1, logs.length - 1)).toFixed(1)},${(27 - (24 * (value - low)) / span).toFixed(1)}`).join(" "));
-  }
-}
-
-function sheet(run) {
-  byId("canvas").hidden = true;
-  const grid = byId("grid");
+function sheet() {
+  const grid = byId("grid"), ended = over(run);
+  byId("canvas").hidden = byId("finished").hidden = true;
   grid.hidden = false;
-  while (grid.querySelectorAll("button").length < run.results.length) {
-    const i = grid.querySelectorAll("button").length, { style_weight } = run.results[i];
-    const strength = Number(style_weight.toPrecision(3));
-    const button = make("button", { type: "button", disabled: !over(run), click: () => goOn(run, i) },
-      make("img", { src: resultUrl(run, i), alt: "" }), make("span", {}, `Strength ${strength}`), make("small", {}, "go on with this one"));
-    button.setAttribute("aria-label", `Strength ${strength}: go on with this one`);
-    grid.querySelector(".pending")?.remove();
-    grid.append(button);
+  byId("canvas").replaceChildren();
+  if (grid.dataset.run !== run.id) grid.replaceChildren();
+  grid.dataset.run = run.id;
+  grid.querySelector(".pending")?.remove();
+  const from = run;
+  for (let i = grid.children.length; i < run.results.length; i++) {
+    const strength = shown(run.results[i].style_weight);
+    grid.append(make("button", { type: "button", "aria-label": `Strength ${strength}: paint this one`, click: () => add({ kind: "painting", from: from.id, result: i }) },
+      make("img", { src: resultOf(run, i), alt: "" }), make("span", {}, `Strength ${strength}`), make("small", {}, "Paint this one")));
   }
-  grid.querySelectorAll("button").forEach((button) => { button.disabled = !over(run); });
-  let pending = grid.querySelector(".pending");
-  if (over(run)) pending?.remove();
-  else {
-    if (!pending) grid.append((pending = make("div", { class: "pending" }, "the next one …")));
-    if (run.preview) pending.replaceChildren(make("img", { src: `/api/runs/${run.id}/preview?v=${run.preview}`, alt: "The next one, as it develops" }));
-  }
+  for (const button of grid.children) button.disabled = !ended || run.lost;
+  if (!ended) grid.append(make("div", { class: "pending" }, run.preview ? make("img", { src: `/api/runs/${run.id}/preview?v=${run.preview}`, alt: "The next one, as it develops" }) : "The next one …"));
 }
 
-async function stop() {
-  byId("stop").disabled = true;
-  try {
-    await post(`/api/runs/${current.id}/stop`);
-  } catch (error) {
-    trouble(error);
-  }
-}
-
-function finish(run) {
-  const waiting = [byId("stop"), document.body, null].includes(document.activeElement);
-  end();
-  if (run.results.length && !runs.some((other) => other.id === run.id)) runs.push(run);
-  if (run.state === "failed") {
-    say("");
-    trouble(new Error(run.message));
-    if (!run.results.length) {
-      if (runs.length) show(runs.at(-1));
-      else {
-        byId("canvas").hidden = byId("grid").hidden = true;
-        byId("empty").hidden = false;
-      }
-      return;
-    }
-  }
-  if (run.results.length) show(run);
-  // Whoever has waited by keyboard goes on at the picture.
-  if (waiting) (byId("compare") ?? byId("grid").querySelector("button"))?.focus({ preventScroll: true });
-  const time = run.seconds == null ? "" : ` after ${duration(run.seconds)}`;
-  if (run.state !== "failed") say(run.results.length ? `${run.state === "done" ? "Done" : "Stopped, and kept"}${time}.${run.message ? ` Note: ${run.message}.` : ""}` : "Stopped.");
-}
-
-function show(run) {
-  current = run;
-  byId("empty").hidden = true;
-  if (run.kind === "sheet") {
-    byId("grid").replaceChildren();
-    sheet(run);
-    byId("finished").hidden = true;
-  } else result(run, 0);
-  earlier();
-}
-
-function result(run, i) {
-  shownResult = i;
-  byId("grid").hidden = true;
-  byId("canvas").hidden = false;
+function finish(i) {
+  result = i;
   const { shape, settings } = run.results[i];
-  const after = make("img", { src: resultUrl(run, i), alt: "The painted picture", id: "result" });
-  const photograph = make("img", { src: before(run), alt: "", class: "before" });
-  const divider = make("div", { class: "divider" });
-  const compare = make("input", { type: "range", min: 0, max: 100, value: 0, class: "compare", id: "compare", "aria-label": "Before and after: how much of the photograph is shown, in percent",
-    input: () => {
-      photograph.style.clipPath = `inset(0 ${100 - compare.value}% 0 0)`;
-      divider.style.left = `${compare.value}%`;
-      divider.hidden = compare.value === "0";
-    } });
-  const frame = make("div", { class: "frame" }, make("div", { class: "inner" }, after, photograph, divider, compare));
-  compare.dispatchEvent(new Event("input"));
-  fit(frame, shape);
-  byId("canvas").replaceChildren(frame, make("figcaption", {}, `${shape[1]} × ${shape[0]} pixels, strength ${Number(settings.style_weight.toPrecision(3))}. Drag across the picture, or use the arrow keys on it, to see the photograph.`));
-  downloads(run, i);
+  const picture = make("img", { src: resultOf(run, i), alt: "The painted picture", id: "result", draggable: false });
+  place(compare(photographOf(run), picture, shape, 0), make("figcaption", {}, `${shape[1]} × ${shape[0]} pixels, strength ${shown(settings.style_weight)}. Drag to compare with the photograph.`));
+  const link = (href, name, file = "") => make("a", { class: "button", href, download: file }, name);
+  const files = run.lost ? [link(resultOf(run, i), "Preview (JPEG)", "preview.jpg")] : Object.entries({ ".png": "PNG", ".jpg": "JPEG", ".tif": "TIFF, 16 bits" })
+    .map(([suffix, name]) => link(`/api/runs/${run.id}/results/${i}/picture${suffix}`, name));
+  byId("downloads").replaceChildren(make("span", {}, run.lost ? "The server was restarted; this page has a preview:" : "Download:"), ...files);
   prints(shape);
   byId("finished").hidden = false;
 }
 
-function downloads(run, i) {
-  const kinds = { ".png": "PNG", ".jpg": "JPEG", ".tif": "TIFF, 16 bits" };
-  byId("downloads").replaceChildren(make("span", { class: "note" }, "Download, with its settings:"),
-    ...Object.entries(kinds).map(([suffix, name]) => make("a", { class: "button", href: `/api/runs/${run.id}/results/${i}/picture${suffix}`, download: "" }, name)));
-}
-
 function prints([height, width]) {
-  const fits = PRINTS.filter((size) => size > 1.2 * Math.max(height, width) && size ** 2 * (Math.min(height, width) / Math.max(height, width)) <= limits.result);
-  byId("enlarge").hidden = !fits.length;
-  byId("print-size").replaceChildren(...fits.map((size) => make("option", { value: size }, `${size} pixels, ${Math.round((size / 300) * 2.54)} cm at 300 dpi`)));
-}
-
-function earlier() {
-  byId("earlier").hidden = runs.length < 2;
-  byId("earlier-list").replaceChildren(...runs.map((run, i) => {
-    const word = run.kind === "sheet" ? "Sheet of strengths" : `Picture ${i + 1}`;
-    const button = make("button", { type: "button", title: word, click: () => {
-      if (painting()) return;
-      say(`${word}.`);
-      show(run);
-    } }, make("img", { src: resultUrl(run, 0), alt: word }));
-    if (run === current) button.setAttribute("aria-current", "true");
-    return button;
-  }));
+  const long = Math.max(height, width), share = Math.min(height, width) / long;
+  const sizes = PRINTS.filter((size) => size > 1.2 * long && size ** 2 * share <= limits.result);
+  byId("enlarge").hidden = !sizes.length || run.lost;
+  byId("print-size").replaceChildren(...sizes.map((size) => make("option", { value: size }, `${size} pixels, ${Math.round((size / 300) * 2.54)} cm at 300 dpi`)));
 }
