@@ -13,7 +13,7 @@ from jaxstyle.recipes.typed import LayerWeights
 
 GROUPS = {
     "result": "preset config iterations colour init encoder seed",
-    "strength": "style_weight nearest_weight content_weight tv_weight style_scale blend",
+    "strength": "style_weight nearest_weight content_weight tv_weight style_scale strength blend",
     "size": "size side multiple stretch_style scales scale_factor coarsest coarse_iterations "
     "first_iterations decline coarse_style",
     "regions": "content_mask style_mask",
