@@ -25,6 +25,7 @@ from jaxstyle.losses.statistics import Additive, Gram, MeanStd, Sliced, Statisti
 from jaxstyle.losses.style import Style
 from jaxstyle.losses.term import Size, Target, Term, View, Weight
 from jaxstyle.losses.total_variation import TotalVariation
+from jaxstyle.losses.transport import SelfSimilarity, Transport
 from jaxstyle.pretrained import load_calibration, load_encoder
 from jaxstyle.recipes.paint import paint
 from jaxstyle.recipes.presets import preset
@@ -68,6 +69,7 @@ __all__ = [
     "Result",
     "Scene",
     "Schedule",
+    "SelfSimilarity",
     "Size",
     "Sliced",
     "Solver",
@@ -79,6 +81,7 @@ __all__ = [
     "Term",
     "Tiles",
     "TotalVariation",
+    "Transport",
     "VGGEncoder",
     "View",
     "Wasserstein",
