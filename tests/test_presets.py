@@ -94,7 +94,7 @@ def case(name):
 
 
 def test_every_tool_is_compared():
-    ours = {"default", "draft", "best", "print", "texture"}
+    ours = {"default", "draft", "best", "print", "texture", "strotss"}
     assert {*NAMES} | ours == PRESETS.keys()
 
 
