@@ -41,6 +41,7 @@ CHANGES = {
     "normalise_gradients": (ADAM, ["--normalise-gradients"]),
     "colour": ([], ["--colour", "content"]),
     "init": ([], ["--init", "painting.png"]),
+    "strength": (["--init", "instant", "--iterations", "0"], ["--strength", "0.5"]),
     "iterations": ([], ["--iterations", "9"]),
     "scales": (["--scale-factor", "1.4"], ["--scales", "2"]),
     "scale_factor": (TWO, ["--scale-factor", "1.2"]),
