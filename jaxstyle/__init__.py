@@ -26,6 +26,7 @@ from jaxstyle.losses.style import Style
 from jaxstyle.losses.temporal import Temporal
 from jaxstyle.losses.term import Size, Target, Term, View, Weight
 from jaxstyle.losses.total_variation import TotalVariation
+from jaxstyle.losses.transport import SelfSimilarity, Transport
 from jaxstyle.pretrained import load_calibration, load_encoder
 from jaxstyle.recipes.paint import paint
 from jaxstyle.recipes.presets import preset
@@ -69,6 +70,7 @@ __all__ = [
     "Result",
     "Scene",
     "Schedule",
+    "SelfSimilarity",
     "Size",
     "Sliced",
     "Solver",
@@ -81,6 +83,7 @@ __all__ = [
     "Term",
     "Tiles",
     "TotalVariation",
+    "Transport",
     "VGGEncoder",
     "View",
     "Wasserstein",

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 import jaxstyle as js
+from jaxstyle.arrays import Image
 from jaxstyle.ops import resize
 
 Features = Sequence[Float[Array, "_ _ _"]]
@@ -45,12 +46,12 @@ class Judge:
         self._params = {name: jnp.asarray(tensor.numpy()) for name, tensor in state.items()}
         self._features = jax.jit(_efficientnet)
 
-    def __call__(self, image: js.arrays.Image) -> Features:
+    def __call__(self, image: Image) -> Features:
         """Returns the features of an image at the end of four stages: strides of 2 to 16 pixels."""
         return self._features(image, self._params)
 
 
-def _efficientnet(image: js.arrays.Image, params: Mapping[str, Array]) -> Features:
+def _efficientnet(image: Image, params: Mapping[str, Array]) -> Features:
     def layer(x: Array, conv: str, norm: str, *, stride: int = 1) -> Array:
         kernel = params[f"{conv}.weight"]
         y = jax.lax.conv_general_dilated(
@@ -127,13 +128,15 @@ def cfsd(image: Float[Array, "_ _ c"], photograph: Float[Array, "_ _ c"]) -> Arr
 
 
 def grid(image: Float[np.ndarray, "h w 3"], period: int) -> float:
-    """Returns how far lines with a period in pixels stand out; below 80 they are invisible.
+    """Returns how far lines with a period in pixels stand out of the spectrum.
 
-    The power of this period in the mean absolute difference of neighbouring pixels, relative to the
-    median of the powers around it; along rows or columns, whichever is larger.
+    The power of this period in the mean difference of neighbouring rows or columns, relative to the
+    median of the powers around it; with and without signs, whichever is largest. Alternating lines
+    are only in the former, lines of alternating contrast only in the latter.
     """
     grey = 255 * np.asarray(image, float) @ [0.299, 0.587, 0.114]
-    return max(_line(np.abs(np.diff(g, axis=0)).mean(1), period) for g in (grey, grey.T))
+    steps = [np.diff(g, axis=0) for g in (grey, grey.T)]
+    return max(_line(s.mean(1), period) for step in steps for s in (step, np.abs(step)))
 
 
 def _line(profile: np.ndarray, period: int) -> float:
@@ -145,7 +148,7 @@ def _line(profile: np.ndarray, period: int) -> float:
     return float(power[max(k - 1, 0) : k + 2].max() / max(np.median(around), 1e-12))
 
 
-def perceptual_measures() -> dict[str, Callable[[js.arrays.Image, js.arrays.Image], Array]]:
+def perceptual_measures() -> dict[str, Callable[[Image, Image], Array]]:
     """Returns LPIPS, DISTS and CFSD by name, as functions of a picture and the photograph.
 
     If a network or calibration of the publications has not been downloaded, the measure is computed
@@ -175,9 +178,7 @@ def _bound(distance: Callable[..., Array], *arguments: object) -> Callable[..., 
     return lambda image, photograph: compiled(image, photograph, *arguments)
 
 
-def _cfsd_of(
-    image: js.arrays.Image, photograph: js.arrays.Image, encoder: js.Encoder, scale: float
-) -> Array:
+def _cfsd_of(image: Image, photograph: Image, encoder: js.Encoder, scale: float) -> Array:
     small = (resize.scale_to(picture, _CFSD_SIZE) for picture in (image, photograph))
     return cfsd(
         *(js.encode(picture, encoder, ("conv3_1",))["conv3_1"] / scale for picture in small)

@@ -33,7 +33,7 @@ FLOORS = """
     losses.statistics.moments
     losses.statistics
     losses.content losses.custom losses.laplacian losses.nearest losses.style losses.temporal
-    losses.total_variation
+    losses.total_variation losses.transport
     losses.objective
     losses.loss_weights
     evaluate evaluate.grid

@@ -94,7 +94,7 @@ def case(name):
 
 
 def test_every_tool_is_compared():
-    ours = {"default", "scene", "draft", "instant", "best", "print", "texture", "nnst"}
+    ours = {"default", "scene", "draft", "instant", "best", "print", "texture", "nnst", "strotss"}
     assert {*NAMES} | ours == PRESETS.keys()
 
 

@@ -68,7 +68,7 @@ def test_misspelled_words_have_a_suggestion(capsys, words, needle):
 # --- Shell completion -----------------------------------------------------------------------------
 
 CASES = [
-    ("sty", {"stylize"}),
+    ("sty", {"stylize", "styles"}),
     ("stylize pho", {"photo.png"}),
     ("stylize photo.png pai", {"painting.png"}),
     ("stylize photo.png painting.png --style-w", {"--style-weight"}),

@@ -105,7 +105,7 @@ def apply(
         >>> content = js.load_style("coffee", size=96)
         >>> styles = [js.load_style("starry-night"), js.load_style("great-wave")]
         >>> params = js.instant.load_instant()
-        >>> apply(content, styles, params, blend=[3, 1], strength=0.8).shape
+        >>> apply(content, styles, params, blend=[3.0, 1.0], strength=0.8).shape
         (64, 96, 3)
     """
     vectors = jnp.stack([style_vector(style, params) for style in styles])

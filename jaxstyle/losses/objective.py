@@ -15,9 +15,15 @@ from jaxstyle.losses.style import Style
 from jaxstyle.losses.temporal import TEMPORAL, Temporal
 from jaxstyle.losses.term import Term
 from jaxstyle.losses.total_variation import TotalVariation
+from jaxstyle.losses.transport import SelfSimilarity, Transport
 from jaxstyle.ops.variation import VARIATIONS, Variation
 
-TERMS: dict[str, Term] = {"laplacian": Laplacian(), TEMPORAL: Temporal()}
+TERMS: dict[str, Term] = {
+    "laplacian": Laplacian(),
+    TEMPORAL: Temporal(),
+    "transport": Transport(),
+    "self-similarity": SelfSimilarity(),
+}
 """Further terms that objectives, recipes and the command can name."""
 
 
@@ -119,7 +125,8 @@ def check_additive(terms: Mapping[str, Term], plan: str) -> None:
     """
     for name, term in terms.items():
         if term.layers and not term.additive:
+            instead = "a statistic such as gram" if isinstance(term, Style) else "other terms"
             raise InputError(
-                f"plan {plan}: the term {name} is not a sum over positions; choose Whole, or a "
-                "statistic such as gram"
+                f"plan {plan}: the term {name} is not a sum over positions; choose Whole, or "
+                f"{instead}"
             )

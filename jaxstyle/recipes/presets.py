@@ -67,6 +67,25 @@ PRESETS = {
             coarsest=32,
         ),
     ),
+    # The authors' loss with Adam and pixels instead of RMSprop and a Laplacian pyramid, from the
+    # photograph. Positions are drawn every 10 iterations, 1024 of image and style, not every
+    # iteration and 5000; colours are compared as a palette only; means and covariances are relative
+    # to the style's features, because those of the authors' VGG-16 are larger than torchvision's.
+    "strotss": Preset(
+        "Kolkin, Salavon & Shakhnarovich 2019, 'Style Transfer by Relaxed Optimal Transport and "
+        "Self-Similarity' (github.com/nkolkin13/STROTSS)",
+        Recipe(
+            content_layers={},
+            style_layers={},
+            terms={"transport": 1.0, "self-similarity": 1.0},
+            tv_weight=0.0,
+            solver="adam",
+            scales=4,
+            coarsest=32,
+            coarse_iterations=100,
+            iterations=100,
+        ),
+    ),
     "texture": Preset(
         "The default of `jaxstyle texture`: no content, from noise, coarse to fine",
         Recipe(
