@@ -13,7 +13,7 @@ import command
 import jaxstyle as js
 from command import ENCODER, LAYERS, check_refused, stylize
 from jaxstyle import cli
-from jaxstyle.ops.resize import resize
+from jaxstyle.ops.resize import resize, shape_of
 
 folder = command.folder
 PARAMS = js.instant.load_instant()
@@ -93,7 +93,7 @@ def test_the_preset_paints_what_the_networks_give(folder, capsys):
     assert stylize("--strength", "0.7", quick=instant) == 0
     recipe = js.preset("instant").replace(size=64, strength=0.7)
     content, style = (js.load_image(name) for name in ("photo.png", "painting.png"))
-    content = resize(content, recipe.shape_of(content.shape[:2]))
+    content = resize(content, recipe.shape_of(shape_of(content)))
     expected = js.instant.apply(content, [style], PARAMS, strength=0.7)
     np.testing.assert_allclose(js.load_image("out.png"), expected, atol=0.01)
     assert cli.main(["rerun", "out.png", "--no-compile-cache"]) == 0

@@ -24,7 +24,8 @@ from jaxstyle.cli.streams import lenient_stderr
 from jaxstyle.cli.watch import UNWATCHED, Watching
 from jaxstyle.errors import InputError
 from jaxstyle.jobs import Job
-from jaxstyle.recipes.recipe import Recipe
+from jaxstyle.recipes.paint import named_init
+from jaxstyle.recipes.recipe import INITS, Recipe
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,4 +71,6 @@ class Texture:
         recipe = self.recipe.replace(content_layers={})
         if recipe.init in ("content", "matched"):
             recipe = recipe.replace(init="noise")
+        if recipe.init in INITS:
+            named_init(recipe.init)
         return recipe.replace(padding="circular") if self.seamless else recipe
