@@ -87,13 +87,11 @@ def test_schedule_runs_from_coarse_to_fine(encoder, pictures):
 
 
 def test_scales_that_are_too_small_are_left_out():
-    assert js.Schedule(iterations=5, scales=4, coarse_iterations=9, coarsest=16).scales_of(
-        (64, 128)
-    ) == [
-        ((16, 32), 9),
-        ((32, 64), 9),
-        ((64, 128), 5),
-    ]
+    schedule = js.Schedule(
+        iterations=5, scales=4, coarse_iterations=9, coarsest=16, coarse_style=0.5
+    )
+    scales = schedule.scales_of((64, 128))
+    assert scales == [((16, 32), 9, 0.5), ((32, 64), 9, 0.5), ((64, 128), 5, 1.0)]
 
 
 def test_iterations_decline_from_scale_to_scale():
