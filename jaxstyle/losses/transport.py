@@ -257,7 +257,8 @@ def bilinear(feature: Feature, positions: Positions, shape: tuple[int, int]) -> 
     part, high = at - low, jnp.minimum(low + 1, sides - 1)
     rows = (low[..., 0], 1 - part[..., 0]), (high[..., 0], part[..., 0])
     columns = (low[..., 1], 1 - part[..., 1]), (high[..., 1], part[..., 1])
-    return total((wy * wx)[..., None] * feature[y, x] for y, wy in rows for x, wx in columns)
+    parts = [(wy * wx)[..., None] * feature[y, x] for y, wy in rows for x, wx in columns]
+    return jnp.stack(parts).sum(0)
 
 
 def relaxed_transport(distances: Matrix) -> Scalar:
