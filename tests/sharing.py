@@ -76,7 +76,9 @@ def resumed(solver, masked):
     """Returns how much resumed runs differ from the whole one: on 3 devices, on any number."""
     _, content, style = pictures(66, 40, np.float32)
     schedule = js.Schedule(iterations=6, scales=2, coarse_iterations=4, coarsest=16)
-    options = {"objective": js.Objective(**LAYERS), "schedule": schedule, "callback_every": [3]}
+    nearest = js.Nearest(layers=("conv1_1", "conv3_1"), grid="conv3_1")  # with renewed targets
+    objective = js.Objective(**LAYERS, extra={"nearest": nearest})
+    options = {"objective": objective, "schedule": schedule, "callback_every": [3]}
     options["solver"] = SOLVERS[solver]
     scene, styles = js.Scene(content), js.Styles([style])
     if masked:

@@ -124,18 +124,23 @@ class Rows(Layout):
         """Spreads an image over the devices, with the added rows; on the host only."""
         return place(self.pad(jnp.asarray(x)), self.mesh.sharding(0))
 
-    def hold(self, tree: T, width: int) -> T:
+    def hold(self, tree: T, width: int | None) -> T:
         """Constrains the images of a tree to be spread and all else copied, within a program."""
         return jax.tree.map(
             lambda x: jax.lax.with_sharding_constraint(x, self.sharding_of(x, width)), tree
         )
 
-    def sharding_of(self, x: Any, width: int) -> NamedSharding:
-        """Returns the sharding of a solver's array: images, and stacks of them, are spread."""
+    def sharding_of(self, x: Any, width: int | None) -> NamedSharding:
+        """Returns the sharding of a solver's array: images, and stacks of them, are spread.
+
+        Args:
+            x: The array, or its shape.
+            width: Width of images; None if the array is none, so that it is copied.
+        """
         shared = jnp.shape(x)[-3:] == (self.room, width, 3)
         return self.mesh.sharding(len(jnp.shape(x)) - 3 if shared else None)
 
-    def shapes(self, tree: T, width: int) -> T:
+    def shapes(self, tree: T, width: int | None) -> T:
         """Returns the shapes, with added rows, and shardings that :meth:`hold` gives a tree."""
 
         def lay(x: Any) -> Any:
@@ -160,7 +165,7 @@ class Rows(Layout):
 
     def relay(self, x: Any, like: Any, height: int) -> Array:
         """Copies an array of a checkpoint to the layout of another array; on the host."""
-        if np.ndim(x) >= 3:
+        if np.ndim(x) >= 3 and np.shape(x) != like.shape:
             x = self.pad(jnp.asarray(without_added_rows(x, like, height)), np.ndim(x) - 3)
         return place(jnp.array(x), getattr(like, "sharding", None) or self.mesh.sharding())
 

@@ -56,12 +56,17 @@ class Layout:
         """Spreads the images of a tree over the devices; on the host."""
         return tree
 
-    def shapes(self, tree: T, width: int) -> T:
-        """Returns the shapes and shardings of a tree."""
+    def shapes(self, tree: T, width: int | None) -> T:
+        """Returns the shapes and shardings of a tree; without a width it has no images."""
         return tree
 
-    def hold(self, tree: T, width: int) -> T:
-        """Constrains the images of a tree to be spread over the devices, within a program."""
+    def hold(self, tree: T, width: int | None) -> T:
+        """Constrains the images of a tree to be spread over the devices, within a program.
+
+        Args:
+            tree: The tree.
+            width: Width of the images; None if it has none, so that every device has all of it.
+        """
         return tree
 
     def whole(self, image: Array) -> Array:

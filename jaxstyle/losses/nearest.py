@@ -63,7 +63,7 @@ class Nearest(Term):
 
     def content_target(self, view: View, scene: Scene, size: Size) -> tuple[Local, Any]:
         """Returns the content's vectors, also as matches, and the masks at the grid's size."""
-        vectors = self._vectors(view.features, size)
+        vectors = self._vectors(view.features, size.layers[self.grid])
         return {
             self.grid: {"content": vectors, "match": vectors} | self._masks(scene.masks, size)
         }, None
@@ -83,8 +83,7 @@ class Nearest(Term):
     def of_style(self, view: View) -> dict[str, Array]:
         """Returns the table of keys, which rows of it are in use, their masks, and the mean."""
         height, width = view.features[self.grid].shape[:2]
-        size = Size((0, 0), {self.grid: (height, width)})
-        vectors, local = self._vectors(view.features, size), view.local[self.grid]
+        vectors, local = self._vectors(view.features, (height, width)), view.local[self.grid]
         counts = view.counts.get(self.grid, jnp.ones((height, width), vectors.dtype))
 
         def table(x: Array) -> Array:
@@ -115,7 +114,7 @@ class Nearest(Term):
         """Returns the target with the best matches for the current image."""
         local, style = target.local[self.grid], target.style
         content, share = local["content"], self.content_share
-        current = content if share == 1 else self._vectors(observe(self.layers), size)
+        current = content if share == 1 else self._vectors(observe(self.layers), content.shape[:2])
         query = share * content + (1 - share) * current - content.mean((0, 1))
         keys, unused = _unit(style["keys"] - style["mean"]), _EXCLUDED * (style["used"] - 1)
 
@@ -133,15 +132,14 @@ class Nearest(Term):
     def sums(self, view: View) -> Scalar:
         """Returns ``Σ (1 − cos)``."""
         match = view.local[self.grid]["match"]
-        vectors = self._vectors(view.features, Size((0, 0), {self.grid: match.shape[:2]}))
+        vectors = self._vectors(view.features, match.shape[:2])
         return view.sum(self.grid, 1 - (_unit(vectors) * _unit(match)).sum(-1))
 
     def value(self, sums: Any, target: Target, weight: Weight, size: Size) -> Scalar:
         """Returns the weighted mean over the positions."""
         return weight.total * sums / size.positions(self.grid)
 
-    def _vectors(self, features: Features, size: Size) -> Float[Array, "_ _ _"]:
-        shape = size.layers[self.grid]
+    def _vectors(self, features: Features, shape: tuple[int, int]) -> Float[Array, "_ _ _"]:
         parts = [_resized(features[n], shape) / features[n].shape[-1] for n in self.layers]
         return jnp.concatenate(parts, -1)
 
@@ -166,13 +164,17 @@ def _resized(feature: Feature, shape: tuple[int, int]) -> Feature:
     """Averages blocks of features, or repeats them.
 
     Unlike an interpolation, neither needs neighbours, so tiles give the same result.
+
+    Args:
+        feature: ``f32[h', w', c]``; several devices may have added rows.
+        shape: Height and width of the result.
     """
     height, width = shape
-    if feature.shape[0] >= height:
-        block = feature.shape[0] // height
+    if feature.shape[1] >= width:
+        block = feature.shape[1] // width
         cut = feature[: height * block, : width * block]
         return cut.reshape(height, block, width, block, -1).mean((1, 3))
-    factor = round(height / feature.shape[0])
+    factor = round(width / feature.shape[1])
     repeated = jnp.repeat(jnp.repeat(feature, factor, 0), factor, 1)
     missing = [(0, max(0, n - m)) for n, m in zip(shape, repeated.shape[:2], strict=True)]
     return jnp.pad(repeated, (*missing, (0, 0)), mode="edge")[:height, :width]

@@ -74,6 +74,7 @@ def compile_programs(image: Any, carried: Any, data: Data, program: Program) -> 
     state, average = layout.shapes(lowered.out_info, width)
     steps: Any = jax.ShapeDtypeStruct((), jnp.int32)
     renewal = jax.eval_shape(partial(no_renewal, program=program), data.targets)
+    renewal = layout.shapes(renewal, None)
     advancing = advance.lower(state, average, renewal, steps, decay, data, program)
     return Compiled(lowered.compile(), advancing.compile(), state, average, program)
 
