@@ -282,11 +282,10 @@ def iterate(
     carry = varying_like(carry, carry, data, steps)
     step, state, average, renewal, terms = jax.lax.while_loop(unfinished, evaluate, carry)
     image = _to_image(program, average.value, data.encoder)
-    layout = program.layout
     chunk = Chunk(step, state, average, renewal, image, terms, slow(step, terms))
     # Every device has the whole of renewed targets, as before their first renewal.
-    renewal = layout.hold(renewal, None)
-    return layout.hold(chunk, image.shape[1])._replace(renewal=renewal)
+    renewal = program.layout.hold(renewal, None)
+    return program.layout.hold(chunk, image.shape[1])._replace(renewal=renewal)
 
 
 def _to_image(program: Program, z: Array, encoder: Encoder) -> Image:
