@@ -8,9 +8,8 @@ import time
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import jax.numpy as jnp
 from tyro.conf import Positional, arg
 
 import jaxstyle as js
@@ -42,7 +41,7 @@ from jaxstyle.recipes.recipe import Recipe
 from jaxstyle.version import __version__
 from jaxstyle.video.folder import FrameFolder
 from jaxstyle.video.motion import dis_flow
-from jaxstyle.video.paint import FrameSettings, PaintedFrame, paint_frames
+from jaxstyle.video.paint import FrameSettings, PaintedFrame, as_image, paint_frames
 from jaxstyle.video.reading import Clip, Source, open_source, parse_time
 from jaxstyle.video.writing import check_film, write_film
 
@@ -170,7 +169,7 @@ class _Run:
         """Loads the paintings and the encoder as for a picture: the first frame."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "frame.png"
-            files.save_image(path, _as_image(self._source.first().pixels))
+            files.save_image(path, as_image(self._source.first().pixels))
             job = self._command.job(path)
             painter = Painter(cache=self._command.cache, reuse=False, notice=self._print)
             outputs = [self._command.output, *filter(None, [self._command.preview])]
@@ -244,7 +243,7 @@ class _Run:
     def _images(self) -> Iterator[Image]:
         for frame in self._source.frames(report.print_error):
             self._times.append(frame.time)
-            yield _as_image(frame.pixels)
+            yield as_image(frame.pixels)
 
     def _write(self, inputs: Inputs, recipe: Recipe, whole: bool) -> None:
         """Writes the film: all of it, or the frames that are painted so far."""
@@ -286,7 +285,3 @@ class _Run:
 
     def _print(self, line: str) -> None:
         self._console.print(report.plain(line))
-
-
-def _as_image(pixels: Any) -> Image:
-    return jnp.asarray(pixels, jnp.float32) / 255

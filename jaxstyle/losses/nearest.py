@@ -15,9 +15,8 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Feature, Features, Image, Masks, Scalar
-from jaxstyle.losses.pictures import Scene
+from jaxstyle.losses.pictures import Scene, masks_at
 from jaxstyle.losses.term import Local, Observe, Size, Target, Term, View, Weight
-from jaxstyle.ops.resize import resize_masks
 
 _BLOCK = 1024  # Positions that are compared with all keys at once, to bound the memory.
 _EXCLUDED = 4.0  # More than the difference of any two cosines.
@@ -147,7 +146,7 @@ class Nearest(Term):
         """Returns masks at the grid's size, ``f32[h', w', r]``; empty without masks."""
         if masks is None:
             return {}
-        return {"masks": jnp.moveaxis(resize_masks(masks, size.layers[self.grid]), 0, -1)}
+        return {"masks": masks_at(masks, {self.grid: size.layers[self.grid]})[self.grid]}
 
 
 def _unit(x: Array) -> Array:

@@ -10,6 +10,8 @@ from jaxtyping import Array, Float
 
 from jaxstyle.arrays import Image, Masks, check_picture, is_traced
 from jaxstyle.errors import InputError
+from jaxstyle.ops.pooling import pool
+from jaxstyle.ops.resize import resize_masks
 
 
 class Scene(NamedTuple):
@@ -147,3 +149,29 @@ def shares_of(styles: Styles) -> Float[Array, "_"]:
     # Divide before the conversion to float32, which may overflow.
     largest = max(float(share) for share in styles.blend)
     return jnp.asarray([float(share) / largest for share in styles.blend], jnp.float32)
+
+
+def masks_at(masks: Masks, sizes: dict[str, tuple[int, int]]) -> dict[str, Array]:
+    """Resizes masks to layers, ``f32[h', w', r]``.
+
+    They are halved by averaging, as a VGG halves its features, which preserves the areas of
+    regions. For layers of other sizes they are resampled.
+
+    Args:
+        masks: One per region, ``f32[r, h, w]`` in [0, 1].
+        sizes: Height and width of each layer.
+
+    Examples:
+        >>> import jax.numpy as jnp
+        >>> masks_at(jnp.ones((2, 16, 24)), {"conv3_1": (4, 6)})["conv3_1"].shape
+        (4, 6, 2)
+    """
+    shape = masks.shape[1], masks.shape[2]
+    levels = {shape: jnp.moveaxis(masks, 0, -1)}
+    while min(shape) > 1:
+        shape, above = (shape[0] // 2, shape[1] // 2), levels[shape]
+        levels[shape] = pool(above, "average")
+    return {
+        name: levels[size] if size in levels else jnp.moveaxis(resize_masks(masks, size), 0, -1)
+        for name, size in sizes.items()
+    }

@@ -13,11 +13,9 @@ from jaxstyle.arrays import Masks, Scalar
 from jaxstyle.compilation import jit
 from jaxstyle.errors import InputError
 from jaxstyle.losses.normalisation import NORMALISATIONS, Normalisation, StyleLayer
-from jaxstyle.losses.pictures import Scene
+from jaxstyle.losses.pictures import Scene, masks_at
 from jaxstyle.losses.statistics import Gram, Statistic, region_sums
 from jaxstyle.losses.term import Local, Size, Target, Term, View, Weight, total
-from jaxstyle.ops.pooling import pool
-from jaxstyle.ops.resize import resize_masks
 
 # A region that covers a smaller fraction of a picture counts as missing.
 _LEAST = 1e-6
@@ -116,32 +114,6 @@ class Style(Term):
         if expected != jax.tree.map(lambda x: x.shape[1:], target):
             kind = type(self.statistic).__name__
             raise InputError(f"targets: those of {name} are not for {kind}; make them again")
-
-
-def masks_at(masks: Masks, sizes: dict[str, tuple[int, int]]) -> dict[str, Array]:
-    """Resizes masks to layers, ``f32[h', w', r]``.
-
-    They are halved by averaging, as a VGG halves its features, which preserves the areas of
-    regions. For layers of other sizes they are resampled.
-
-    Args:
-        masks: One per region, ``f32[r, h, w]`` in [0, 1].
-        sizes: Height and width of each layer.
-
-    Examples:
-        >>> import jax.numpy as jnp
-        >>> masks_at(jnp.ones((2, 16, 24)), {"conv3_1": (4, 6)})["conv3_1"].shape
-        (4, 6, 2)
-    """
-    shape = masks.shape[1], masks.shape[2]
-    levels = {shape: jnp.moveaxis(masks, 0, -1)}
-    while min(shape) > 1:
-        shape, above = (shape[0] // 2, shape[1] // 2), levels[shape]
-        levels[shape] = pool(above, "average")
-    return {
-        name: levels[size] if size in levels else jnp.moveaxis(resize_masks(masks, size), 0, -1)
-        for name, size in sizes.items()
-    }
 
 
 def _regions(view: View, layer: str) -> Masks | None:

@@ -79,16 +79,27 @@ def _kernel(x: Array, taps: int) -> Array:
 
 def _coefficients(image: Float[Array, "h w c"]) -> Float[Array, "h w c"]:
     """Returns the coefficients of the cubic spline through the values of an image."""
-    taps = _POLE ** jnp.abs(jnp.arange(-_FADED, _FADED + 1))
+    return _filtered(image, _POLE ** jnp.abs(jnp.arange(-_FADED, _FADED + 1)), "symmetric")
+
+
+def _filtered(x: Array, taps: Float[Array, "_"], mode: Literal["edge", "symmetric"]) -> Array:
+    """Returns an image filtered along both axes by taps, which are scaled to the sum 1.
+
+    Args:
+        x: ``f32[h, w, ...]``.
+        taps: An odd number of them.
+        mode: How the image continues beyond its border, as in :func:`jax.numpy.pad`.
+    """
     taps /= taps.sum()
+    reach = len(taps) // 2
     for axis in (0, 1):
-        size = image.shape[axis]
-        widths = [(_FADED, _FADED) if i == axis else (0, 0) for i in range(3)]
-        padded = jnp.pad(image, widths, mode="symmetric")
-        image = sum(  # pyright: ignore
+        size = x.shape[axis]
+        widths = [(reach, reach) if i == axis else (0, 0) for i in range(x.ndim)]
+        padded = jnp.pad(x, widths, mode=mode)
+        x = sum(  # pyright: ignore
             tap * jax.lax.slice_in_dim(padded, i, i + size, axis=axis) for i, tap in enumerate(taps)
         )
-    return image
+    return x
 
 
 @jit()
@@ -126,18 +137,9 @@ def consistency(
     edge = steep > _RELATIVE * energy + _EDGE
     # Below 0, so that the blur makes hidden places larger.
     trust = jnp.where(hidden, -1.0, jnp.where(inside & ~edge, 1.0, 0.0))
-    return jnp.clip(_blur(trust), 0.0, 1.0)
+    kernel = jnp.exp(-jnp.square(jnp.arange(-_RADIUS, _RADIUS + 1) / _SIGMA) / 2)
+    return jnp.clip(_filtered(trust, kernel, "edge"), 0.0, 1.0)
 
 
 def _square(flow: Float[Array, "h w 2"]) -> Float[Array, "h w"]:
     return jnp.square(flow).sum(-1)
-
-
-def _blur(x: Float[Array, "h w"]) -> Float[Array, "h w"]:
-    offsets = jnp.arange(-_RADIUS, _RADIUS + 1)
-    kernel = jnp.exp(-jnp.square(offsets / _SIGMA) / 2)
-    kernel /= kernel.sum()
-    height, width = x.shape
-    padded = jnp.pad(x, _RADIUS, mode="edge")
-    rows = sum(k * padded[i : i + height] for i, k in enumerate(kernel))
-    return sum(k * rows[:, i : i + width] for i, k in enumerate(kernel))  # pyright: ignore

@@ -110,22 +110,20 @@ def paint(
     encoder = encoder_of(recipe) if encoder is None else encoder
     if plan is None and recipe.memory == "auto":
         recipe = _fitted(recipe, scene, styles, encoder)
+    if init is None and recipe.init == INSTANT and scene is not None:
+        init = _instant(recipe, scene, styles)
     options = recipe.make_options() | {
+        "init": named_init(recipe.init) if init is None else init,
         "plan": recipe.make_plan() if plan is None else plan,
         "callback": callback,
         "callback_every": callback_every,
     }
     if scene is None:
-        start = named_init(recipe.init) if init is None else init
         shape = texture_shape(recipe)
-        painting = fit_styles(styles, texture_side(recipe), shape)
-        return texture(painting, shape, encoder, init=start, **options)
+        return texture(fit_styles(styles, texture_side(recipe), shape), shape, encoder, **options)
     shape = recipe.shape_of(resize.shape_of(scene.image))
     fitted = scale_scene(scene, shape), fit_styles(styles, recipe, shape)
-    if init is None and recipe.init == INSTANT:
-        init = _instant(recipe, scene, styles)
-    start = named_init(recipe.init) if init is None else init
-    return stylize(*fitted, encoder, init=start, colour=recipe.colour, **options)
+    return stylize(*fitted, encoder, colour=recipe.colour, **options)
 
 
 def _instant(recipe: Recipe, scene: Scene, styles: Styles) -> Image:

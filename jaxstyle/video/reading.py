@@ -16,6 +16,7 @@ from jaxstyle import files
 from jaxstyle.errors import InputError
 from jaxstyle.files.picture import has_picture_suffix
 from jaxstyle.paths import existing
+from jaxstyle.video.paint import as_pixels
 
 _RATE = Fraction(25)
 _BT601, _BT709 = 5, 1  # matrices, as libswscale numbers them
@@ -136,12 +137,7 @@ class Source:
         for i, path in enumerate(self.pictures):
             if files.read_shape(path) != shape:
                 raise InputError(f"{path}: has another size than the first frame; resize it")
-            yield (
-                i / self.rate,
-                lambda path=path: np.asarray(
-                    np.rint(255 * np.asarray(files.load_image(path))), np.uint8
-                ),
-            )
+            yield i / self.rate, lambda path=path: as_pixels(files.load_image(path))
 
     def _of_film(self, notice: Callable[[str], None]) -> Iterator[tuple[Fraction, Any]]:
         with open_film(self.path) as film:

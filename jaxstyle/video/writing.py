@@ -2,7 +2,6 @@
 
 import contextlib
 import itertools
-import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as PillowImage
 
+from jaxstyle import files
 from jaxstyle.atomic import replacing
 from jaxstyle.errors import InputError, ResourceError
 from jaxstyle.video.reading import Source, open_film
@@ -32,20 +32,14 @@ def check_film(path: Path, *, overwrite: bool) -> None:
         InputError: The suffix is unknown, the folder is missing, the path exists and must not be
             replaced, or the installed PyAV lacks the codec.
     """
-    folder, suffix = Path(os.path.realpath(path)).parent, path.suffix.lower()
+    suffix = path.suffix.lower()
     if suffix and suffix not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise InputError(f"{path}: unknown suffix; use {known}, or none for a folder of PNG files")
-    if not folder.is_dir():
-        raise InputError(f"{path}: its folder does not exist; create {folder} first")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: no permission to write into {folder}; choose another folder")
-    if suffix and path.is_dir():
-        raise InputError(f"{path}: is a folder; name a file in it")
-    if not suffix and path.is_dir() and any(path.iterdir()) and not overwrite:
+    if suffix or not path.is_dir():
+        files.check_output(path, overwrite=overwrite, suffixes=("", *SUFFIXES))
+    elif any(path.iterdir()) and not overwrite:
         raise InputError(f"{path}: is not empty; choose another name, or give --overwrite")
-    if os.path.lexists(path) and not path.is_dir() and not overwrite:
-        raise InputError(f"{path}: exists already; choose another name, or give --overwrite")
     if suffix in _CODECS:
         _check_codec(path, _CODECS[suffix][0])
 

@@ -4,7 +4,6 @@ import io
 import threading
 from functools import lru_cache
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from PIL import Image as PillowImage
@@ -18,7 +17,6 @@ from jaxstyle.web.sessions import Upload
 _SHAPES = ((384, 512), (448, 448), (512, 384))
 
 _ONE_AT_A_TIME = threading.Lock()
-_style_vector, _transform = jax.jit(instant.style_vector), jax.jit(instant.transform)
 
 
 def paint_instantly(
@@ -41,14 +39,14 @@ def paint_instantly(
             vector = strength * painted + (1 - strength) * vector
         height, width = content.shape
         shape = min(_SHAPES, key=lambda s: abs(np.log(s[1] / s[0] * height / width)))
-        picture = _transform(_decode(content.preview, shape), jnp.asarray(vector), params)
+        picture = instant.transform(_decode(content.preview, shape), jnp.asarray(vector), params)
         return to_jpeg(picture)
 
 
 @lru_cache(maxsize=256)
 def _vector_of(preview: bytes) -> np.ndarray:
     style = _decode(preview, (instant.SIDE, instant.SIDE))
-    return np.asarray(_style_vector(style, instant.load_instant()))
+    return np.asarray(instant.style_vector(style, instant.load_instant()))
 
 
 def _decode(preview: bytes, shape: tuple[int, int]) -> Image:
