@@ -71,6 +71,7 @@ PRESETS = {
     # photograph. Positions are drawn every 10 iterations, 1024 of image and style, not every
     # iteration and 5000; colours are compared as a palette only; means and covariances are relative
     # to the style's features, because those of the authors' VGG-16 are larger than torchvision's.
+    # Each scale has 100 iterations, not 250, and all features are interpolated bilinearly.
     "strotss": Preset(
         "Kolkin, Salavon & Shakhnarovich 2019, 'Style Transfer by Relaxed Optimal Transport and "
         "Self-Similarity' (github.com/nkolkin13/STROTSS)",
